@@ -1,0 +1,89 @@
+"""Which examples a step sees: all of them, or a batch that the seed and the step's number decide and nothing else.
+
+Runs of one seed therefore see the same batches, whatever their hyperparameters, and a run can be taken up at any step.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdlab.types import Array, Problem
+
+Sampling = Literal["shuffle", "replacement"]
+
+
+class Batches(NamedTuple):
+    """`begin(step) -> order` and `take(order, step) -> (order, batch)`, for steps taken one after another."""
+
+    begin: Callable[[Array], Any]
+    take: Callable[[Any, Array], tuple[Any, Any]]
+
+
+def examples(problem: Problem) -> int | None:
+    """How many examples the problem's data hold (the length of the leading axis); None without data.
+
+    Raises:
+        ValueError: the leaves of `data` differ in the length of their leading axis.
+    """
+    leaves = jax.tree.leaves(problem.data)
+    if not leaves:
+        return None
+    sizes = {jnp.shape(leaf)[0] if jnp.ndim(leaf) else None for leaf in leaves}
+    if len(sizes) > 1 or None in sizes:
+        raise ValueError(f"the leaves of a problem's data must share their leading axis, but its lengths are {sizes}")
+    return sizes.pop()
+
+
+def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Sampling) -> Batches:
+    """The batches of one seed.
+
+    `batch_size` None is batch gradient descent: every step sees all examples. Otherwise, with n examples,
+    "shuffle" walks through a new random order each epoch of floor(n / batch_size) steps (the n mod batch_size examples
+    left over are not seen in that epoch), and "replacement" draws each example of each batch independently.
+
+    Raises:
+        ValueError: a batch larger than the data, a batch size where there is nothing to take it from, or none for a
+        stream.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    if problem.sample is not None:
+        if batch_size is None:
+            raise ValueError("a problem with an endless stream of examples needs a batch_size")
+        sample, size = problem.sample, batch_size
+        return Batches(lambda step: (), lambda order, step: (order, sample(jax.random.fold_in(key, step), step, size)))
+    n = examples(problem)
+    if batch_size is None:
+        return Batches(lambda step: (), lambda order, step: (order, problem.data))
+    if n is None:
+        raise ValueError(f"batch_size is {batch_size}, but the problem has no data to take a batch from")
+    if batch_size > n:
+        raise ValueError(f"batch_size is {batch_size}, but the data hold only {n} examples")
+    if sampling == "replacement":
+        return Batches(
+            lambda step: (),
+            lambda order, step: (
+                order,
+                _pick(problem, jax.random.randint(jax.random.fold_in(key, step), (batch_size,), 0, n)),
+            ),
+        )
+    if sampling != "shuffle":
+        raise ValueError(f"sampling must be 'shuffle' or 'replacement', not {sampling!r}")
+    per_epoch = n // batch_size
+
+    def shuffled(step: Array) -> Array:
+        return jax.random.permutation(jax.random.fold_in(key, step // per_epoch), n)
+
+    def take(order: Array, step: Array) -> tuple[Array, Any]:
+        # The predicate is the same for every lane, so under vmap this stays a branch: the sort is done once an epoch.
+        order = jax.lax.cond(step % per_epoch == 0, lambda: shuffled(step), lambda: order)
+        at = (step % per_epoch) * batch_size
+        return order, _pick(problem, jax.lax.dynamic_slice_in_dim(order, at, batch_size))
+
+    return Batches(shuffled, take)
+
+
+def _pick(problem: Problem, indices: Array) -> Any:
+    return jax.tree.map(lambda leaf: jnp.take(jnp.asarray(leaf), indices, axis=0, mode="clip"), problem.data)

@@ -1,0 +1,27 @@
+"""A config file becomes a checked `Config`, and that what the Python interface takes."""
+
+from gdlab.config.build import over, probes, problem_factory, rule_factories, stop
+from gdlab.config.code import CodeError, load_code
+from gdlab.config.dump import dump
+from gdlab.config.json_schema import json_schema
+from gdlab.config.load import load
+from gdlab.config.mistakes import ConfigError, Mark, Mistake
+from gdlab.config.schema import Config, Kind
+
+__all__ = [
+    "CodeError",
+    "Config",
+    "ConfigError",
+    "Kind",
+    "Mark",
+    "Mistake",
+    "dump",
+    "json_schema",
+    "load",
+    "load_code",
+    "over",
+    "probes",
+    "problem_factory",
+    "rule_factories",
+    "stop",
+]

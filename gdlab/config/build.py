@@ -1,0 +1,98 @@
+"""From a `Config` to what the Python interface takes."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from gdlab import register
+from gdlab.config.choices import Choices, read_choices
+from gdlab.config.dump import plain
+from gdlab.config.kinds import Chosen
+from gdlab.config.mistakes import ConfigError, Mark
+from gdlab.config.node import Node, Report
+from gdlab.config.schema import Config
+from gdlab.config.values import taken
+from gdlab.types import Probe, Problem, Rule, Stop
+
+
+def problem_factory(config: Config) -> Callable[..., Problem]:
+    """The problem's factory, with the hyperparameters that the config gives bound as keywords."""
+    problem = _choices(config).problem
+    assert problem is not None  # or the choices had been refused
+    return partial(problem.make, **problem.values)
+
+
+def rule_factories(config: Config) -> dict[str, Callable[..., Rule]]:
+    """By label: each rule's factory, with the hyperparameters that the config gives bound as keywords.
+
+    Where one is a schedule, its own hyperparameters go by dotted names, bound like the rest and as free to be
+    overridden: `factory(**{"lr.peak": 0.3, "beta": 0.9})`. The factory's `hyperparameters` are the names it takes.
+    """
+    return {label: _factory(rule) for label, rule in _choices(config).known_rules.items()}
+
+
+def over(config: Config) -> dict[str | tuple[str, ...], Any]:
+    """The axes of the sweep, in order: name to values; a tuple of names to rows; `seed` to their count or a list."""
+    choices = _choices(config)
+    axes: dict[str | tuple[str, ...], Any] = {}
+    for axis in choices.axes:
+        columns = [taken(name, values, choices) for name, values in zip(axis.names, axis.columns, strict=True)]
+        if len(columns) > 1:
+            axes[axis.names] = list(zip(*columns, strict=True))
+        else:
+            axes[axis.names[0]] = columns[0] if axis.seeds is None else axis.seeds
+    return axes
+
+
+def probes(config: Config) -> dict[str, Probe]:
+    """The probes that the config asks for, by name."""
+    return {name: register.probes[name].make for name in config.record.probes}
+
+
+def stop(config: Config) -> Stop:
+    """When a run ends early."""
+    return Stop(**config.train.stop.model_dump())
+
+
+class Scheduled:
+    """A rule factory some of whose hyperparameters are schedules with hyperparameters of their own.
+
+    Attributes:
+        hyperparameters: the names that it takes; a schedule's are "lr.peak".
+    """
+
+    def __init__(self, rule: Chosen) -> None:
+        self.hyperparameters = rule.names()
+        self._rule = rule
+
+    def __call__(self, **values: Any) -> Rule:
+        from gdlab.rules.scheduled import schedulable
+
+        own, schedules = _built(self._rule, values)
+        return schedulable(self._rule.make)(**own, **schedules)
+
+
+def _built(chosen: Chosen, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the factory is given of `values`, and the schedules made of those with dotted names."""
+    schedules = {}
+    for at, schedule in chosen.schedules.items():
+        below = {name.removeprefix(f"{at}."): value for name, value in values.items() if name.startswith(f"{at}.")}
+        own, inner = _built(schedule, below)
+        schedules[at] = schedule.make(**own, **inner)
+    return {name: value for name, value in values.items() if "." not in name}, schedules
+
+
+def _factory(rule: Chosen) -> Callable[..., Rule]:
+    if not rule.schedules:
+        return partial(rule.make, **rule.values)
+    factory = partial(Scheduled(rule), **rule.flat())
+    factory.hyperparameters = factory.func.hyperparameters  # type: ignore[attr-defined]
+    return factory
+
+
+def _choices(config: Config) -> Choices:
+    report = Report(Node({}, Mark(config.name)))
+    choices = read_choices(plain(config), report)
+    if report.mistakes:
+        raise ConfigError(report.mistakes)
+    return choices

@@ -1,0 +1,71 @@
+"""The user's own Python files, which register what a config then names."""
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from gdlab import register
+
+_SHELVES = (register.rules, register.schedules, register.problems, register.probes, register.figures)
+_done: dict[str, int] = {}  # the files run, and when each had last been changed
+
+
+class CodeError(Exception):
+    """A file of `code` can't be run."""
+
+
+def load_code(paths: Iterable[str | Path], base_dir: str | Path) -> None:
+    """Run each file, relative to `base_dir`, in order (see `run_code`)."""
+    for path in paths:
+        run_code(Path(base_dir) / path)
+
+
+def run_code(path: Path) -> None:
+    """Run a Python file, once for as long as it does not change, so that its decorators register what it defines.
+
+    Nothing is written beside it (no bytecode). A file that fails leaves the register as it was.
+
+    Raises:
+        CodeError: no such file, or an exception in it: its type, its message and the file's line.
+    """
+    real = os.path.realpath(path)
+    try:
+        changed = os.stat(real).st_mtime_ns
+        source = Path(real).read_bytes()
+    except FileNotFoundError:
+        raise CodeError(f"no such file: {path}") from None
+    except OSError as error:
+        raise CodeError(f"can't be read: {error.strerror}") from None
+    if _done.get(real) == changed:
+        return
+    name = f"gdlab_code_{sha256(real.encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, real)
+    if spec is None:
+        raise CodeError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    before = [dict(shelf) for shelf in _SHELVES]
+    for shelf in _SHELVES:
+        for kind in [kind for kind, entry in shelf.items() if getattr(entry.make, "__module__", None) == name]:
+            del shelf[kind]  # of the file as it was before it changed
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up
+    try:
+        exec(compile(source, real, "exec", dont_inherit=True), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        for shelf, entries in zip(_SHELVES, before, strict=True):
+            shelf.clear()
+            shelf.update(entries)
+        raise CodeError(_told(error, real)) from error
+    _done[real] = changed
+
+
+def _told(error: BaseException, file: str) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f"fails at line {error.lineno}: {type(error).__name__}: {error.msg}"
+    message = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"fails at line {lines[-1]}: {message}" if lines else f"fails: {message}"

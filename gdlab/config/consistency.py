@@ -1,0 +1,124 @@
+"""Whether the sections of a config agree with each other."""
+
+from typing import Any
+
+from gdlab import register
+from gdlab.config.choices import BATCH_SIZE, PROBLEM, SEED, Choices
+from gdlab.config.forms import NULL, WHOLE, Forms
+from gdlab.config.kinds import Chosen
+from gdlab.config.node import Report, asked, nearest
+
+
+def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
+    """Each axis must reach something, only once, and nothing that is set as well."""
+    seen: set[str] = set()
+    for name, key in choices.axis_names:
+        path = ("sweep", key)
+        if name in seen:
+            report.add(path, f"{name} is an axis already", key=True)
+        elif name and not reaches(name, choices) and not _hidden(name, choices, report):
+            report.add(path, _unreached(name, choices), hint=_nearest_axis(name, choices), key=True)
+        seen.add(name)
+        places = _set(name, written, choices)
+        if places:
+            verb = "are" if len(places) > 1 else "is"
+            message = f"{' and '.join(places)} {verb} set, and {name} is also a sweep axis"
+            report.add(path, message, hint="drop one", key=True)
+
+
+def check_required(choices: Choices, report: Report) -> None:
+    """A parameter without a default must be given or swept."""
+    swept = {name for name, _ in choices.axis_names}
+    for rule in choices.known_rules.values():
+        _required(rule, {rule.own(name) for name in swept}, report)
+    if choices.problem is not None:
+        _required(choices.problem, {name.removeprefix(PROBLEM) for name in swept if name.startswith(PROBLEM)}, report)
+    for figure in choices.figures:
+        if figure is not None:
+            _required(figure, set(), report)
+
+
+def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:
+    """A figure's dims must be among those of the results, and a landscape must be computed to be drawn."""
+    record = written.get("record")
+    dims = {"rule", *(name for name, _ in choices.axis_names), *(axis.dim for axis in choices.axes)}
+    if not isinstance(record, dict) or record.get("every", 1) is not None:
+        dims.add("step")
+    for index, figure in enumerate(choices.figures):
+        if figure is None or figure.kind not in register.figures:
+            continue
+        info = register.figures[figure.kind].info
+        if info.get("of") == "landscape":
+            if written.get("landscape") is None and not report.faulty("landscape"):
+                report.add(
+                    ("figures", index), f"the figure {figure.kind} needs the section landscape", hint="landscape: {}"
+                )
+            continue
+        lacking = [dim for dim in info.get("dims", ()) if dim not in dims]
+        if "step" in lacking:
+            message = f"the figure {figure.kind} needs a series, and record.every is null"
+            report.add(("figures", index), message, hint="say how often to record: every: 1")
+        elif lacking and not report.faulty("sweep"):
+            message = f"the figure {figure.kind} needs the dim {' and '.join(lacking)}, which the sweep lacks"
+            report.add(("figures", index), message, hint=f"it has {', '.join(sorted(dims))}")
+
+
+def reaches(name: str, choices: Choices) -> list[Forms]:
+    """The forms of all that an axis sets: of `seed`, `batch_size`, a parameter of the problem, or one of some rules."""
+    if name == SEED:
+        return [(WHOLE,)]
+    if name == BATCH_SIZE:
+        return [(WHOLE, NULL)]
+    if name.startswith(PROBLEM):
+        problem = choices.problem
+        found = [problem.parameter(name.removeprefix(PROBLEM))] if problem is not None else []
+    else:
+        found = [rule.parameter(name) for rule in choices.known_rules.values()]
+    return [forms for forms in found if forms is not None]
+
+
+def _hidden(name: str, choices: Choices, report: Report) -> bool:
+    """Whether what an axis might reach is itself not known, for a mistake already told."""
+    if name.startswith(PROBLEM):
+        return choices.problem is None
+    first = name.partition(".")[0]
+    return not choices.rules or any(
+        rule is None or report.faulty("rules", label, first) for label, rule in choices.rules.items()
+    )
+
+
+def _unreached(name: str, choices: Choices) -> str:
+    if name.startswith(PROBLEM) and choices.problem is not None:
+        return f"the problem {choices.problem.kind} has no hyperparameter {name.removeprefix(PROBLEM)}"
+    return f"no rule has a hyperparameter {name}"
+
+
+def _nearest_axis(name: str, choices: Choices) -> str:
+    parameters = list(choices.problem.takes) if choices.problem is not None else []
+    if name.startswith(PROBLEM):
+        near = nearest(name.removeprefix(PROBLEM), parameters)
+        return asked(PROBLEM + near) if near else f"it has {', '.join(parameters) or 'none'}"
+    if name in parameters:
+        return asked(PROBLEM + name)
+    return asked(nearest(name, sorted({SEED, BATCH_SIZE}.union(*(r.names() for r in choices.known_rules.values())))))
+
+
+def _set(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
+    """The fields that set what an axis sweeps."""
+    train = written.get("train")
+    if name == BATCH_SIZE:
+        is_set = isinstance(train, dict) and train.get(BATCH_SIZE) is not None
+        return ["train.batch_size"] if is_set else []
+    if name.startswith(PROBLEM):
+        problem, parameter = choices.problem, name.removeprefix(PROBLEM)
+        return [name] if problem is not None and problem.gives(parameter) else []
+    return [f"rules.{label}.{name}" for label, rule in choices.known_rules.items() if rule.gives(name)]
+
+
+def _required(chosen: Chosen, swept: set[str], report: Report, prefix: str = "") -> None:
+    for name in sorted(chosen.required):
+        path = (*chosen.path, name)
+        if name not in chosen.meant and prefix + name not in swept:
+            report.add(path, "is missing", hint=f"{chosen.kind} has no default for it", key=True)
+    for at, schedule in chosen.schedules.items():
+        _required(schedule, swept, report, f"{prefix}{at}.")

@@ -1,0 +1,28 @@
+"""A `Config` as YAML."""
+
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from gdlab.config.schema import Config
+
+
+def dump(config: Config) -> str:
+    """The config with every default written out, as YAML 1.2 that loads back to an equal one.
+
+    Paths of `code` stay as they are, so what they are relative to stays the caller's to know.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 110
+    yaml.allow_unicode = True
+    text = StringIO()
+    yaml.dump(plain(config), text)
+    return text.getvalue()
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The config as dicts, lists and scalars."""
+    return config.model_dump(mode="json")

@@ -1,0 +1,66 @@
+"""A config file with those that it extends."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from gdlab.config import toml_source, yaml_source
+from gdlab.config.merge import merge
+from gdlab.config.mistakes import Mark, Mistake, shown
+from gdlab.config.node import Node
+from gdlab.config.source import read
+
+
+def read_file(path: Path) -> tuple[Node | None, list[Mistake]]:
+    """The config in `path`, merged over its bases, with every value's place in the file that it came from.
+
+    `.toml` is TOML, anything else YAML 1.2. `extends: FILE` is relative to the file that says so. The paths of `code`
+    are made relative to `path`'s folder, whichever file names them. No node where a file can't be read or parsed.
+    """
+    return _read(path, path.parent, None, ())
+
+
+def _read(path: Path, folder: Path, asked: Mark | None, above: tuple[str, ...]) -> tuple[Node | None, list[Mistake]]:
+    node, mistakes = _parsed(path, asked)
+    if node is None:
+        return None, mistakes
+    node = _relocated(node, path.parent, folder)
+    base = node.value.get("extends")
+    if base is None:
+        return node, mistakes
+    node = replace(node, value={name: inside for name, inside in node.value.items() if name != "extends"})
+    if not isinstance(base.value, str) or not base.value:
+        wrong = Mistake(f"must be the path of a config file, not {shown(base.plain)}", base.mark, "extends")
+        return node, [*mistakes, wrong]
+    below = Path(os.path.normpath(path.parent / base.value))
+    chain = (*above, os.path.realpath(path))
+    if os.path.realpath(below) in chain:
+        return node, [*mistakes, Mistake(f"{below} extends itself, by way of this file", base.mark, "extends")]
+    under, more = _read(below, folder, base.mark, chain)
+    return None if under is None else merge(under, node), [*mistakes, *more]
+
+
+def _parsed(path: Path, asked: Mark | None) -> tuple[Node | None, list[Mistake]]:
+    source = read(path)
+    if isinstance(source, Mistake):
+        return None, [source if asked is None else Mistake(f"{path}: {source.message}", asked, "extends")]
+    node, mistakes = (toml_source if path.suffix.lower() == ".toml" else yaml_source).parse(source)
+    if node is None:
+        return None, mistakes or [Mistake("the file is empty", Mark(source.file))]
+    if not isinstance(node.value, dict):
+        return None, [*mistakes, Mistake(f"a config is a mapping, not {shown(node.plain)}", node.mark)]
+    return node, mistakes
+
+
+def _relocated(node: Node, here: Path, folder: Path) -> Node:
+    """The same with its `code` paths relative to `folder` instead of `here`."""
+    code = node.value.get("code")
+    if code is None or not isinstance(code.value, list) or here == folder:
+        return node
+    moved = [
+        replace(path, value=Path(os.path.relpath(here / path.value, folder)).as_posix())
+        if isinstance(path.value, str) and path.value and not Path(path.value).is_absolute()
+        else path
+        for path in code.value
+    ]
+    return replace(node, value={**node.value, "code": replace(code, value=moved)})

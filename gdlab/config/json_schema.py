@@ -1,0 +1,107 @@
+"""The JSON schema of a config, for editors: what is registered now, with its hyperparameters."""
+
+from typing import Any
+
+from gdlab import register
+from gdlab.config import forms
+from gdlab.config.kinds import OPTAX, SHELVES, What, parameters
+from gdlab.config.merge import SPECS
+from gdlab.config.schema import Config
+
+_SCHEDULE = {"$ref": "#/$defs/schedule"}
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12). Load a config's `code` and import `gdlab.figures` first to have those in it."""
+    schema = Config.model_json_schema()
+    definitions, fields = schema["$defs"], schema["properties"]
+    del definitions["Kind"]
+    definitions["schedule"] = _one_of("schedule")
+    definitions["axis"] = _axis()
+    definitions["problem"] = _one_of("problem")
+    definitions["rule"] = _one_of("rule")
+    definitions["rule"]["oneOf"].append(_optax())
+    fields["problem"] = {"$ref": "#/$defs/problem", "description": fields["problem"]["description"]}
+    fields["rules"]["additionalProperties"] = {"$ref": "#/$defs/rule"}
+    fields["sweep"]["additionalProperties"] = {"$ref": "#/$defs/axis"}
+    fields["sweep"]["properties"] = {
+        "seed": {"anyOf": [{"type": "integer", "minimum": 1}, _values({"type": "integer"})]}
+    }
+    names = {"enum": sorted(register.figures)}
+    fields["figures"]["items"] = {"anyOf": [names, {"$ref": "#/$defs/figure"}]}
+    definitions["figure"] = _one_of("figure")
+    definitions["Record"]["properties"]["probes"]["items"] = {"enum": sorted(register.probes)}
+    fields["extends"] = {"type": "string", "description": "a config that this one is laid over"}
+    # A file that extends another may leave to it whatever it likes.
+    required = schema.pop("required")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "gdlab config",
+        "if": {"not": {"required": ["extends"]}},
+        "then": {"required": required},
+    }
+
+
+def _one_of(what: What) -> dict[str, Any]:
+    return {"oneOf": [_kind(what, kind, entry) for kind, entry in sorted(SHELVES[what].items())]}
+
+
+def _kind(what: What, kind: str, entry: register.Entry) -> dict[str, Any]:
+    takes, _, is_open = parameters(entry.make, skip=1 if what == "figure" else 0)
+    properties: dict[str, Any] = {"kind": {"const": kind}}
+    defaults = {name: parameter.default for name, parameter in entry.parameters.items()}
+    for name, allowed in takes.items():
+        schema = forms.schema(allowed)
+        if what == "rule" and forms.is_numeric(allowed) and forms.SCHEDULE not in allowed:
+            schema = {"anyOf": [schema, _SCHEDULE]}
+        default = defaults.get(name)
+        if isinstance(default, bool | int | float | str):
+            schema = {**schema, "default": default}
+        elif isinstance(default, tuple | list):
+            schema = {**schema, "default": list(default)}
+        properties[name] = schema
+    described = ". ".join(part for part in (entry.summary.rstrip("."), entry.source.rstrip(".")) if part)
+    return {
+        "type": "object",
+        "title": kind,
+        "description": described,
+        "properties": properties,
+        "required": ["kind"],  # a hyperparameter without a default may be swept
+        "additionalProperties": is_open,
+    }
+
+
+def _optax() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "title": f"{OPTAX}NAME",
+        "description": "A rule of optax, with its own hyperparameters; `lr` is its `learning_rate`",
+        "properties": {"kind": {"type": "string", "pattern": f"^{OPTAX}."}},
+        "required": ["kind"],
+    }
+
+
+def _axis() -> dict[str, Any]:
+    ends = {
+        "type": "array",
+        "prefixItems": [{"type": "number"}, {"type": "number"}, {"type": "integer", "minimum": 1}],
+        "minItems": 3,
+        "maxItems": 3,
+        "description": "[lo, hi, n]",
+    }
+    options = {"scale": {"enum": ["log", "linear"], "default": "log"}, "seed": {"type": "integer", "default": 0}}
+    spaced = [
+        {
+            "type": "object",
+            "properties": {form: ends, **(options if form == "random" else {})},
+            "required": [form],
+            "additionalProperties": False,
+        }
+        for form in SPECS
+    ]
+    return {"anyOf": [_values({}), *spaced], "description": "a list of values, or values spaced from lo to hi"}
+
+
+def _values(each: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": each, "minItems": 1}

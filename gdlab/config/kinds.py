@@ -1,0 +1,122 @@
+"""What a config chooses by `kind`: the factory, its parameters, and whether the values given fit them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal
+
+# Imported for their entries in the register.
+import gdlab.probes
+import gdlab.problems
+import gdlab.rules
+import gdlab.schedules  # noqa: F401
+from gdlab import register
+from gdlab.config import forms
+from gdlab.config.annotations import forms_of
+from gdlab.config.chosen import Chosen
+from gdlab.config.forms import Forms
+from gdlab.config.mistakes import shown
+from gdlab.config.node import Path, Report, asked, nearest
+
+What = Literal["rule", "schedule", "problem", "probe", "figure"]
+SHELVES: dict[What, dict[str, register.Entry]] = {
+    "rule": register.rules,
+    "schedule": register.schedules,
+    "problem": register.problems,
+    "probe": register.probes,
+    "figure": register.figures,
+}
+OPTAX = "optax:"
+
+
+def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | None:
+    """Read `{kind: ..., parameter: value}`; mistakes go to the report. None where the kind itself is unknown.
+
+    That a required parameter is missing is not a mistake here: the sweep may give it.
+    """
+    if not isinstance(written, dict) or not isinstance(written.get("kind"), str):
+        return None  # a mistake of form, reported with the others of that sort
+    make = factory(what, (*path, "kind"), written["kind"], report)
+    if make is None:
+        return None
+    takes, required, is_open = parameters(make, skip=1 if what == "figure" else 0)
+    chosen = Chosen(path, written["kind"], make, takes, is_open, required)
+    for name, value in written.items():
+        if name != "kind":
+            _give(what, chosen, name, value, report)
+    return chosen
+
+
+def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., Any] | None:
+    """What is registered under a kind; None, and a mistake, where nothing is."""
+    if what == "rule" and kind.startswith(OPTAX):
+        from gdlab.rules.from_optax import from_optax
+
+        try:
+            return from_optax(kind.removeprefix(OPTAX))
+        except ValueError as error:
+            report.add(path, str(error))
+            return None
+    shelf = SHELVES[what]
+    if kind in shelf:
+        return shelf[kind].make
+    # Where a file of `code` failed, what it would have registered is unknown, and the failure has been told.
+    if not report.faulty("code"):
+        hint = asked(nearest(kind, shelf)) or f"there are {', '.join(sorted(shelf))}"
+        report.add(path, f"there is no {what} {kind!r}", hint=hint)
+    return None
+
+
+@cache
+def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Forms], frozenset[str], bool]:
+    """A factory's parameters with their forms, those without a default, and whether it takes other names too."""
+    try:
+        found = inspect.signature(make, eval_str=True).parameters
+    except (NameError, SyntaxError, TypeError, AttributeError):  # an annotation that can't be read tells nothing
+        found = inspect.signature(make).parameters
+    listed = [p for p in found.values() if p.kind is not p.VAR_POSITIONAL][skip:]
+    named = {p.name: p for p in listed if p.kind is not p.VAR_KEYWORD}
+    takes = {name: forms_of(parameter) for name, parameter in named.items()}
+    required = frozenset(name for name, parameter in named.items() if parameter.default is parameter.empty)
+    return takes, required, len(named) < len(listed)
+
+
+def _may_be_schedule(what: What, allowed: Forms) -> bool:
+    if what == "rule":
+        return forms.takes_schedule(allowed) or forms.is_numeric(allowed)
+    return what == "schedule" and forms.takes_schedule(allowed)
+
+
+def _give(what: What, chosen: Chosen, given: str, value: Any, report: Report) -> None:
+    path, name = (*chosen.path, given), chosen.own(given)
+    allowed = chosen.parameter(name) if "." not in name else None
+    if allowed is None:
+        word, near = "option" if what == "figure" else "hyperparameter", nearest(given, chosen.takes)
+        hint = asked(near) or (f"it has {', '.join(sorted(chosen.takes))}" if chosen.takes else "it has none")
+        report.add(path, f"the {what} {chosen.kind} has no {word} {given}", hint=hint, key=True)
+        chosen.meant.add(near or given)
+    elif chosen.gives(name):
+        report.add(path, f"{name} is another name for it, and both are given", hint="drop one", key=True)
+    elif isinstance(value, dict) and _may_be_schedule(what, allowed):
+        schedule = _schedule(path, value, report)
+        if schedule is not None:
+            chosen.schedules[name] = schedule
+        chosen.meant.add(name)
+    else:
+        wrong = forms.misfits(value, allowed)
+        for place, message in wrong:
+            report.add((*path, *place), message, hint=asked(forms.suggestion(value, allowed)))
+        if not wrong:
+            chosen.values[name] = forms.made(value, allowed)
+        chosen.meant.add(name)
+
+
+def _schedule(path: Path, value: dict[str, Any], report: Report) -> Chosen | None:
+    if "kind" not in value:
+        hint = f"there are {', '.join(sorted(register.schedules))}"
+        report.add(path, "a schedule needs a kind", hint=hint, key=True)
+    elif not isinstance(value["kind"], str):
+        report.add((*path, "kind"), f"must be the name of a schedule, not {shown(value['kind'])}")
+    else:
+        return choose("schedule", path, value, report)
+    return None

@@ -1,0 +1,35 @@
+"""One config over another."""
+
+from dataclasses import replace
+
+from gdlab.config.mistakes import COMMAND_LINE
+from gdlab.config.node import Node, Path
+
+SPECS = ("log", "linear", "random")
+
+
+def merge(base: Node, over: Node, path: Path = ()) -> Node:
+    """`over` laid over `base`: mappings are merged key by key, everything else is replaced.
+
+    A null over a mapping, a list or an axis takes it away. A mapping of another `kind` starts afresh, and so does an
+    axis given in another form: what belonged to the old one would be wrong for the new one.
+    """
+    if not isinstance(base.value, dict) or not isinstance(over.value, dict) or _afresh(base.value, over.value, path):
+        return over
+    merged = dict(base.value)
+    for name, node in over.value.items():
+        below = merged.get(name)
+        if below is None:
+            merged[name] = node
+        elif node.value is None and (isinstance(below.value, dict | list) or path == ("sweep",)):
+            del merged[name]
+        else:
+            merged[name] = merge(below, node, (*path, name))
+    # A change from the command line names a mapping only to reach what is in it.
+    return replace(base if over.mark.file == COMMAND_LINE else over, value=merged)
+
+
+def _afresh(base: dict[str, Node], over: dict[str, Node], path: Path) -> bool:
+    if len(path) == 2 and path[0] == "sweep":
+        return any(form in over for form in SPECS)
+    return "kind" in base and "kind" in over and base["kind"].plain != over["kind"].plain

@@ -1,0 +1,85 @@
+"""A config as it was written: values, each with the place where it stands."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from gdlab.config.mistakes import Mark, Mistake, dotted
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value and its place.
+
+    Attributes:
+        value: a scalar, `{key: Node}` or `[Node]`.
+        mark: where the value stands.
+        key: where its key stands, if it has one.
+    """
+
+    value: Any
+    mark: Mark
+    key: Mark | None = None
+
+    @property
+    def plain(self) -> Any:
+        """The value alone."""
+        if isinstance(self.value, dict):
+            return {name: node.plain for name, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain for node in self.value]
+        return self.value
+
+    def at(self, path: Iterable[str | int]) -> "Node":
+        """The node at `path`, or the nearest one above it."""
+        node = self
+        for part in path:
+            inside = node.value
+            if isinstance(inside, list):
+                inside = dict(enumerate(inside))
+            if not isinstance(inside, dict) or part not in inside:
+                return node
+            node = inside[part]
+        return node
+
+
+class Report:
+    """The mistakes found in one config so far.
+
+    Attributes:
+        root: the config as it was written.
+        mistakes: in the order found.
+    """
+
+    def __init__(self, root: Node, mistakes: Iterable[Mistake] = ()) -> None:
+        self.root = root
+        self.mistakes = list(mistakes)
+        self._paths: set[Path] = set()
+
+    def add(self, path: Sequence[str | int], message: str, *, hint: str = "", key: bool = False) -> None:
+        """A mistake in the value at `path`, or in its key. At most one is kept for each path."""
+        place = tuple(path)
+        if place in self._paths:
+            return
+        self._paths.add(place)
+        node = self.root.at(place)
+        mark = node.key if key and node.key is not None else node.mark
+        self.mistakes.append(Mistake(message, mark, dotted(place), hint))
+
+    def faulty(self, *path: str | int) -> bool:
+        """Whether there is a mistake at `path`, above it or below it."""
+        return any(place[: len(path)] == path[: len(place)] for place in self._paths)
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word most like `word`, if any is near."""
+    near = get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def asked(word: str | None) -> str:
+    """ "did you mean X?", or nothing."""
+    return f"did you mean {word}?" if word else ""

@@ -1,0 +1,105 @@
+"""The sections of a config, their types and defaults. What a kind takes is the register's business."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Kind(BaseModel):
+    """Something registered, by its `kind`, with its hyperparameters beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    kind: str = Field(min_length=1)
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """All but the kind, as written."""
+        return dict(self.model_extra or {})
+
+
+class Stop(_Section):
+    """When a run ends before its last step; null: never for that reason."""
+
+    grad_norm: float | None = Field(None, ge=0, description="converged once the gradient's norm is at most this")
+    loss: float | None = Field(None, description="converged once the loss is at most this")
+    bound: float | None = Field(None, description="diverged once the loss is above this")
+
+
+class Train(_Section):
+    """How a run is trained."""
+
+    steps: Positive = Field(description="updates in a run")
+    batch_size: Positive | None = Field(None, description="examples in a batch; null: all of them, in every step")
+    sampling: Literal["shuffle", "replacement"] = Field(
+        "shuffle", description="epochs in random order without replacement, or draws with replacement"
+    )
+    stop: Stop = Field(Stop(), description="when a run ends before its last step")
+
+
+class Record(_Section):
+    """What is kept of a run on its way."""
+
+    every: Positive | None = Field(1, description="steps between two records; null: no series")
+    probes: list[str] = Field([], description="what is recorded beside the loss")
+
+
+def _pair(points: Any) -> Any:
+    if isinstance(points, int) and not isinstance(points, bool):
+        return (points, points)
+    return tuple(points) if isinstance(points, list) else points
+
+
+_Count = Annotated[int, Field(ge=2, lt=2**31)]
+_POINTS = {"type": "integer", "minimum": 2}
+
+
+class Landscape(_Section):
+    """The loss on a plane through parameter space."""
+
+    runs: Literal["best"] = Field("best", description="the runs whose paths are drawn: each rule's best")
+    plane: Literal["auto", "exact", "pca", "random"] = Field(
+        "auto", description="exact for two parameters, else through the paths' principal or two random directions"
+    )
+    points: Annotated[
+        tuple[_Count, _Count],
+        BeforeValidator(_pair),
+        WithJsonSchema({"anyOf": [_POINTS, {"type": "array", "items": _POINTS, "minItems": 2, "maxItems": 2}]}),
+    ] = Field((51, 51), description="points along each direction: n, or [nx, ny]")
+    margin: float = Field(0.15, ge=0, description="room around the paths, as a share of their extent")
+
+
+class Compute(_Section):
+    """How the work is laid out; it changes no result."""
+
+    chunk: Positive | None = Field(None, description="runs in one program; null: as many as suit")
+
+
+def _named(figure: Any) -> Any:
+    return {"kind": figure} if isinstance(figure, str) else figure
+
+
+class Config(_Section):
+    """An experiment: a problem, rules, the space that they are swept over, and what is drawn of it."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="names the folder of the results"
+    )
+    problem: Kind = Field(description="what is minimised")
+    rules: dict[Annotated[str, Field(min_length=1)], Kind] = Field(
+        min_length=1, description="the update rules, by the label they have in figures"
+    )
+    sweep: dict[str, Any] = Field({}, description="the axes of the space, the last one varying fastest")
+    train: Train = Field(description="how a run is trained")
+    record: Record = Field(Record(), description="what is kept of a run on its way")
+    landscape: Landscape | None = Field(None, description="the loss on a plane through parameter space; null: none")
+    figures: list[Annotated[Kind, BeforeValidator(_named)]] = Field([], description="what is drawn")
+    code: list[str] = Field([], description="Python files that register kinds, relative to this file")
+    precision: Literal["float32", "float64"] = Field("float32", description="of every number of a run")
+    compute: Compute = Field(Compute(), description="how the work is laid out")

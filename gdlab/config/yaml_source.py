@@ -1,0 +1,149 @@
+"""YAML 1.2 into nodes."""
+
+from dataclasses import replace
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node as YamlNode
+from ruamel.yaml.reader import ReaderError
+
+from gdlab.config.mistakes import Mark, Mistake
+from gdlab.config.node import Node
+from gdlab.config.source import Source
+from gdlab.config.yaml_scalar import is_sound, value
+
+_TAG = "tag:yaml.org,2002:"
+_MOST_NODES = 1_000_000  # a few aliases of aliases can stand for more values than there is memory
+
+
+def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
+    """The document and what is wrong with it; no document where the text is not YAML or is empty."""
+    reader = _Reader(source)
+    try:
+        root = YAML(typ="safe", pure=True).compose(source.text)
+        return None if root is None else reader.node(root), reader.mistakes
+    except (YAMLError, ValueError, OverflowError, RecursionError, _TooLargeError) as error:
+        return None, [_refused(error, source)]
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.mistakes: list[Mistake] = []
+        self._done: dict[int, tuple[Node, int]] = {}  # an alias is the same object as its anchor
+        self._open: set[int] = set()
+
+    def node(self, written: YamlNode) -> Node:
+        return self._sized(written)[0]
+
+    def _sized(self, written: YamlNode) -> tuple[Node, int]:
+        if id(written) in self._done:
+            return self._done[id(written)]
+        mark = self._mark(written)
+        if id(written) in self._open:
+            self._wrong(written, "an alias can't stand inside what it stands for")
+            return Node(None, mark), 1
+        self._open.add(id(written))
+        inside: Any
+        size = 1
+        if isinstance(written, MappingNode):
+            inside, size = self._mapping(written)
+        elif isinstance(written, SequenceNode):
+            parts = [self._sized(part) for part in written.value]
+            inside, size = [part for part, _ in parts], 1 + sum(n for _, n in parts)
+        else:
+            inside = self._scalar(written)
+        if size > _MOST_NODES:
+            raise _TooLargeError
+        if not _known_tag(written):
+            self._wrong(written, f"the tag {_tag(written)} means nothing here")
+        self._open.discard(id(written))
+        self._done[id(written)] = Node(inside, mark), size
+        return self._done[id(written)]
+
+    def _mapping(self, written: MappingNode) -> tuple[dict[str, Node], int]:
+        own: dict[str, Node] = {}
+        merged: dict[str, Node] = {}
+        size = 1
+        for key, inside in written.value:
+            if _tag(key) == _TAG + "merge":
+                for source in inside.value if isinstance(inside, SequenceNode) else [inside]:
+                    node, n = self._sized(source)
+                    size += n
+                    if not isinstance(node.value, dict):
+                        self._wrong(source, "only a mapping can be merged with <<")
+                        continue
+                    merged = {**node.value, **merged}
+                continue
+            if not isinstance(key, ScalarNode) or not key.value or not is_sound(key.value):
+                self._wrong(key, "a key must be a word")
+                continue
+            node, n = self._sized(inside)
+            size += n
+            if key.value in own:
+                first = own[key.value].key
+                self._wrong(key, f"the key {key.value!r} is given twice, first in line {first.line if first else 1}")
+                continue
+            own[key.value] = replace(node, key=self._mark(key))
+        return {**own, **{name: node for name, node in merged.items() if name not in own}}, size
+
+    def _scalar(self, written: ScalarNode) -> Any:
+        if not is_sound(written.value):
+            self._wrong(written, "a NUL or half a surrogate pair is not text")
+            return None
+        try:
+            return value(_tag(written).removeprefix(_TAG), written.value)
+        except (ValueError, OverflowError):
+            self._wrong(written, f"{written.value[:60]!r} can't be read as a number")
+            return None
+
+    def _mark(self, written: YamlNode) -> Mark:
+        start, end = written.start_mark, written.end_mark
+        width = end.column - start.column if end.line == start.line else None
+        return self.source.mark(start.line + 1, start.column + 1, width)
+
+    def _wrong(self, written: YamlNode, message: str) -> None:
+        self.mistakes.append(Mistake(message, self._mark(written)))
+
+
+def _tag(written: YamlNode) -> str:
+    return str(written.tag)
+
+
+def _known_tag(written: YamlNode) -> bool:
+    kinds = {
+        MappingNode: ("map",),
+        SequenceNode: ("seq",),
+        ScalarNode: ("null", "bool", "int", "float", "str", "timestamp", "merge", "value"),
+    }
+    return _tag(written) in [_TAG + name for name in kinds[type(written)]]
+
+
+def _refused(error: Exception, source: Source) -> Mistake:
+    """Why there is no document."""
+    if isinstance(error, MarkedYAMLError):
+        return _syntax(error, source)
+    if isinstance(error, ReaderError):
+        message = f"the character {chr(error.character)!r} is not allowed"
+        return Mistake(message, source.mark_at(error.position, error.position + 1))
+    if isinstance(error, RecursionError):
+        return Mistake("nested too deeply", source.whole)
+    if isinstance(error, _TooLargeError):
+        return Mistake("too large once its aliases are written out", source.whole)
+    return Mistake(f"not valid YAML: {error}", source.whole)
+
+
+def _syntax(error: MarkedYAMLError, source: Source) -> Mistake:
+    problem, at = str(error.problem or error.context or "unknown"), error.problem_mark or error.context_mark
+    mark = source.whole if at is None else source.mark(at.line + 1, at.column + 1)
+    if "'\\t'" in problem:
+        return Mistake("a tab can't indent YAML", mark, hint="use spaces")
+    if "another document" in problem:
+        return Mistake("a config is a single document", mark)
+    return Mistake(f"not valid YAML: {problem}", mark)

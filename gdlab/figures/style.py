@@ -1,0 +1,96 @@
+"""How every figure looks: fonts, widths, and one colour, dash and marker for each rule."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Width = Literal["single", "double"]
+
+# Inches: the columns of a two-column journal.
+WIDTHS: dict[str, float] = {"single": 3.4, "double": 7.0}
+
+# Okabe and Ito (2008), darkened until each has a contrast of at least 3 with white paper; their yellow became a brown.
+COLOURS = ("#0072B2", "#C83E00", "#00956F", "#B84C93", "#1A1A1A", "#AE8D00", "#4598D0", "#5A2A00")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1.5, 1, 1.5)),
+    (0, (7, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (2, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+
+GREY = "#555555"
+PALE = "#C8C8C8"
+
+_SETTINGS: dict[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 120,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.4,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "gdlab",
+}
+
+# Settings that choose a backend or concern windows; a figure made without pyplot has neither.
+_NOT_OURS = ("backend", "interactive", "toolbar", "keymap", "webagg", "tk.", "macosx", "date.", "timezone")
+
+
+class RuleStyle(NamedTuple):
+    """How a rule is drawn; the three together tell any two of the first 616 apart, dash and marker the first 77."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
+    """A style for each rule by its place in `names`: the rule coordinate of the Dataset, whole and in its order."""
+    return {
+        str(name): RuleStyle(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+        for i, name in enumerate(names)
+    }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The lab's settings, over matplotlib's defaults rather than the user's file; what was set before comes back after."""
+    import matplotlib
+
+    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_OURS)}
+    with matplotlib.rc_context(defaults | _SETTINGS):
+        yield
+
+
+def new_figure(width: Width, height: float) -> "Figure":
+    """An empty figure of a column's width and a height in inches, without pyplot."""
+    from matplotlib.figure import Figure
+
+    if width not in WIDTHS:
+        raise ValueError(f"width is one of {', '.join(WIDTHS)}, not {width!r}")
+    return Figure(figsize=(WIDTHS[width], height))

@@ -1,0 +1,59 @@
+"""The words on a figure: numbers, counts of runs, captions."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gdlab.best import diverged
+from gdlab.figures.style import GREY, WIDTHS, Width
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+_PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds"}
+
+
+def number(value: Any) -> str:
+    """A number to two digits, as short as it goes: 3.2e-3, 0.032, 0.5, 10, 1e5; other things as text."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        plain = f"{value:.2g}"
+        return plain if "e" not in plain else f"{value:.0f}"
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
+
+
+def counts(data: "xarray.Dataset", metric: str) -> str:
+    """How many runs a figure stands on: "480 runs: 5 rules × 24 rates × 4 seeds; 61 diverged"."""
+    fates = diverged(data, metric)
+    factors = [f"{size} {_PLURALS.get(str(dim), dim)}" for dim, size in fates.sizes.items() if size > 1]
+    product = f": {' × '.join(factors)}" if len(factors) > 1 else ""
+    lost = int(fates.sum())
+    return f"{fates.size:,} run{'s' * (fates.size != 1)}{product}; {f'{lost:,}' if lost else 'none'} diverged"
+
+
+def title(figure: "Figure", data: "xarray.Dataset") -> None:
+    """The name of the experiment and its problem, as far as they are known."""
+    words = [str(data.attrs[key]) for key in ("name", "problem") if data.attrs.get(key)]
+    if words:
+        figure.suptitle(" · ".join(words), x=0.01, ha="left", fontsize=9, fontweight="bold")
+
+
+def caption(figure: "Figure", sentences: Iterable[str], width: Width) -> None:
+    """Small print at the foot of a figure, wrapped to its width."""
+    text = " ".join(sentence.rstrip(".") + "." for sentence in sentences if sentence)
+    wrapped = textwrap.fill(text, int(WIDTHS[width] * 20), break_long_words=False)
+    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=6.5, color=GREY)
+
+
+def spelled(names: Sequence[Any]) -> str:
+    """Names in a row: "a, b and c"."""
+    words = [str(name) for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,82 @@
+"""What a result stands on: versions, machine, precision, the command, and how the work was cut up."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gdlab.engine.execute import Timing
+
+PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
+
+
+def surroundings(command: Sequence[str], precision: str, started: datetime) -> dict[str, Any]:
+    """What is known before the work begins."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "command": list(command),
+        "git_commit": git_commit(Path.cwd()),
+        "versions": {"python": platform.python_version(), **versions()},
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "devices": [device.device_kind for device in devices],
+        "backend": jax.default_backend(),
+        "precision": precision,
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
+    """What is known once the runs are done. `tile` is (runs of different seeds) x (runs that share a seed's batches)."""
+    return {
+        "wall_seconds": round((ended - began).total_seconds(), 3),
+        "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
+        "groups": [
+            {
+                "group": timing.label,
+                "runs": timing.lanes,
+                "chunk": timing.tile.outer * timing.tile.inner,
+                "tile": list(timing.tile),
+                "batching": "nested vmap" if timing.tile.outer > 1 else "vmap",
+                "segments": timing.segments,
+                "memory_bytes": timing.memory,
+                "compile_seconds": round(timing.compile_seconds, 3),
+                "run_seconds": round(timing.run_seconds, 3),
+            }
+            for timing in timings
+        ],
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """The installed version of each package that a result can depend on."""
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the git checkout that a folder is in, with "+changes" where tracked files differ; None outside one."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,95 @@
+"""What a config can name: rules, schedules, problems, probes and figures, each under a `kind`.
+
+The built-in ones are registered with the same decorators as a user's own:
+
+    from gdlab import register
+
+    @register.rule("my-rule", source="Me, 2026")
+    def my_rule(lr=0.1): ...
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Make = TypeVar("Make", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered thing.
+
+    Attributes:
+        kind: its name in a config.
+        make: the factory (for a probe, the probe; for a figure, the function that draws it).
+        source: author, year and place, as one line.
+        info: what else is known of it; which keys are in use is said at `rule`, `problem` and `figure`.
+    """
+
+    kind: str
+    make: Callable[..., Any]
+    source: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The hyperparameters by name, with their defaults and annotations."""
+        return dict(inspect.signature(self.make).parameters)
+
+
+rules: dict[str, Entry] = {}
+schedules: dict[str, Entry] = {}
+problems: dict[str, Entry] = {}
+probes: dict[str, Entry] = {}
+figures: dict[str, Entry] = {}
+
+
+def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any]) -> Callable[[Make], Make]:
+    def add(make: Make) -> Make:
+        # The same file may be loaded twice (a config validated, then run); another thing of the same name is a mistake.
+        known = shelf.get(kind)
+        if known is not None and (known.make.__module__, known.make.__qualname__) != (
+            make.__module__,
+            make.__qualname__,
+        ):
+            raise ValueError(
+                f"the kind {kind!r} is already registered, by {known.make.__module__}.{known.make.__qualname__}"
+            )
+        shelf[kind] = Entry(kind, make, source, info)
+        return make
+
+    return add
+
+
+def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a rule factory.
+
+    `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L the rule is stable for lr < c / L.
+    """
+    return _into(rules, kind, source, info)
+
+
+def schedule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a schedule factory: hyperparameters in, a function of the step's number out."""
+    return _into(schedules, kind, source, info)
+
+
+def problem(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a problem factory. `examples(**hyperparameters) -> int`: how many examples there are to train on."""
+    return _into(problems, kind, source, info)
+
+
+def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a probe (see `gdlab.types.Probe`)."""
+    return _into(probes, kind, source, info)
+
+
+def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a drawing. `dims`: the dims that its Dataset must have; `of`: "sweep" (the default) or "landscape"."""
+    return _into(figures, kind, source, info)

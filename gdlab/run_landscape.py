@@ -1,0 +1,159 @@
+"""The loss on a plane, with the paths of chosen runs on it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from gdlab.engine.evaluate import evaluate
+from gdlab.engine.execute import Progress
+from gdlab.landscape import Plane, at, coordinate_plane, pca_plane, project, random_plane
+from gdlab.probes import position
+from gdlab.training import RuleLike, sweep
+from gdlab.types import Problem
+
+if TYPE_CHECKING:
+    import xarray
+
+PlaneKind = Literal["auto", "exact", "pca", "random"]
+
+# Points kept of a path: more than a figure can show, few enough to hold for a network.
+PATH_POINTS = 250
+
+
+def run_landscape(
+    problem: Problem,
+    rules: Mapping[str, RuleLike],
+    chosen: Mapping[str, Mapping[str, Any]],
+    *,
+    steps: int,
+    plane: PlaneKind = "auto",
+    points: tuple[int, int] = (51, 51),
+    margin: float = 0.15,
+    chunk: int | None = None,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    **settings: Any,
+) -> "xarray.Dataset":
+    """Run one chosen run of each rule again, keeping its path, and evaluate the loss on a plane that shows the paths.
+
+    Args:
+        problem: what was minimised.
+        rules: the rule factories by label.
+        chosen: for each label to show, the value of each axis (`lr`, `seed`, ...) of the run to show.
+        steps, settings: as in `gdlab.sweep`.
+        plane: "exact" for a problem with two parameters: the axes are the parameters. "pca": through the mean of all
+            paths, along the two directions of their greatest variance. "random": through the final point of the first
+            path, along two random directions, filter-normalised, from -1 to 1. "auto": exact where it can be, else pca.
+        points: how many along the horizontal and the vertical axis.
+        margin: how far the plane reaches past the paths, as a share of their extent.
+
+    Returns:
+        A Dataset with `loss` (y, x), on all of the problem's data, NaN or infinite where it is so; and over
+        (rule, point), NaN after a run's end: `path_x`, `path_y` (the nearest point of the plane), `path_off_plane` (the
+        distance from it), `path_loss` (at the path, on all data), `path_plane_loss` (at the nearest point of the
+        plane), with the coordinate `path_step`. `min_x`, `min_y`: known minimisers, on an exact plane. Attributes:
+        `plane`, `x_label`, `y_label`, `loss_label`, and for pca `captured`, the share of the paths' variance about
+        their mean that lies in the plane.
+
+    Raises:
+        ValueError: "exact" for a problem whose parameters are not one array of two.
+    """
+    import xarray
+
+    start = jax.eval_shape(problem.init, jax.random.key(0))
+    two = isinstance(start, jax.ShapeDtypeStruct) and start.shape == (2,)
+    kind = ("exact" if two else "pca") if plane == "auto" else plane
+    if kind == "exact" and not two:
+        raise ValueError(
+            "an exact plane needs a problem whose parameters are one array of shape (2,); use pca or random"
+        )
+    every = -(-steps // PATH_POINTS) or 1
+    paths = {
+        label: _path(problem, {label: rules[label]}, values, steps=steps + 1, every=every, **settings)
+        for label, values in chosen.items()
+    }
+    unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start))[1]
+    shown, captured = _plane(kind, list(paths.values()), unravel)
+    placed = {label: _placed(problem, shown, unravel, path) for label, path in paths.items()}
+    x, y = _window(kind, problem, placed.values(), margin)
+    surface = evaluate(
+        lambda x, y: {"loss": problem.loss(at(shown, x, y), problem.data)},
+        {"y": np.linspace(*y, points[1]), "x": np.linspace(*x, points[0])},
+        chunk=chunk,
+        progress=progress,
+    )
+    names = ("path_x", "path_y", "path_off_plane", "path_loss", "path_plane_loss")
+    stacked = np.stack([np.stack(placed[label]) for label in chosen])
+    surface = surface.assign({name: (("rule", "point"), stacked[:, i]) for i, name in enumerate(names)})
+    surface = surface.assign_coords(rule=("rule", np.array(list(chosen), object)))
+    surface = surface.assign_coords(path_step=("point", every * np.arange(stacked.shape[-1])))
+    for axis in sorted({axis for values in chosen.values() for axis in values}):
+        column = [values.get(axis, np.nan) for values in chosen.values()]
+        if all(isinstance(value, int | float | np.number) for value in column):
+            surface = surface.assign_coords({axis: ("rule", np.asarray(column, float))})
+    minimisers = problem.facts.get("minimisers") if kind == "exact" else None
+    if minimisers is not None:
+        known = np.asarray(minimisers)
+        surface = surface.assign(min_x=("minimum", known[:, 0]), min_y=("minimum", known[:, 1]))
+    words = {"exact": ("x", "y"), "pca": ("first direction", "second direction")}
+    x_label, y_label = words.get(kind, ("random direction 1", "random direction 2"))
+    surface.attrs = {"plane": kind, "x_label": x_label, "y_label": y_label, "loss_label": "loss"}
+    if captured is not None:
+        surface.attrs["captured"] = captured
+    return xarray.Dataset(surface)
+
+
+def _path(problem: Problem, rule: Mapping[str, RuleLike], values: Mapping[str, Any], **settings: Any) -> np.ndarray:
+    """The positions of one run, [points, d]; NaN after its end."""
+    over = {axis: [value] for axis, value in values.items()}
+    data = sweep(problem, rule, over, probes={"position": position}, **settings)
+    return data["position"].values.reshape(data.sizes["step"], -1)
+
+
+def _plane(kind: str, paths: Sequence[np.ndarray], unravel: Callable[[Any], Any]) -> tuple[Plane, float | None]:
+    finite = [path[np.isfinite(path).all(axis=1)] for path in paths]
+    if kind == "exact":
+        return coordinate_plane(), None
+    if kind == "random":
+        return random_plane(jax.random.key(0), unravel(jnp.asarray(finite[0][-1]))), None
+    plane, captured = pca_plane(jax.vmap(unravel)(jnp.asarray(np.concatenate(finite))))
+    return plane, float(captured)
+
+
+def _placed(problem: Problem, plane: Plane, unravel: Callable[[Any], Any], path: np.ndarray) -> tuple[np.ndarray, ...]:
+    """x, y, the distance off the plane, the loss there and the loss at the nearest point of the plane."""
+
+    @jax.jit
+    def place(path: Any, data: Any) -> Any:
+        def one(flat: Any) -> tuple[Any, ...]:
+            params = unravel(flat)
+            a, b, off = project(plane, params)
+            return a, b, off, problem.loss(params, data), problem.loss(at(plane, a, b), data)
+
+        return jax.lax.map(one, path, batch_size=16)
+
+    return tuple(np.asarray(values) for values in place(path, problem.data))
+
+
+def _window(kind: str, problem: Problem, placed: Any, margin: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The ends of the horizontal and of the vertical axis."""
+    if kind == "random":
+        return (-1.0, 1.0), (-1.0, 1.0)
+    ends = []
+    domain = problem.facts.get("domain") if kind == "exact" else None
+    for axis in (0, 1):
+        values = np.concatenate([columns[axis] for columns in placed])
+        values = values[np.isfinite(values)]
+        lo, hi = (float(values.min()), float(values.max())) if len(values) else (-1.0, 1.0)
+        if domain is not None:
+            # A wild path must not shrink what people know the function by: at most as much again on either side.
+            (low, high), width = domain[axis], domain[axis][1] - domain[axis][0]
+            lo, hi = max(min(lo, low), low - width), min(max(hi, high), high + width)
+            ends.append((lo, hi))
+            continue
+        reach = margin * (hi - lo) or 1.0
+        ends.append((lo - reach, hi + reach))
+    return ends[0], ends[1]

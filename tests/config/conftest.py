@@ -1,0 +1,93 @@
+"""A register of a few known kinds, in place of the built-in ones, for as long as a test of configs runs."""
+
+from pathlib import Path
+from typing import Literal
+
+import optax
+import pytest
+
+from gdlab import config, register
+from gdlab.config.kinds import SHELVES
+from gdlab.types import Problem
+
+
+def gd(lr: float = 0.1):
+    """Plain descent."""
+    return optax.sgd(lr)
+
+
+def momentum(lr: float = 0.1, beta: float = 0.9, form: Literal["sum", "mean"] = "sum", ema: bool = False):
+    """Heavy ball."""
+    return optax.sgd(lr, beta)
+
+
+def cosine(peak: float, steps: int, floor: float = 0.0):
+    """Half a cosine."""
+    return lambda step: optax.cosine_decay_schedule(peak - floor, steps)(step) + floor
+
+
+def warmup(steps: int, then: optax.Schedule | None = None):
+    """A ramp, then another schedule."""
+    return lambda step: step / steps if then is None else then(step - steps)
+
+
+def bowl(condition: float = 10.0, start: tuple[float, float] = (1.0, 1.0), spread: float | None = None):
+    """A quadratic."""
+    return Problem(init=lambda key: None, loss=lambda params, batch: condition)
+
+
+def network(data: Literal["digits", "wine"], widths: tuple[int, ...] = (32,), l2: float = 0.0):
+    """A small network."""
+    return Problem(init=lambda key: None, loss=lambda params, batch: l2)
+
+
+def curves(data, *, series: str = "loss", levels: int = 10):
+    """Curves over steps."""
+
+
+@pytest.fixture(autouse=True)
+def kinds():
+    """The register holds these kinds and no others."""
+    before = {what: dict(shelf) for what, shelf in SHELVES.items()}
+    for shelf in SHELVES.values():
+        shelf.clear()
+    register.rule("gd")(gd)
+    register.rule("momentum", source="Polyak, 1964")(momentum)
+    register.schedule("cosine")(cosine)
+    register.schedule("warmup")(warmup)
+    register.problem("bowl")(bowl)
+    register.problem("network", examples=lambda data, widths=(): {"digits": 1437, "wine": 142}[data])(network)
+    register.probe("grad_norm")(lambda step: step.grads)
+    register.figure("curves", dims=("step",))(curves)
+    register.figure("sensitivity", dims=("lr",))(lambda data, *, metric="final_loss": None)
+    register.figure("surface", of="landscape", dims=("x", "y"))(lambda data: None)
+    yield
+    for what, shelf in SHELVES.items():
+        shelf.clear()
+        shelf.update(before[what])
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """`write(text, name="x.yaml")` in a folder that is the current one; its path, as a user would give it."""
+    monkeypatch.chdir(tmp_path)
+
+    def put(text: str, name: str = "x.yaml") -> Path:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return put
+
+
+@pytest.fixture
+def told(write):
+    """`told(text, *overrides)`: all that is said of a config."""
+
+    def tell(text: str, *overrides: str, name: str = "x.yaml") -> str:
+        with pytest.raises(config.ConfigError) as caught:
+            config.load(write(text, name), overrides)
+        return str(caught.value)
+
+    return tell

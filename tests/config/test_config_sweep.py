@@ -1,0 +1,156 @@
+"""The axes of a sweep: what is said of a wrong one, alone and against the other sections."""
+
+import pytest
+
+from gdlab.config import ConfigError, load
+
+HEAD = ("name: trial", "problem: {kind: bowl}", "rules: {m: {kind: momentum}}", "train: {steps: 10}")
+SPACED = "({log: [lo, hi, n]}, {linear: [lo, hi, n]} and {random: [lo, hi, n]} also serve)"
+
+AXES = [
+    ("lr: []", "6:7: sweep.lr: an axis needs at least one value"),
+    ("lr: 0.1", f"6:7: sweep.lr: must be a list of values, not 0.1 {SPACED}"),
+    ("lr:", f"6:6: sweep.lr: must be a list of values, not null {SPACED}"),
+    ("lr: [0.1, x]", "6:13: sweep.lr[1]: must be a number, not 'x'"),
+    ("lr: [0.1, [1]]", "6:13: sweep.lr[1]: must be a number, not [1]"),
+    ("lr: {}", "6:7: sweep.lr: an axis needs one of log, linear and random"),
+    ("lr: {logg: [1, 2, 3]}", "6:8: sweep.lr.logg: an axis has no logg here (did you mean log?)"),
+    ("lr: {log: [1, 2]}", "6:13: sweep.lr.log: must be [lo, hi, n], not [1, 2]"),
+    ("lr: {log: [0, 1, 3]}", "6:14: sweep.lr.log[0]: must be above 0 on a logarithmic axis, not 0"),
+    ("lr: {log: [1, -1, 3]}", "6:17: sweep.lr.log[1]: must be above 0 on a logarithmic axis, not -1"),
+    ("lr: {log: [a, 1, 3]}", "6:14: sweep.lr.log[0]: must be a number, not 'a'"),
+    ("lr: {linear: [0, .inf, 3]}", "6:20: sweep.lr.linear[1]: must be a number, not inf"),
+    ("lr: {linear: [2, 2, 3]}", "6:20: sweep.lr.linear[1]: must differ from the other end"),
+    (
+        "lr: {linear: [0, 1, 0]}",
+        "6:23: sweep.lr.linear[2]: must be how many values there are, from 1 to 10000000, not 0",
+    ),
+    (
+        "lr: {linear: [0, 1, 2.5]}",
+        "6:23: sweep.lr.linear[2]: must be how many values there are, from 1 to 10000000, not 2.5",
+    ),
+    (
+        "lr: {log: [1, 2, 3], linear: [1, 2, 3]}",
+        "6:24: sweep.lr.linear: an axis has no linear here (did you mean linear?)",
+    ),
+    ("lr: {log: [1, 2, 3], seed: 0}", "6:24: sweep.lr.seed: an axis has no seed here"),
+    ("lr: {random: [1, 2, 3], scale: lin}", "6:34: sweep.lr.scale: must be log or linear, not 'lin'"),
+    ("lr: {random: [1, 2, 3], seed: -1}", "6:33: sweep.lr.seed: must be a whole number from 0, not -1"),
+    ("lr: {random: [0, 2, 3]}", "6:17: sweep.lr.random[0]: must be above 0 on a logarithmic axis, not 0"),
+    ("seed: 0", "6:9: sweep.seed: must be a count of seeds from 1 to 10000000, not 0"),
+    ("seed: 2.5", "6:9: sweep.seed: must be a count of seeds or a list of them, not 2.5"),
+    ("seed: [1, -2]", "6:13: sweep.seed[1]: must be at least 0, not -2"),
+    ("seed: [1, 4294967296]", "6:13: sweep.seed[1]: must be a number of 32 bits, not 4294967296"),
+    ("batch_size: [8, 0]", "6:19: sweep.batch_size[1]: must be at least 1, not 0"),
+    ("form: [sum, men]", "6:15: sweep.form[1]: must be sum or mean, not 'men' (did you mean mean?)"),
+    ("form: {log: [1, 2, 3]}", "6:9: sweep.form: each value must be sum or mean, so this axis is a list"),
+    ("batch_size: {linear: [1, 2, 3]}", "6:15: sweep.batch_size: each value must be a whole number (these give 1.5)"),
+    ("lrr: [0.1]", "6:3: sweep.lrr: no rule has a hyperparameter lrr (did you mean lr?)"),
+    (
+        "condition: [1]",
+        "6:3: sweep.condition: no rule has a hyperparameter condition (did you mean problem.condition?)",
+    ),
+    (
+        "problem.cond: [1]",
+        "6:3: sweep.problem.cond: the problem bowl has no hyperparameter cond (did you mean problem.condition?)",
+    ),
+    (
+        "problem.zz: [1]",
+        "6:3: sweep.problem.zz: the problem bowl has no hyperparameter zz (it has condition, start, spread)",
+    ),
+    ("problem.condition: [a]", "6:23: sweep.problem.condition[0]: must be a number, not 'a'"),
+    ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (did you mean beta?)"),
+    ("lr, lr: [[1, 2]]", "6:3: sweep.lr, lr: zipped axes are different names with commas between them"),
+    ("lr, beta: []", "6:13: sweep.lr, beta: zipped axes need a list of rows, each [lr, beta]"),
+    ("lr, beta: [[1, .9], [1]]", "6:23: sweep.lr, beta[1]: must be [lr, beta], 2 values, not [1]"),
+    ("lr, beta: [[1, .9], [1, x]]", "6:27: sweep.lr, beta[1][1]: must be a number, not 'x'"),
+]
+
+
+def said(error: ConfigError) -> list[str]:
+    return [f"{m.line}:{m.column}: {m.path}: {m.message}" + (f" ({m.hint})" if m.hint else "") for m in error.mistakes]
+
+
+@pytest.mark.parametrize(("axis", "expected"), AXES, ids=[axis for axis, _ in AXES])
+def test_one_mistake_in_an_axis(axis, expected, write):
+    with pytest.raises(ConfigError) as caught:
+        load(write("\n".join([*HEAD, "sweep:", f"  {axis}"])))
+    assert said(caught.value) == [expected]
+
+
+TOGETHER = [
+    (
+        "rules: {m: {kind: momentum, lr: 1}}\nsweep: {lr: [1]}",
+        "sweep.lr: rules.m.lr is set, and lr is also a sweep axis (drop one)",
+    ),
+    (
+        "rules: {m: {kind: momentum, lr: 1}, g: {kind: gd, lr: {kind: cosine, peak: 1, steps: 2}}}\nsweep: {lr: [1]}",
+        "sweep.lr: rules.m.lr and rules.g.lr are set, and lr is also a sweep axis (drop one)",
+    ),
+    (
+        "rules: {g: {kind: gd, lr: {kind: cosine, peak: 1, steps: 2}}}\nsweep: {lr.peak: [1]}",
+        "sweep.lr.peak: rules.g.lr.peak is set, and lr.peak is also a sweep axis (drop one)",
+    ),
+    (
+        "problem: {kind: bowl, condition: 2}\nrules: {g: {kind: gd}}\nsweep: {problem.condition: [1]}",
+        "sweep.problem.condition: problem.condition is set, and problem.condition is also a sweep axis (drop one)",
+    ),
+    (
+        "train: {steps: 9, batch_size: 2}\nrules: {g: {kind: gd}}\nsweep: {batch_size: [1]}",
+        "sweep.batch_size: train.batch_size is set, and batch_size is also a sweep axis (drop one)",
+    ),
+    ('sweep: {lr: [1], "lr, beta": [[1, 0.9]]}', "sweep.lr, beta: lr is an axis already"),
+    (
+        "problem: {kind: network, data: wine}\ntrain: {steps: 1, batch_size: 143}",
+        "train.batch_size: a batch of 143 is larger than the data: network has 142 to train on",
+    ),
+    (
+        "problem: {kind: network, data: wine}\nsweep: {batch_size: [142, 143]}",
+        "sweep.batch_size[1]: a batch of 143 is larger than the data: network has 142 to train on",
+    ),
+    (
+        'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 143]]}',
+        "sweep.problem.data, batch_size[1][1]: a batch of 143 is larger than the data: network has 142 to train on",
+    ),
+    (
+        "record: {every: null}\nfigures: [curves]",
+        "figures[0]: the figure curves needs a series, and record.every is null (say how often to record: every: 1)",
+    ),
+    (
+        "sweep: {beta: [1]}\nfigures: [sensitivity]",
+        "figures[0]: the figure sensitivity needs the dim lr, which the sweep lacks (it has beta, rule, step)",
+    ),
+    ("figures: [surface]", "figures[0]: the figure surface needs the section landscape (landscape: {} will do)"),
+]
+
+
+def config(text: str) -> str:
+    """The head, with those of its lines that the text has too left out."""
+    keys = {line.partition(":")[0] for line in text.splitlines()}
+    return "\n".join([*(line for line in HEAD if line.partition(":")[0] not in keys), text])
+
+
+@pytest.mark.parametrize(("text", "expected"), TOGETHER, ids=[text for text, _ in TOGETHER])
+def test_sections_that_disagree(text, expected, write):
+    with pytest.raises(ConfigError) as caught:
+        load(write(config(text)))
+    assert [line.partition(": ")[2] for line in said(caught.value)] == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sweep: {lr, beta: [[1, 0.9]]}\nfigures: [sensitivity]".replace("lr, beta", '"lr, beta"'),
+        "rules: {g: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr.peak: [1]}",
+        "rules: {g: {kind: gd, lr: {kind: warmup, steps: 2, then: {kind: cosine, steps: 3}}}}\nsweep: {lr.then.peak: [1]}",
+        "problem: {kind: network}\nsweep: {problem.data: [wine], batch_size: [1, null]}",
+        "problem: {kind: network}\nsweep: {problem.widths: [[8], [8, 8]], problem.data: [digits]}",
+        "landscape: {}\nfigures: [surface]",
+        "rules: {g: {kind: gd, lr: 1}, m: {kind: momentum, lr: 2}}\nsweep: {beta: {linear: [0, 0.9, 3]}}",
+        'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 142]]}',
+        "sweep: {}",
+        "record: {every: null}\nsweep: {lr: {random: [1, 2, 3], scale: linear, seed: 4}}",
+    ],
+)
+def test_sections_that_agree(text, write):
+    load(write(config(text)))
