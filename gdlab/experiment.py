@@ -16,10 +16,9 @@ from gdlab.config import Config
 from gdlab.engine.execute import Progress, execute
 from gdlab.engine.plan import Group, plan
 from gdlab.engine.space import Space, SpaceError
-from gdlab.engine.store import Store
+from gdlab.engine.store import Store, StoreError
 from gdlab.run_landscape import run_landscape
-from gdlab.training import STATIC, assignment
-from gdlab.types import Problem
+from gdlab.training import OWN, PROBLEM, STATIC, accepted, assignment
 
 if TYPE_CHECKING:
     import xarray
@@ -74,11 +73,12 @@ def run(
     prepared: Prepared,
     out: Path,
     *,
+    config_folder: Path = Path(),
     command: Sequence[str] = (),
     progress: Callable[[Progress], None] = lambda progress: None,
     formats: Sequence[str] = ("png", "pdf"),
 ) -> Finished:
-    """Run a prepared experiment into a new folder under `out`.
+    """Run a prepared experiment into a new folder under `out`. The config's `code` is looked for in `config_folder`.
 
     Raises:
         OSError: the folder can't be made or written.
@@ -89,6 +89,7 @@ def run(
     (folder / results.CONFIG).write_text(text)
     with precision(config):
         told = {"name": config.name, "problem": config.problem.kind, "status": "running"}
+        told["config_folder"] = str(config_folder)
         told |= provenance.surroundings(command, config.precision, began)
         results.write_json(folder / results.PROVENANCE, told)
         timings = execute(prepared.groups, Store(folder, prepared.space), chunk=config.compute.chunk, progress=progress)
@@ -105,37 +106,116 @@ def run(
 def landscape(
     config: Config, data: "xarray.Dataset", progress: Callable[[Progress], None] = lambda progress: None
 ) -> "xarray.Dataset":
-    """The landscape that a config asks for, around the best run of each rule that has one."""
+    """The landscape that a config asks for, around the best run of each rule that has one (of its seeds, the first).
+
+    Raises:
+        ExperimentError: every run diverged, or the problem does not have the plane that is asked for.
+    """
     assert config.landscape is not None
-    asked, train = config.landscape, config.train
+    asked, train, factories = config.landscape, config.train, configs.rule_factories(config)
     top = best(data)
-    axes = [name for block in configs.over(config) for name in ([block] if isinstance(block, str) else block)]
+    top = top.isel(rule=np.flatnonzero(top["found"].values))
+    if not top.sizes["rule"]:
+        raise ExperimentError("there is no path to draw: every run of every rule diverged")
+    axes = [n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names) if n != "seed"]
+    seed = int(data["seed"].values[0]) if "seed" in data.coords else 0
     chosen: dict[str, dict[str, Any]] = {}
-    for label in data["rule"].values:
+    for label in top["rule"].values:
+        run_axes = accepted(factories[label], [n for n in axes if n not in OWN and not n.startswith(PROBLEM)])
         one = top.sel(rule=label)
-        if not np.isfinite(one["final_loss"]):
+        chosen[label] = {name: one[name].item() for name in (*run_axes, *({"batch_size"} & set(axes)))} | {"seed": seed}
+    # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
+    leader = top.isel(rule=int(top["final_loss"].argmin()))
+    swept = {name.removeprefix(PROBLEM): leader[name].item() for name in axes if name.startswith(PROBLEM)}
+    try:
+        with precision(config):
+            return run_landscape(
+                configs.problem_factory(config)(**swept),
+                factories,
+                chosen,
+                steps=train.steps,
+                plane=asked.plane,
+                points=asked.points,
+                margin=asked.margin,
+                batch_size=train.batch_size,
+                sampling=train.sampling,
+                stop=configs.stop(config),
+                chunk=config.compute.chunk,
+                progress=progress,
+            )
+    except ValueError as error:
+        raise ExperimentError(str(error)) from error
+
+
+def draw_all(folder: Path, config: Config, formats: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Draw the figures of a config from its results: the files, and what could not be drawn and why."""
+    drawn: list[Path] = []
+    troubles: list[str] = []
+    for number, figure in enumerate(config.figures):
+        earlier = sum(other.kind == figure.kind for other in config.figures[:number])
+        stem = figure.kind if not earlier else f"{figure.kind}-{earlier + 1}"
+        try:
+            drawn += draw(folder, figure.kind, figure.hyperparameters, folder / results.FIGURES / stem, formats)
+        except (ValueError, StoreError) as error:
+            troubles.append(f"{stem}: {error}")
+    return drawn, troubles
+
+
+def draw(folder: Path, kind: str, options: Mapping[str, Any], stem: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw one figure from a results folder into files named `stem` and a format.
+
+    Raises:
+        ValueError: the results can't be drawn this way.
+        gdlab.engine.store.StoreError: the folder lacks what the figure is of.
+    """
+    from gdlab.figures import save
+
+    entry = register.figures[kind]
+    of_landscape = entry.info.get("of") == "landscape"
+    data = results.open_landscape(folder) if of_landscape else results.open_results(folder)
+    stem.parent.mkdir(exist_ok=True)
+    return save(entry.make(data, **options), stem, formats=tuple(formats))
+
+
+def stable_lr(config: Config) -> dict[str, dict[str, float]]:
+    """By label, the theory's limit: the rule is stable on the problem for rates below `lr` = `c` / L.
+
+    Only for rules that have such a limit, on a problem whose greatest curvature L is known, where neither is swept.
+    """
+    swept = {n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names)}
+    if any(name.startswith(PROBLEM) for name in swept):
+        return {}
+    if not any("stability" in _rule_entry(rule.kind).info for rule in config.rules.values()):
+        return {}
+    smoothness = configs.problem_factory(config)().facts.get("smoothness")
+    limits = {}
+    for label, rule in config.rules.items():
+        entry = _rule_entry(rule.kind)
+        if smoothness is None or "stability" not in entry.info:
             continue
-        values = {axis: one[axis].item() for axis in axes if axis in one.coords}
-        chosen[str(label)] = {"seed": int(data["seed"].values[0]) if "seed" in data.coords else 0, **values}
-    if not chosen:
-        raise ExperimentError("no landscape: every run of every rule diverged")
-    # All paths lie on one surface: where the problem itself is swept, that of the best rule.
-    leader = min(chosen, key=lambda label: float(top["final_loss"].sel(rule=label)))
-    swept = {a[8:]: v for a, v in chosen[leader].items() if a.startswith("problem.")}
-    factories = configs.rule_factories(config)
-    with precision(config):
-        problem: Problem = configs.problem_factory(config)(**swept)
-        return run_landscape(
-            problem,
-            factories,
-            {label: _own(factories[label], values) for label, values in chosen.items()},
-            steps=train.steps,
-            plane=asked.plane,
-            points=asked.points,
-            margin=asked.margin,
-            batch_size=train.batch_size,
-            sampling=train.sampling,
-            stop=configs.stop(config),
-            chunk=config.compute.chunk,
-            progress=progress,
-        )
+        values = {n: p.default for n, p in entry.parameters.items()} | rule.hyperparameters
+        values.pop("lr", None)
+        if swept & set(values) or isinstance(rule.hyperparameters.get("lr"), Mapping):
+            continue
+        constant = float(entry.info["stability"](**values))
+        limits[label] = {"c": constant, "lr": constant / float(smoothness)}
+    return limits
+
+
+@contextlib.contextmanager
+def precision(config: Config) -> Iterator[None]:
+    """The float precision that a config asks for, while the block runs."""
+    with jax.enable_x64(config.precision == "float64"):
+        yield
+
+
+def _rule_entry(kind: str) -> register.Entry:
+    return register.rules.get(kind) or register.Entry(kind, lambda: None)
+
+
+def _explained(error: Exception) -> str:
+    """What went wrong while the user's rule or problem was traced, and in which line of whose file."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+    place = f" (in {frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    words = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {words}{place}" if not isinstance(error, SpaceError | ValueError) else words

@@ -35,7 +35,7 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
 
 
 def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
-    """What is known once the runs are done. `tile` is (runs of different seeds) x (runs that share a seed's batches)."""
+    """What is known once the runs are done. `tile`: runs of different seeds, and runs that share a seed's batches."""
     return {
         "wall_seconds": round((ended - began).total_seconds(), 3),
         "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
@@ -68,7 +68,7 @@ def versions() -> dict[str, str | None]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of the git checkout that a folder is in, with "+changes" where tracked files differ; None outside one."""
+    """The commit of the checkout that a folder is in, with "+changes" where tracked files differ; None outside one."""
     try:
         head = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")

@@ -83,7 +83,9 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     limits = known.get("stable_lr", {})
     if limits:
         values = [limits.get(rule, {}).get("lr", np.nan) for rule in data["rule"].values]
-        data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": "theory: stable below"})
+        constants = {f"{limit['c']:.3g}/L" for limit in limits.values()}
+        label = f"stable below {constants.pop()}" if len(constants) == 1 else "stability limit"
+        data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": label})
     return data
 
 

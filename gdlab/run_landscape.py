@@ -42,7 +42,8 @@ def run_landscape(
     Args:
         problem: what was minimised.
         rules: the rule factories by label.
-        chosen: for each label to show, the value of each axis (`lr`, `seed`, ...) of the run to show.
+        chosen: for each label to show, the value of each axis (`lr`, `seed`, ...) of the run to show; those that its
+            rule has, and none of the problem's.
         steps, settings: as in `gdlab.sweep`.
         plane: "exact" for a problem with two parameters: the axes are the parameters. "pca": through the mean of all
             paths, along the two directions of their greatest variance. "random": through the final point of the first
@@ -72,7 +73,7 @@ def run_landscape(
         )
     every = -(-steps // PATH_POINTS) or 1
     paths = {
-        label: _path(problem, {label: rules[label]}, values, steps=steps + 1, every=every, **settings)
+        label: _path(problem, rules[label], values, steps=steps + 1, every=every, **settings)
         for label, values in chosen.items()
     }
     unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start))[1]
@@ -106,10 +107,9 @@ def run_landscape(
     return xarray.Dataset(surface)
 
 
-def _path(problem: Problem, rule: Mapping[str, RuleLike], values: Mapping[str, Any], **settings: Any) -> np.ndarray:
+def _path(problem: Problem, rule: RuleLike, values: Mapping[str, Any], **settings: Any) -> np.ndarray:
     """The positions of one run, [points, d]; NaN after its end."""
-    over = {axis: [value] for axis, value in values.items()}
-    data = sweep(problem, rule, over, probes={"position": position}, **settings)
+    data = sweep(problem, rule, {n: [value] for n, value in values.items()}, probes={"position": position}, **settings)
     return data["position"].values.reshape(data.sizes["step"], -1)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Axes that are neither the rule's nor the problem's.
 OWN = ("rule", "seed", "batch_size")
 PROBLEM = "problem."
+# Axes of numbers that change a shape.
+STATIC = ("batch_size",)
 
 ProblemLike = Problem | Callable[..., Problem]
 RuleLike = optax.GradientTransformation | RuleFactory
@@ -84,7 +86,7 @@ def sweep(
         stop=stop,
         seed=seed,
     )
-    return run(points, build, static=("batch_size", *static), chunk=chunk, progress=progress)
+    return run(points, build, static=(*STATIC, *static), chunk=chunk, progress=progress)
 
 
 def assignment(
@@ -108,13 +110,13 @@ def assignment(
     points = space({name: _named_batches(name, values) for name, values in over.items()})
     make_problem, bound = _numbers(_factory(problem, Problem))
     problem_fixed = {f"{PROBLEM}{name}": value for name, value in bound.items()}
-    problem_axes = _accepted(make_problem, [n for n in points.names if n.startswith(PROBLEM)], PROBLEM)
+    problem_axes = accepted(make_problem, [n for n in points.names if n.startswith(PROBLEM)], PROBLEM)
     makers = {label: _numbers(_factory(maker, optax.GradientTransformation)) for label, maker in rules.items()}
     tolerances = {f"stop.{name}": value for name, value in stop._asdict().items() if value is not None}
 
     def build(values: Mapping[str, Any]) -> Process:
         make_rule, rule_fixed = makers[values.get("rule", "")]
-        rule_axes = _accepted(make_rule, [n for n in points.names if n not in OWN and not n.startswith(PROBLEM)])
+        rule_axes = accepted(make_rule, [n for n in points.names if n not in OWN and not n.startswith(PROBLEM)])
         size = values.get("batch_size", batch_size)
 
         def problem_at(point: Point) -> Problem:
@@ -159,7 +161,7 @@ def _numbers(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
     return functools.partial(factory.func, *factory.args, **rest) if rest or factory.args else factory.func, floats
 
 
-def _accepted(factory: Callable[..., Any], names: Sequence[str], prefix: str = "") -> tuple[str, ...]:
+def accepted(factory: Callable[..., Any], names: Sequence[str], prefix: str = "") -> tuple[str, ...]:
     """Those of the names that, without their prefix, the factory takes."""
     known = hyperparameters(factory)
     return tuple(name for name in names if known is None or name.removeprefix(prefix) in known)

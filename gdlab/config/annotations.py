@@ -98,8 +98,10 @@ def _list(each: Forms) -> Form:
 
 
 def _row(each: Sequence[Forms]) -> Form:
+    called = {words(allowed) for allowed in each}
+    each_word = _plural(called.pop()) if called in ({"a number"}, {"a whole number"}) else "values"
     return Form(
-        f"a list of {len(each)} values" if len(each) != 1 else "a list of one value",
+        f"a list of {len(each)} {each_word}" if len(each) != 1 else "a list of one value",
         lambda value: (
             isinstance(value, list)
             and len(value) == len(each)

@@ -96,9 +96,11 @@ def _spaced(path: Path, written: dict[str, Any], report: Report) -> np.ndarray |
     options = ("scale", "seed") if form == "random" else ()
     strange = [name for name in written if name != form and name not in options]
     for name in strange:
-        report.add(
-            (*path, name), f"an axis has no {name} here", hint=asked(nearest(name, (*SPECS, *options))), key=True
-        )
+        if name in SPECS:
+            report.add((*path, name), f"{form} says already how the axis is spaced", hint="drop one", key=True)
+        else:
+            hint = asked(nearest(name, (*SPECS, *options)))
+            report.add((*path, name), f"an axis has no {name} here", hint=hint, key=True)
     if form is None:
         if not strange:
             report.add(path, "an axis needs one of log, linear and random")

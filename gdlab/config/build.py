@@ -25,7 +25,7 @@ def problem_factory(config: Config) -> Callable[..., Problem]:
 def rule_factories(config: Config) -> dict[str, Callable[..., Rule]]:
     """By label: each rule's factory, with the hyperparameters that the config gives bound as keywords.
 
-    Where one is a schedule, its own hyperparameters go by dotted names, bound like the rest and as free to be
+    Where one is a schedule, its own hyperparameters go by dotted names, given like the rest and as free to be
     overridden: `factory(**{"lr.peak": 0.3, "beta": 0.9})`. The factory's `hyperparameters` are the names it takes.
     """
     return {label: _factory(rule) for label, rule in _choices(config).known_rules.items()}
@@ -61,14 +61,15 @@ class Scheduled:
         hyperparameters: the names that it takes; a schedule's are "lr.peak".
     """
 
-    def __init__(self, rule: Chosen) -> None:
+    def __init__(self, rule: Chosen, given: Mapping[str, Any]) -> None:
         self.hyperparameters = rule.names()
         self._rule = rule
+        self._given = given
 
     def __call__(self, **values: Any) -> Rule:
         from gdlab.rules.scheduled import schedulable
 
-        own, schedules = _built(self._rule, values)
+        own, schedules = _built(self._rule, {**self._given, **values})
         return schedulable(self._rule.make)(**own, **schedules)
 
 
@@ -85,7 +86,10 @@ def _built(chosen: Chosen, values: Mapping[str, Any]) -> tuple[dict[str, Any], d
 def _factory(rule: Chosen) -> Callable[..., Rule]:
     if not rule.schedules:
         return partial(rule.make, **rule.values)
-    factory = partial(Scheduled(rule), **rule.flat())
+    # Only the numbers are bound in the partial: they are what a sweep unwraps it for, and then the rest must still say
+    # in `hyperparameters` what it takes.
+    numbers = {name: value for name, value in rule.flat().items() if isinstance(value, float)}
+    factory = partial(Scheduled(rule, {n: v for n, v in rule.flat().items() if n not in numbers}), **numbers)
     factory.hyperparameters = factory.func.hyperparameters  # type: ignore[attr-defined]
     return factory
 

@@ -100,6 +100,9 @@ def _nearest_axis(name: str, choices: Choices) -> str:
         return asked(PROBLEM + near) if near else f"it has {', '.join(parameters) or 'none'}"
     if name in parameters:
         return asked(PROBLEM + name)
+    first, dot, _ = name.partition(".")
+    if dot and any(first in rule.takes and first not in rule.schedules for rule in choices.known_rules.values()):
+        return f"no rule has a schedule at {first}"
     return asked(nearest(name, sorted({SEED, BATCH_SIZE}.union(*(r.names() for r in choices.known_rules.values())))))
 
 

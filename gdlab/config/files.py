@@ -15,7 +15,8 @@ def read_file(path: Path) -> tuple[Node | None, list[Mistake]]:
     """The config in `path`, merged over its bases, with every value's place in the file that it came from.
 
     `.toml` is TOML, anything else YAML 1.2. `extends: FILE` is relative to the file that says so. The paths of `code`
-    are made relative to `path`'s folder, whichever file names them. No node where a file can't be read or parsed.
+    are made relative to `path`'s folder, whichever file names them. No node where one of the files
+    can't be read or parsed: what the config lacks can't be told then.
     """
     return _read(path, path.parent, None, ())
 
@@ -31,11 +32,11 @@ def _read(path: Path, folder: Path, asked: Mark | None, above: tuple[str, ...]) 
     node = replace(node, value={name: inside for name, inside in node.value.items() if name != "extends"})
     if not isinstance(base.value, str) or not base.value:
         wrong = Mistake(f"must be the path of a config file, not {shown(base.plain)}", base.mark, "extends")
-        return node, [*mistakes, wrong]
+        return None, [*mistakes, wrong]
     below = Path(os.path.normpath(path.parent / base.value))
     chain = (*above, os.path.realpath(path))
     if os.path.realpath(below) in chain:
-        return node, [*mistakes, Mistake(f"{below} extends itself, by way of this file", base.mark, "extends")]
+        return None, [*mistakes, Mistake(f"{below} extends itself, by way of this file", base.mark, "extends")]
     under, more = _read(below, folder, base.mark, chain)
     return None if under is None else merge(under, node), [*mistakes, *more]
 
@@ -44,7 +45,7 @@ def _parsed(path: Path, asked: Mark | None) -> tuple[Node | None, list[Mistake]]
     source = read(path)
     if isinstance(source, Mistake):
         return None, [source if asked is None else Mistake(f"{path}: {source.message}", asked, "extends")]
-    node, mistakes = (toml_source if path.suffix.lower() == ".toml" else yaml_source).parse(source)
+    node, mistakes = (toml_source if source.is_toml else yaml_source).parse(source)
     if node is None:
         return None, mistakes or [Mistake("the file is empty", Mark(source.file))]
     if not isinstance(node.value, dict):

@@ -20,7 +20,6 @@ def json_schema() -> dict[str, Any]:
     definitions["axis"] = _axis()
     definitions["problem"] = _one_of("problem")
     definitions["rule"] = _one_of("rule")
-    definitions["rule"]["oneOf"].append(_optax())
     fields["problem"] = {"$ref": "#/$defs/problem", "description": fields["problem"]["description"]}
     fields["rules"]["additionalProperties"] = {"$ref": "#/$defs/rule"}
     fields["sweep"]["additionalProperties"] = {"$ref": "#/$defs/axis"}
@@ -44,7 +43,10 @@ def json_schema() -> dict[str, Any]:
 
 
 def _one_of(what: What) -> dict[str, Any]:
-    return {"oneOf": [_kind(what, kind, entry) for kind, entry in sorted(SHELVES[what].items())]}
+    kinds = [_kind(what, kind, entry) for kind, entry in sorted(SHELVES[what].items())]
+    if what == "rule":
+        kinds.append(_optax())
+    return {"oneOf": kinds} if kinds else {"not": {}}
 
 
 def _kind(what: What, kind: str, entry: register.Entry) -> dict[str, Any]:

@@ -81,10 +81,13 @@ def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Fo
     return takes, required, len(named) < len(listed)
 
 
-def _may_be_schedule(what: What, allowed: Forms) -> bool:
-    if what == "rule":
-        return forms.takes_schedule(allowed) or forms.is_numeric(allowed)
-    return what == "schedule" and forms.takes_schedule(allowed)
+def _is_schedule(what: What, allowed: Forms, value: Any) -> bool:
+    """Whether a value stands for a function of the step: a rule takes one for any number, a schedule if it says so."""
+    if what not in ("rule", "schedule") or not isinstance(value, dict):
+        return False
+    if forms.ANY in allowed:
+        return "kind" in value
+    return forms.takes_schedule(allowed) or (what == "rule" and forms.is_numeric(allowed))
 
 
 def _give(what: What, chosen: Chosen, given: str, value: Any, report: Report) -> None:
@@ -97,7 +100,7 @@ def _give(what: What, chosen: Chosen, given: str, value: Any, report: Report) ->
         chosen.meant.add(near or given)
     elif chosen.gives(name):
         report.add(path, f"{name} is another name for it, and both are given", hint="drop one", key=True)
-    elif isinstance(value, dict) and _may_be_schedule(what, allowed):
+    elif _is_schedule(what, allowed, value):
         schedule = _schedule(path, value, report)
         if schedule is not None:
             chosen.schedules[name] = schedule

@@ -7,8 +7,9 @@ from dataclasses import replace
 from gdlab.config import yaml_source
 from gdlab.config.merge import SPECS, merge
 from gdlab.config.mistakes import COMMAND_LINE, Mark, Mistake, dotted
-from gdlab.config.node import Node
+from gdlab.config.node import Node, Path
 from gdlab.config.source import Source
+from gdlab.config.yaml_scalar import is_sound
 
 _OPTIONS = ("scale", "seed")  # of a random axis
 
@@ -21,14 +22,18 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
     """The config with each `key=value` laid over it, and what is wrong with those that could not be.
 
     The value is YAML 1.2 and is merged as in a file that extends another: a null takes a mapping away. `key=`, with
-    nothing behind it, takes the key away. A key is split at its dots, the longest name that is there winning; all that
-    follows `sweep.` is the name of an axis, but for a last `.log`, `.linear` or `.random` (and `.scale` or `.seed` of a
-    random axis). Later changes win over earlier ones; those of a `kind` come first.
+    nothing behind it, takes the key away. A key is split at its dots, the longest name that is there winning, and a
+    number counts along a list, from 0 (`figures.0.metric=eval_accuracy`). All that follows `sweep.` is the name of an
+    axis, but for a last `.log`, `.linear` or `.random` (and `.scale` or `.seed` of a random axis). Later changes win
+    over earlier ones; those of a `kind` come first.
     """
     mistakes = []
     for change in sorted(changes, key=lambda change: not change.partition("=")[0].rstrip().endswith("kind")):
         key, equals, text = change.partition("=")
         source = _Line(change)
+        if not is_sound(change):
+            mistakes.append(Mistake("not UTF-8 text", Mark(COMMAND_LINE, None, 1, ascii(change), len(ascii(change)))))
+            continue
         if not equals or not key.strip():
             mistakes.append(Mistake("must be KEY=VALUE, such as train.steps=2000", source.span(0, len(change))))
             continue
@@ -44,11 +49,8 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
         mistakes += [replace(mistake, path=key.strip()) for mistake in wrong]
         if value is None or wrong:
             continue
-        for depth in reversed(range(len(spans))):
-            name, start, end = spans[depth]
-            value = replace(value, key=source.span(start, end))
-            value = Node({name: value}, source.span(0, len(key)))
-        root = merge(root, value)
+        keys = [(name, source.span(start, end)) for name, start, end in spans]
+        root = _laid(root, keys, value, source.span(0, len(key)))
     return root, mistakes
 
 
@@ -92,12 +94,21 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
     spans: list[tuple[str, int, int]] = []
     inside = root.value
     while words:
-        if inside is not None and not isinstance(inside, dict):
-            raise _UnknownError(f"{dotted(name for name, _, _ in spans)} is not a mapping, so it has nothing inside")
-        known = [name for name in inside or {} if words == name or words.startswith(name + ".")]
-        name = max(known, key=len) if known else words.partition(".")[0]
+        name = words.partition(".")[0]
+        if isinstance(inside, list):
+            known = [str(index) for index in range(len(inside))]
+            if name not in known:
+                raise _UnknownError(
+                    f"{dotted(part for part, _, _ in spans)} is a list of {len(inside)}, counted from 0"
+                )
+            inside = inside[int(name)].value
+        elif isinstance(inside, dict) or inside is None:
+            known = [part for part in inside or {} if words == part or words.startswith(part + ".")]
+            name = max(known, key=len) if known else name
+            inside = inside[name].value if inside and known else None
+        else:
+            raise _UnknownError(f"{dotted(part for part, _, _ in spans)} is not a mapping, so it has nothing inside")
         spans.append((name, start, start + len(name)))
-        inside = inside[name].value if known else None
         words, start = words[len(name) + 1 :], start + len(name) + 1
     return spans
 
@@ -112,10 +123,37 @@ def _axis(root: Node, words: str, start: int) -> list[tuple[str, int, int]]:
     return [(words, start, start + len(words))]
 
 
-def _without(root: Node, spans: list[tuple[str, int, int]]) -> Node:
-    names = [name for name, _, _ in spans]
-    if not isinstance(root.value, dict) or names[0] not in root.value:
+def _laid(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
+    """The node with a value laid over what stands at the keys; `mark` is that of the whole key."""
+    (name, key), rest = keys[0], keys[1:]
+    below = _below(node, name)
+    if rest and below is not None and isinstance(below.value, dict | list):
+        return _with(node, name, replace(_laid(below, rest, value, mark, (*path, name)), key=below.key))
+    for inner, inner_key in reversed(rest):
+        value = Node({inner: replace(value, key=inner_key)}, mark)
+    if isinstance(node.value, list):
+        return _with(node, name, value)
+    return merge(node, Node({name: replace(value, key=key)}, mark), path)
+
+
+def _without(node: Node, spans: list[tuple[str, int, int]]) -> Node:
+    name, rest = spans[0][0], spans[1:]
+    below = _below(node, name)
+    if below is None:
         raise _UnknownError("there is nothing here to take away")
-    if len(names) == 1:
-        return replace(root, value={name: node for name, node in root.value.items() if name != names[0]})
-    return replace(root, value={**root.value, names[0]: _without(root.value[names[0]], spans[1:])})
+    return _with(node, name, _without(below, rest) if rest else None)
+
+
+def _below(node: Node, name: str) -> Node | None:
+    if isinstance(node.value, list):
+        return node.value[int(name)]
+    return node.value.get(name) if isinstance(node.value, dict) else None
+
+
+def _with(node: Node, name: str, below: Node | None) -> Node:
+    """The mapping or list with another value at a name, or with none."""
+    if isinstance(node.value, list):
+        changed = [below if str(index) == name else inside for index, inside in enumerate(node.value)]
+        return replace(node, value=[inside for inside in changed if inside is not None])
+    inside = {key: value for key, value in node.value.items() if key != name or below is not None}
+    return replace(node, value=inside if below is None else {**inside, name: below})

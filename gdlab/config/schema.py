@@ -27,27 +27,31 @@ class Kind(BaseModel):
 class Stop(_Section):
     """When a run ends before its last step; null: never for that reason."""
 
-    grad_norm: float | None = Field(None, ge=0, description="converged once the gradient's norm is at most this")
-    loss: float | None = Field(None, description="converged once the loss is at most this")
-    bound: float | None = Field(None, description="diverged once the loss is above this")
+    grad_norm: float | None = Field(
+        default=None, ge=0, description="converged once the gradient's norm is at most this"
+    )
+    loss: float | None = Field(default=None, description="converged once the loss is at most this")
+    bound: float | None = Field(default=None, description="diverged once the loss is above this")
 
 
 class Train(_Section):
     """How a run is trained."""
 
     steps: Positive = Field(description="updates in a run")
-    batch_size: Positive | None = Field(None, description="examples in a batch; null: all of them, in every step")
-    sampling: Literal["shuffle", "replacement"] = Field(
-        "shuffle", description="epochs in random order without replacement, or draws with replacement"
+    batch_size: Positive | None = Field(
+        default=None, description="examples in a batch; null: all of them, in every step"
     )
-    stop: Stop = Field(Stop(), description="when a run ends before its last step")
+    sampling: Literal["shuffle", "replacement"] = Field(
+        default="shuffle", description="epochs in random order without replacement, or draws with replacement"
+    )
+    stop: Stop = Field(default=Stop(), description="when a run ends before its last step")
 
 
 class Record(_Section):
     """What is kept of a run on its way."""
 
-    every: Positive | None = Field(1, description="steps between two records; null: no series")
-    probes: list[str] = Field([], description="what is recorded beside the loss")
+    every: Positive | None = Field(default=1, description="steps between two records; null: no series")
+    probes: list[str] = Field(default=[], description="what is recorded beside the loss")
 
 
 def _pair(points: Any) -> Any:
@@ -63,22 +67,23 @@ _POINTS = {"type": "integer", "minimum": 2}
 class Landscape(_Section):
     """The loss on a plane through parameter space."""
 
-    runs: Literal["best"] = Field("best", description="the runs whose paths are drawn: each rule's best")
+    runs: Literal["best"] = Field(default="best", description="the runs whose paths are drawn: each rule's best")
     plane: Literal["auto", "exact", "pca", "random"] = Field(
-        "auto", description="exact for two parameters, else through the paths' principal or two random directions"
+        default="auto",
+        description="exact for two parameters, else through the paths' principal or two random directions",
     )
     points: Annotated[
         tuple[_Count, _Count],
         BeforeValidator(_pair),
         WithJsonSchema({"anyOf": [_POINTS, {"type": "array", "items": _POINTS, "minItems": 2, "maxItems": 2}]}),
-    ] = Field((51, 51), description="points along each direction: n, or [nx, ny]")
-    margin: float = Field(0.15, ge=0, description="room around the paths, as a share of their extent")
+    ] = Field(default=(51, 51), description="points along each direction: n, or [nx, ny]")
+    margin: float = Field(default=0.15, ge=0, description="room around the paths, as a share of their extent")
 
 
 class Compute(_Section):
     """How the work is laid out; it changes no result."""
 
-    chunk: Positive | None = Field(None, description="runs in one program; null: as many as suit")
+    chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
 
 
 def _named(figure: Any) -> Any:
@@ -95,11 +100,13 @@ class Config(_Section):
     rules: dict[Annotated[str, Field(min_length=1)], Kind] = Field(
         min_length=1, description="the update rules, by the label they have in figures"
     )
-    sweep: dict[str, Any] = Field({}, description="the axes of the space, the last one varying fastest")
+    sweep: dict[str, Any] = Field(default={}, description="the axes of the space, the last one varying fastest")
     train: Train = Field(description="how a run is trained")
-    record: Record = Field(Record(), description="what is kept of a run on its way")
-    landscape: Landscape | None = Field(None, description="the loss on a plane through parameter space; null: none")
-    figures: list[Annotated[Kind, BeforeValidator(_named)]] = Field([], description="what is drawn")
-    code: list[str] = Field([], description="Python files that register kinds, relative to this file")
-    precision: Literal["float32", "float64"] = Field("float32", description="of every number of a run")
-    compute: Compute = Field(Compute(), description="how the work is laid out")
+    record: Record = Field(default=Record(), description="what is kept of a run on its way")
+    landscape: Landscape | None = Field(
+        default=None, description="the loss on a plane through parameter space; null: none"
+    )
+    figures: list[Annotated[Kind, BeforeValidator(_named)]] = Field(default=[], description="what is drawn")
+    code: list[str] = Field(default=[], description="Python files that register kinds, relative to this file")
+    precision: Literal["float32", "float64"] = Field(default="float32", description="of every number of a run")
+    compute: Compute = Field(default=Compute(), description="how the work is laid out")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gdlab.config.mistakes import Mark, Mistake
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAKS = {True: re.compile("\r?\n"), False: re.compile("\r\n|[\n\r\x85\u2028\u2029]")}
 
 
 class Source:
@@ -19,7 +19,13 @@ class Source:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
-        self._lines = _BREAK.split(text)
+        self._break = _BREAKS[self.is_toml]
+        self._lines = self._break.split(text)
+
+    @property
+    def is_toml(self) -> bool:
+        """Whether it is TOML, which ends lines in fewer ways than YAML."""
+        return self.file.lower().endswith(".toml")
 
     @property
     def whole(self) -> Mark:
@@ -34,8 +40,8 @@ class Source:
 
     def mark_at(self, offset: int, end: int | None = None) -> Mark:
         """A place by its offset, from 0, and that of its end, where known."""
-        before = _BREAK.split(self.text[:offset])
-        one_line = end is not None and not _BREAK.search(self.text[offset:end])
+        before = self._break.split(self.text[:offset])
+        one_line = end is not None and not self._break.search(self.text[offset:end])
         return self.mark(len(before), len(before[-1]) + 1, end - offset if end is not None and one_line else None)
 
 

@@ -50,14 +50,14 @@ class _Reader:
             self._wrong(written, "an alias can't stand inside what it stands for")
             return Node(None, mark), 1
         self._open.add(id(written))
-        inside: Any
+        inside: Any = None
         size = 1
         if isinstance(written, MappingNode):
             inside, size = self._mapping(written)
         elif isinstance(written, SequenceNode):
             parts = [self._sized(part) for part in written.value]
             inside, size = [part for part, _ in parts], 1 + sum(n for _, n in parts)
-        else:
+        elif isinstance(written, ScalarNode):
             inside = self._scalar(written)
         if size > _MOST_NODES:
             raise _TooLargeError
@@ -88,7 +88,8 @@ class _Reader:
             size += n
             if key.value in own:
                 first = own[key.value].key
-                self._wrong(key, f"the key {key.value!r} is given twice, first in line {first.line if first else 1}")
+                where = f", first in line {first.line}" if first is not None and first.line is not None else ""
+                self._wrong(key, f"the key {key.value!r} is given twice{where}")
                 continue
             own[key.value] = replace(node, key=self._mark(key))
         return {**own, **{name: node for name, node in merged.items() if name not in own}}, size

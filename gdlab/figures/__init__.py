@@ -1,4 +1,4 @@
-"""Figures: a labelled Dataset in, a matplotlib Figure out. Importing this registers them and does not import matplotlib."""
+"""Figures: a labelled Dataset in, a matplotlib Figure out. Importing this does not import matplotlib."""
 
 from gdlab.figures.curves import loss_curves
 from gdlab.figures.saving import save

@@ -1,6 +1,5 @@
 """The part of a Dataset that a figure shows, cut into panels."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,12 +75,6 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
             f"select={{{dim!r}: [{_literal(data, dim)}]}}"
         )
     return [Panel(_title(data, dim, i), data.isel({dim: i})) for i in range(data.sizes[dim])]
-
-
-def layout(count: int, most: int) -> tuple[int, int]:
-    """Rows and columns for a number of panels, with at most so many columns."""
-    rows = math.ceil(count / most)
-    return rows, math.ceil(count / rows)
 
 
 def _place(axis: str, values: np.ndarray, wanted: Any) -> int:

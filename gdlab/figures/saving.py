@@ -21,7 +21,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 def save(figure: "Figure", stem: str | Path, formats: Sequence[str] = ("png", "pdf"), dpi: int = 200) -> list[Path]:
     """Write `STEM.FORMAT` for each format, each whole or not at all, and return the paths.
 
-    The folder is made if need be. With the same versions of matplotlib and its fonts, the same figure gives the same bytes.
+    The folder is made if need be. With the same version of matplotlib the same figure gives the same bytes.
 
     Raises:
         ValueError: a format other than png, pdf and svg.

@@ -15,6 +15,11 @@ class Spread(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def bounded(self) -> np.ndarray:
+        """Where there is a band to draw: it is finite at both ends."""
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
 
 def spread(values: np.ndarray, axis: int) -> Spread:
     """The median over an axis of seeds, with the band from the 10% to the 90% quantile, or, below 10 seeds, from the
@@ -34,4 +39,4 @@ def described(seeds: int) -> str:
     if seeds == 1:
         return ""
     band = "10–90% quantiles" if seeds >= ENOUGH else "least to greatest"
-    return f"Line: median over {seeds} seeds, a diverged run counting as the worst; band: {band}"
+    return f"Line: median over {seeds} seeds, a diverged run counting as the worst; band: {band}, where none diverged"

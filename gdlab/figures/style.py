@@ -79,18 +79,27 @@ def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The lab's settings, over matplotlib's defaults rather than the user's file; what was set before comes back after."""
+    """The lab's settings, over matplotlib's defaults rather than the user's; what was set before comes back."""
     import matplotlib
 
-    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_OURS)}
+    defaults: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_OURS)}
     with matplotlib.rc_context(defaults | _SETTINGS):
         yield
+
+
+def inches(width: Width) -> float:
+    """How wide a figure is.
+
+    Raises:
+        ValueError: no such width.
+    """
+    if width not in WIDTHS:
+        raise ValueError(f"width is one of {', '.join(WIDTHS)}, not {width!r}")
+    return WIDTHS[width]
 
 
 def new_figure(width: Width, height: float) -> "Figure":
     """An empty figure of a column's width and a height in inches, without pyplot."""
     from matplotlib.figure import Figure
 
-    if width not in WIDTHS:
-        raise ValueError(f"width is one of {', '.join(WIDTHS)}, not {width!r}")
-    return Figure(figsize=(WIDTHS[width], height))
+    return Figure(figsize=(inches(width), height))

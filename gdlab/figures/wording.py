@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gdlab.best import diverged
-from gdlab.figures.style import GREY, WIDTHS, Width
+from gdlab.figures.style import GREY, Width, inches
 
 if TYPE_CHECKING:
     import xarray
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds"}
 
 
-def number(value: Any) -> str:
-    """A number to two digits, as short as it goes: 3.2e-3, 0.032, 0.5, 10, 1e5; other things as text."""
+def number(value: Any, digits: int = 2) -> str:
+    """A number to so many digits, as short as it goes: 3.2e-3, 0.032, 0.5, 10, 1e5; other things as text."""
     try:
         value = float(value)
     except (TypeError, ValueError):
@@ -24,10 +24,19 @@ def number(value: Any) -> str:
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 0.01 <= abs(value) < 1000:
-        plain = f"{value:.2g}"
+        plain = f"{value:.{digits}g}"
         return plain if "e" not in plain else f"{value:.0f}"
-    digits, _, exponent = f"{value:.1e}".partition("e")
-    return f"{digits.removesuffix('.0')}e{int(exponent)}"
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
+def numbers(values: Sequence[float]) -> list[str]:
+    """Numbers to as many digits as tell them apart, two at least."""
+    for digits in range(2, 9):
+        words = [number(value, digits) for value in values]
+        if len(set(words)) == len(words):
+            break
+    return words
 
 
 def counts(data: "xarray.Dataset", metric: str) -> str:
@@ -49,7 +58,7 @@ def title(figure: "Figure", data: "xarray.Dataset") -> None:
 def caption(figure: "Figure", sentences: Iterable[str], width: Width) -> None:
     """Small print at the foot of a figure, wrapped to its width."""
     text = " ".join(sentence.rstrip(".") + "." for sentence in sentences if sentence)
-    wrapped = textwrap.fill(text, int(WIDTHS[width] * 20), break_long_words=False)
+    wrapped = textwrap.fill(text, int(inches(width) * 20), break_long_words=False)
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=6.5, color=GREY)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import jax.numpy as jnp
 import optax
 import pytest
 
@@ -23,12 +24,12 @@ def momentum(lr: float = 0.1, beta: float = 0.9, form: Literal["sum", "mean"] = 
 
 def cosine(peak: float, steps: int, floor: float = 0.0):
     """Half a cosine."""
-    return lambda step: optax.cosine_decay_schedule(peak - floor, steps)(step) + floor
+    return lambda step: floor + (peak - floor) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(step / steps, 0.0, 1.0)))
 
 
 def warmup(steps: int, then: optax.Schedule | None = None):
     """A ramp, then another schedule."""
-    return lambda step: step / steps if then is None else then(step - steps)
+    return lambda step: jnp.minimum(step / steps, 1.0) * (1.0 if then is None else then(step - steps))
 
 
 def bowl(condition: float = 10.0, start: tuple[float, float] = (1.0, 1.0), spread: float | None = None):

@@ -22,7 +22,7 @@ CASES = [
     ("problem: {kind: bowl, condition: true}", "2:34: problem.condition: must be a number, not true"),
     ("problem: {kind: bowl, condition: .nan}", "2:34: problem.condition: must be a number, not nan"),
     ("problem: {kind: bowl, spread: [1]}", "2:31: problem.spread: must be a number or null, not [1]"),
-    ("problem: {kind: bowl, start: [1, 2, 3]}", "2:30: problem.start: must be a list of 2 values, not [1, 2, 3]"),
+    ("problem: {kind: bowl, start: [1, 2, 3]}", "2:30: problem.start: must be a list of 2 numbers, not [1, 2, 3]"),
     ("problem: {kind: bowl, start: [1, x]}", "2:34: problem.start[1]: must be a number, not 'x'"),
     ("problem: {kind: network}", "2:1: problem.data: is missing (network has no default for it)"),
     (

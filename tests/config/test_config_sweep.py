@@ -31,7 +31,7 @@ AXES = [
     ),
     (
         "lr: {log: [1, 2, 3], linear: [1, 2, 3]}",
-        "6:24: sweep.lr.linear: an axis has no linear here (did you mean linear?)",
+        "6:24: sweep.lr.linear: log says already how the axis is spaced (drop one)",
     ),
     ("lr: {log: [1, 2, 3], seed: 0}", "6:24: sweep.lr.seed: an axis has no seed here"),
     ("lr: {random: [1, 2, 3], scale: lin}", "6:34: sweep.lr.scale: must be log or linear, not 'lin'"),
@@ -59,7 +59,8 @@ AXES = [
         "6:3: sweep.problem.zz: the problem bowl has no hyperparameter zz (it has condition, start, spread)",
     ),
     ("problem.condition: [a]", "6:23: sweep.problem.condition[0]: must be a number, not 'a'"),
-    ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (did you mean beta?)"),
+    ("lr.a.b: [1]", "6:3: sweep.lr.a.b: no rule has a hyperparameter lr.a.b (no rule has a schedule at lr)"),
+    ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (no rule has a schedule at lr)"),
     ("lr, lr: [[1, 2]]", "6:3: sweep.lr, lr: zipped axes are different names with commas between them"),
     ("lr, beta: []", "6:13: sweep.lr, beta: zipped axes need a list of rows, each [lr, beta]"),
     ("lr, beta: [[1, .9], [1]]", "6:23: sweep.lr, beta[1]: must be [lr, beta], 2 values, not [1]"),
@@ -120,7 +121,7 @@ TOGETHER = [
         "sweep: {beta: [1]}\nfigures: [sensitivity]",
         "figures[0]: the figure sensitivity needs the dim lr, which the sweep lacks (it has beta, rule, step)",
     ),
-    ("figures: [surface]", "figures[0]: the figure surface needs the section landscape (landscape: {} will do)"),
+    ("figures: [surface]", "figures[0]: the figure surface needs the section landscape (landscape: {})"),
 ]
 
 
@@ -142,7 +143,8 @@ def test_sections_that_disagree(text, expected, write):
     [
         "sweep: {lr, beta: [[1, 0.9]]}\nfigures: [sensitivity]".replace("lr, beta", '"lr, beta"'),
         "rules: {g: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr.peak: [1]}",
-        "rules: {g: {kind: gd, lr: {kind: warmup, steps: 2, then: {kind: cosine, steps: 3}}}}\nsweep: {lr.then.peak: [1]}",
+        "rules: {g: {kind: gd, lr: {kind: warmup, steps: 2, then: {kind: cosine, steps: 3}}}}\n"
+        "sweep: {lr.then.peak: [1]}",
         "problem: {kind: network}\nsweep: {problem.data: [wine], batch_size: [1, null]}",
         "problem: {kind: network}\nsweep: {problem.widths: [[8], [8, 8]], problem.data: [digits]}",
         "landscape: {}\nfigures: [surface]",

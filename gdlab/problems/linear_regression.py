@@ -1,0 +1,91 @@
+"""Least squares with a ridge penalty."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gdlab import register
+from gdlab.problems.data import DATASETS, Measured, load, on_device, train_size
+from gdlab.problems.penalty import with_l2
+from gdlab.problems.precision import as_float
+from gdlab.types import Array, Params, Problem
+
+
+def _examples(data: str = "diabetes", **others: Any) -> int:
+    return train_size(data)
+
+
+@register.problem("linear_regression", source="Hoerl & Kennard, Technometrics 12(1), 1970", examples=_examples)
+def linear_regression(data: Measured = "diabetes", l2: float = 0.0) -> Problem:
+    """Ridge regression: loss = 1/2 mean_i (x_i'w + b - y_i)^2 + l2/2 |w|^2; mind the halves.
+
+    Params {"b": [], "w": [features]}, from 0; the intercept b is not penalised. Metrics: `mse`, mean (x'w + b - y)^2,
+    without half or penalty, and `r2`, 1 - mse / variance of y.
+
+    Facts: `hessian`, `smoothness`, `strong_convexity`, `minimum`, `minimisers` [1, 1 + features], all of the training
+    loss, with parameters in the order of `jax.flatten_util.ravel_pytree`: b, then w. With S = cov(x) and c = cov(x, y)
+    over the train split, w* = (S + l2 I)^-1 c and b* = mean(y) - mean(x)'w*.
+
+    Raises:
+        ValueError: the data set's name is unknown or its target is not a number.
+
+    Source: Hoerl & Kennard (1970); Hastie, Tibshirani & Friedman, The Elements of Statistical Learning (2009), 3.4.1.
+    """
+    if data in DATASETS and DATASETS[data].classes is not None:
+        raise ValueError(f"linear regression needs a target that is a number, and that of {data!r} is a class")
+    split = load(data)
+    features = split.train.x.shape[1]
+
+    def init(key: Array) -> Params:
+        return {"b": as_float(0.0), "w": jnp.zeros(features, jnp.result_type(float))}
+
+    def mse(params: Params, batch: Any) -> Array:
+        return jnp.mean((batch.x @ params["w"] + params["b"] - batch.y) ** 2)
+
+    return Problem(
+        init=init,
+        loss=lambda params, batch: with_l2(0.5 * mse(params, batch), l2, params["w"]),
+        data=on_device(split.train),
+        eval_data=on_device(split.test),
+        metrics={"mse": mse, "r2": lambda params, batch: 1.0 - mse(params, batch) / jnp.var(batch.y)},
+        facts=_facts(_moments(data), as_float(l2)),
+    )
+
+
+class _Moments(NamedTuple):
+    """Of the train split, in float64. S = Q diag(curvatures) Q' is the covariance of x."""
+
+    curvatures: np.ndarray  # [features]
+    axes: np.ndarray  # Q, [features, features]
+    along: np.ndarray  # Q' cov(x, y), [features]
+    mean_x: np.ndarray  # [features]
+    mean_y: float
+    variance_y: float
+
+
+@functools.cache
+def _moments(data: str) -> _Moments:
+    x, y = (np.asarray(part, np.float64) for part in load(data).train)
+    mean_x, mean_y = x.mean(axis=0), y.mean()
+    curvatures, axes = np.linalg.eigh((x - mean_x).T @ (x - mean_x) / len(x))
+    return _Moments(curvatures, axes, axes.T @ ((x - mean_x).T @ (y - mean_y)) / len(x), mean_x, mean_y, y.var())
+
+
+def _facts(m: _Moments, l2: Array) -> dict[str, Array]:
+    """In closed form in l2, which may be traced: the eigenvectors do not depend on it."""
+    curvatures, axes, along, mean_x = (as_float(a) for a in (m.curvatures, m.axes, m.along, m.mean_x))
+    w = axes @ (along / (curvatures + l2))
+    covariance = (axes * (curvatures + l2)[None]) @ axes.T
+    corner = as_float([[1.0]])
+    hessian = jnp.block([[corner, mean_x[None]], [mean_x[:, None], covariance + jnp.outer(mean_x, mean_x)]])
+    # The columns' means are 0 (to float32's rounding), so the intercept's curvature, 1, is an eigenvalue of its own.
+    eigenvalues = jnp.concatenate([corner[0], curvatures + l2])
+    return {
+        "hessian": hessian,
+        "smoothness": eigenvalues.max(),
+        "strong_convexity": eigenvalues.min(),
+        "minimum": 0.5 * (as_float(m.variance_y) - jnp.sum(along**2 / (curvatures + l2))),
+        "minimisers": jnp.concatenate([as_float(m.mean_y)[None] - (mean_x @ w)[None], w])[None],
+    }

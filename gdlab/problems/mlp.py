@@ -1,0 +1,65 @@
+"""Classification by a multilayer perceptron."""
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.problems.classification import accuracy, cross_entropy
+from gdlab.problems.data import Classified, load_classified, on_device, train_size
+from gdlab.problems.penalty import with_l2
+from gdlab.types import Array, Params, Problem
+
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "identity"]
+Init = Literal["lecun", "he", "glorot"]
+
+
+def _examples(data: str = "digits", **others: Any) -> int:
+    return train_size(data)
+
+
+@register.problem("mlp", source="LeCun, Bottou, Orr & Müller, Efficient BackProp, 1998", examples=_examples)
+def mlp(
+    data: Classified = "digits",
+    widths: tuple[int, ...] = (32,),
+    activation: Activation = "relu",
+    init: Init = "lecun",
+    l2: float = 0.0,
+) -> Problem:
+    """Multilayer perceptron: loss = mean cross-entropy of the logits z_L + l2/2 * the sum of all |W_l|^2.
+
+    h_0 = x; z_l = h_(l-1) W_l + b_l; h_l = activation(z_l). `widths` are the hidden layers' sizes; () is multinomial
+    logistic regression. "gelu" is the tanh approximation. Biases start at 0 and are not penalised; kernels start
+    from a normal cut off at two standard deviations, of variance 1 / inputs ("lecun"), 2 / inputs ("he") or
+    2 / (inputs + outputs) ("glorot"). Metric: `accuracy`.
+
+    Params {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, l from 0, plain dicts of arrays.
+
+    Raises:
+        ValueError: the data set's name is unknown or its target is not a class, a width below 1, an unknown activation
+            or init.
+
+    Source: LeCun et al. (1998); for the other inits He et al. (2015) and Glorot & Bengio (2010).
+    """
+    split, classes = load_classified(data)
+    if any(width < 1 for width in widths):
+        raise ValueError(f"each width must be at least 1, not {tuple(widths)}")
+    from gdlab.problems.network import ACTIVATIONS, INITS, functional_mlp  # imported here for flax's cost
+
+    for name, known in ((activation, ACTIVATIONS), (init, INITS)):
+        if name not in known:
+            raise ValueError(f"{name!r} is none of {', '.join(known)}")
+    sizes = (split.train.x.shape[1], *widths, classes)
+    start, apply = functional_mlp(sizes, activation, init, jnp.result_type(float))
+
+    def loss(params: Params, batch: Any) -> Array:
+        kernels = [layer["kernel"] for layer in params["layers"].values()]
+        return with_l2(cross_entropy(apply(params, batch.x), batch.y), l2, *kernels)
+
+    return Problem(
+        init=start,
+        loss=loss,
+        data=on_device(split.train),
+        eval_data=on_device(split.test),
+        metrics={"accuracy": lambda params, batch: accuracy(apply(params, batch.x), batch.y)},
+    )

@@ -1,0 +1,65 @@
+"""The multilayer perceptron as a flax NNX module. Importing this imports flax, which takes over a second."""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+
+from gdlab.types import Array, Params
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": jax.nn.relu,
+    "tanh": jax.numpy.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "identity": lambda x: x,
+}
+INITS = {
+    "lecun": nnx.initializers.lecun_normal(),
+    "he": nnx.initializers.he_normal(),
+    "glorot": nnx.initializers.glorot_normal(),
+}
+
+
+class MLP(nnx.Module):
+    """Linear layers with an activation between them, none after the last."""
+
+    def __init__(self, sizes: tuple[int, ...], activation: str, init: str, dtype: Any, rngs: nnx.Rngs):
+        self.layers = nnx.List(
+            nnx.Linear(inputs, outputs, kernel_init=INITS[init], param_dtype=dtype, rngs=rngs)
+            for inputs, outputs in itertools.pairwise(sizes)
+        )
+        self.activation = ACTIVATIONS[activation]
+
+    def __call__(self, x: Array) -> Array:
+        """[n, sizes[0]] -> [n, sizes[-1]]."""
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)
+
+
+@functools.cache
+def functional_mlp(
+    sizes: tuple[int, ...], activation: str, init: str, dtype: Any
+) -> tuple[Callable[[Array], Params], Callable[[Params, Array], Array]]:
+    """The network as two pure functions, `start(key) -> params` and `apply(params, x) -> outputs`.
+
+    Params are plain nested dicts of arrays: {"layers": {i: {"bias": [outputs], "kernel": [inputs, outputs]}}}.
+    """
+
+    def build(key: Array) -> MLP:
+        return MLP(sizes, activation, init, dtype, nnx.Rngs(params=key))
+
+    structure = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(0))))
+
+    def start(key: Array) -> Params:
+        return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+
+    def apply(params: Params, x: Array) -> Array:
+        return nnx.merge(structure, params)(x)
+
+    return start, apply

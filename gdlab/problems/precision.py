@@ -1,0 +1,12 @@
+"""The numbers of a problem in the precision of the run."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdlab.types import Array
+
+
+def as_float(values: Any) -> Array:
+    """Numbers, any of which may be traced, as an array of JAX's default float (float32; float64 under x64)."""
+    return jnp.asarray(values, jnp.result_type(float))

@@ -1,0 +1,97 @@
+"""One file over another."""
+
+import pytest
+
+from gdlab.config import load
+
+BASE = """\
+name: base
+problem: {kind: bowl, condition: 3}
+rules:
+  gd: {kind: gd}
+  heavy: {kind: momentum, beta: 0.5}
+sweep:
+  lr: {log: [0.1, 1, 3]}
+  seed: 2
+train: {steps: 10, stop: {loss: 0.1}}
+record: {probes: [grad_norm]}
+"""
+
+
+@pytest.fixture
+def over(write):
+    def put(text):
+        write(BASE, "shared/base.yaml")
+        return load(write("extends: shared/base.yaml\n" + text))
+
+    return put
+
+
+def test_mappings_are_merged_and_the_rest_replaced(over):
+    config = over("name: mine\nrules: {heavy: {beta: 0.9}}\ntrain: {batch_size: 4}\nrecord: {probes: []}\n")
+    assert config.name == "mine"
+    assert list(config.rules) == ["gd", "heavy"]
+    assert config.rules["heavy"].hyperparameters == {"beta": 0.9}
+    assert (config.train.steps, config.train.batch_size, config.train.stop.loss) == (10, 4, 0.1)
+    assert config.record.probes == []
+
+
+def test_null_takes_a_mapping_a_list_or_an_axis_away(over):
+    config = over("rules: {heavy: null}\nsweep: {seed: null}\nrecord: {probes: null}\ntrain: {stop: null}\n")
+    assert list(config.rules) == ["gd"]
+    assert list(config.sweep) == ["lr"]
+    assert config.record.probes == []
+    assert config.train.stop.loss is None
+
+
+def test_another_kind_and_another_spacing_start_afresh(over):
+    config = over("problem: {kind: network, data: wine}\nsweep: {lr: {linear: [1, 2, 3]}}\n")
+    assert config.problem.hyperparameters == {"data": "wine"}
+    assert config.sweep["lr"] == {"linear": [1, 2, 3]}
+
+
+def test_an_option_of_an_axis_is_merged(write):
+    write(BASE.replace("log:", "random:"), "base.yaml")
+    assert load(write("extends: base.yaml\nsweep: {lr: {seed: 5}}")).sweep["lr"] == {"random": [0.1, 1, 3], "seed": 5}
+
+
+def test_a_mistake_points_at_the_file_that_it_is_in(write, told):
+    write(BASE.replace("steps: 10", "steps: -1"), "shared/base.yaml")
+    text = told("extends: shared/base.yaml\nrules: {gd: {lr: fast}}\n")
+    assert [line for line in text.splitlines() if ".yaml:" in line] == [
+        "shared/base.yaml:9:16: train.steps: must be greater than 0, not -1",
+        "x.yaml:2:18: rules.gd.lr: must be a number, not 'fast'",
+    ]
+
+
+def test_chains_and_formats_mix(write):
+    write(BASE, "a/base.yaml")
+    write('extends = "../a/base.yaml"\nname = "middle"\n[train]\nsteps = 20\n', "b/middle.toml")
+    config = load(write("extends: b/middle.toml\ntrain: {batch_size: 3}\n"))
+    assert (config.name, config.train.steps, config.train.batch_size) == ("middle", 20, 3)
+
+
+def test_a_cycle_is_told(write, told):
+    write("extends: x.yaml\n", "y.yaml")
+    assert (
+        told("extends: y.yaml\n").splitlines()[0] == "y.yaml:1:10: extends: x.yaml extends itself, by way of this file"
+    )
+    assert (
+        told("extends: x.yaml\n").splitlines()[0] == "x.yaml:1:10: extends: x.yaml extends itself, by way of this file"
+    )
+
+
+def test_a_base_that_is_not_there(told):
+    assert told("name: a\nextends: no.yaml\n") == (
+        "x.yaml:2:10: extends: no.yaml: no such file\n    2 | extends: no.yaml\n      |          ^^^^^^^"
+    )
+    assert (
+        told("extends: [a]\n").splitlines()[0] == "x.yaml:1:10: extends: must be the path of a config file, not ['a']"
+    )
+
+
+def test_code_is_relative_to_the_file_that_names_it(write):
+    write(BASE + "code: [mine.py]\n", "shared/base.yaml")
+    write("from gdlab import register\nregister.probe('mine')(lambda step: step.value)\n", "shared/mine.py")
+    config = load(write("extends: ../shared/base.yaml\nrecord: {probes: [mine]}\n", "deep/x.yaml"))
+    assert config.code == ["../shared/mine.py"]

@@ -1,0 +1,51 @@
+"""The JSON schema that editors read."""
+
+import json
+
+from gdlab.config import json_schema
+
+
+def kinds(schema, what):
+    return {one["title"]: one for one in schema["$defs"][what]["oneOf"]}
+
+
+def test_it_is_json_and_every_reference_leads_somewhere():
+    text = json.dumps(json_schema())
+    names = {piece.partition('"')[0] for piece in text.split('"#/$defs/')[1:]}
+    assert names <= set(json_schema()["$defs"])
+    assert {"problem", "rule", "schedule", "figure", "axis"} <= names
+
+
+def test_what_is_registered_is_in_it_with_its_hyperparameters():
+    schema = json_schema()
+    assert set(kinds(schema, "rule")) == {"gd", "momentum", "optax:NAME"}
+    momentum = kinds(schema, "rule")["momentum"]
+    assert momentum["description"] == "Heavy ball. Polyak, 1964"
+    assert momentum["required"] == ["kind"]
+    assert momentum["additionalProperties"] is False
+    assert momentum["properties"] == {
+        "kind": {"const": "momentum"},
+        "lr": {"anyOf": [{"type": "number"}, {"$ref": "#/$defs/schedule"}], "default": 0.1},
+        "beta": {"anyOf": [{"type": "number"}, {"$ref": "#/$defs/schedule"}], "default": 0.9},
+        "form": {"enum": ["sum", "mean"], "default": "sum"},
+        "ema": {"type": "boolean", "default": False},
+    }
+    assert kinds(schema, "schedule")["warmup"]["properties"]["then"] == {
+        "anyOf": [{"$ref": "#/$defs/schedule"}, {"type": "null"}]
+    }
+    network = kinds(schema, "problem")["network"]["properties"]
+    assert network["widths"] == {"type": "array", "items": {"type": "integer"}, "default": [32]}
+    assert set(kinds(schema, "figure")["curves"]["properties"]) == {"kind", "series", "levels"}
+    assert schema["$defs"]["Record"]["properties"]["probes"]["items"] == {"enum": ["grad_norm"]}
+
+
+def test_sections_are_strict_and_described():
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    assert schema["then"]["required"] == ["name", "problem", "rules", "train"]
+    for name, field in schema["properties"].items():
+        assert field["description"], name
+    for section in ("Train", "Stop", "Record", "Landscape", "Compute"):
+        assert schema["$defs"][section]["additionalProperties"] is False
+        for name, field in schema["$defs"][section]["properties"].items():
+            assert field["description"], name

@@ -1,0 +1,141 @@
+"""Changes from the command line."""
+
+import pytest
+
+from gdlab.config import load
+
+BASE = """\
+name: trial
+problem: {kind: bowl}
+rules:
+  gd: {kind: gd, lr: {kind: cosine, peak: 1, steps: 5}}
+  v1.5: {kind: momentum, beta: 0.5}
+sweep:
+  beta: {random: [0.1, 0.9, 3]}
+train: {steps: 10, batch_size: 4}
+code: []
+"""
+
+
+@pytest.fixture
+def changed(write):
+    return lambda *changes: load(write(BASE.replace(", beta: 0.5", "")), changes)
+
+
+def test_values_are_yaml(changed):
+    assert changed("train.steps=2000").train.steps == 2000
+    assert changed("train.stop={loss: 1e-3}").train.stop.loss == 0.001
+    assert changed("name=no").name == "no"
+    assert changed("train.batch_size=null").train.batch_size is None
+    assert changed("figures=[curves]").figures[0].kind == "curves"
+
+
+def test_names_with_dots(changed):
+    assert changed("rules.v1.5.lr=0.2").rules["v1.5"].hyperparameters == {"lr": 0.2}
+    assert changed("rules.gd.lr.peak=3").rules["gd"].hyperparameters["lr"]["peak"] == 3
+    assert changed("sweep.problem.condition=[1, 2]").sweep["problem.condition"] == [1, 2]
+    assert changed("sweep.problem.condition.log=[1, 2, 3]").sweep["problem.condition"] == {"log": [1, 2, 3]}
+    assert changed("sweep.lr.floor=[0, 1]").sweep["lr.floor"] == [0, 1]
+    assert changed("sweep.seed=2").sweep["seed"] == 2
+
+
+def test_axes_are_replaced_and_their_options_merged(changed):
+    assert changed("sweep.beta=[0.1, 0.2]").sweep["beta"] == [0.1, 0.2]
+    assert changed("sweep.beta.linear=[0, 1, 5]").sweep["beta"] == {"linear": [0, 1, 5]}
+    assert changed("sweep.beta.scale=linear").sweep["beta"] == {"random": [0.1, 0.9, 3], "scale": "linear"}
+    assert changed("sweep.beta.seed=4").sweep["beta"] == {"random": [0.1, 0.9, 3], "seed": 4}
+    assert changed("sweep.beta=", "sweep.lr.peak, beta=[[1, 2]]", "rules.gd.lr.peak=").sweep == {
+        "lr.peak, beta": [[1, 2]]
+    }
+
+
+def test_numbers_count_along_a_list(changed):
+    figures = changed(
+        "figures=[{kind: curves}, curves, curves]", "figures.0.levels=4", "figures.2=", "figures.1={kind: curves}"
+    ).figures
+    assert [figure.hyperparameters for figure in figures] == [{"levels": 4}, {}]
+    assert changed("sweep.beta=[0.1, 0.2]", "rules.v1.5.lr=[1]", "rules.v1.5.lr=1").sweep["beta"] == [0.1, 0.2]
+
+
+def test_taking_away(changed):
+    assert changed("train.batch_size=").train.batch_size is None
+    assert list(changed("rules.gd=null").rules) == ["v1.5"]
+    assert changed("sweep.beta=null").sweep == {}
+    assert changed("rules.gd.lr=", "sweep.lr=[1]").rules["gd"].hyperparameters == {}
+
+
+def test_later_changes_win_but_a_kind_comes_first(changed):
+    assert changed("train.steps=5", "train.steps=6").train.steps == 6
+    gd = changed("rules.gd.lr=0.5", "rules.gd.beta=0.5", "rules.gd.kind=momentum", "sweep.beta=").rules["gd"]
+    assert gd.hyperparameters == {"lr": 0.5, "beta": 0.5}
+
+
+def test_a_change_wins_over_both_files(write):
+    write(BASE, "base.yaml")
+    path = write("extends: base.yaml\nsweep: {beta: null}\ntrain: {steps: 20}")
+    assert load(path).train.steps == 20
+    assert load(path, ["train.steps=30"]).train.steps == 30
+
+
+MISTAKES = [
+    ("train.steps=-5", "train.steps: must be greater than 0, not -5", "train.steps=-5", "            ^^"),
+    ("trian.steps=5", "trian: unknown key", "trian.steps=5", "^^^^^"),
+    (
+        "rules.gd.momentum=5",
+        "rules.gd.momentum: the rule gd has no hyperparameter momentum",
+        "rules.gd.momentum=5",
+        "         ^^^^^^^^",
+    ),
+    ("steps", "must be KEY=VALUE, such as train.steps=2000", "steps", "^^^^^"),
+    ("=5", "must be KEY=VALUE, such as train.steps=2000", "=5", "^^"),
+    (
+        "train.steps=[1",
+        "train.steps: not valid YAML: expected ',' or ']', but got '<stream end>'",
+        "train.steps=[1",
+        "              ^",
+    ),
+    ("name=\udcff", "not UTF-8 text", "'name=\\udcff'", "^^^^^^^^^^^^^"),
+    ("train..steps=1", "train..steps: a name is missing beside a dot", "train..steps=1", "^^^^^^^^^^^^"),
+    ("sweep.=1", "sweep.: a name is missing beside a dot", "sweep.=1", "^^^^^^"),
+    (
+        "train.steps.x=1",
+        "train.steps.x: train.steps is not a mapping, so it has nothing inside",
+        "train.steps.x=1",
+        "^^^^^^^^^^^^^",
+    ),
+    ("figures.0=1", "figures: must be a list, not a mapping", "figures.0=1", "^^^^^^^^^^^"),
+    ("code.0=1", "code.0: code is a list of 0, counted from 0", "code.0=1", "^^^^^^"),
+    ("train.sampling=", "train.sampling: there is nothing here to take away", "train.sampling=", "^^^^^^^^^^^^^^"),
+    ("sweep.foo=[1]", "sweep.foo: no rule has a hyperparameter foo", "sweep.foo=[1]", "      ^^^"),
+    (
+        "sweep.beta.log=[0, 1, 2]",
+        "sweep.beta.log[0]: must be above 0 on a logarithmic axis, not 0",
+        "sweep.beta.log=[0, 1, 2]",
+        "                ^",
+    ),
+    (
+        "train={steps: 1, steps: 2}",
+        "train: the key 'steps' is given twice",
+        "train={steps: 1, steps: 2}",
+        "                 ^^^^^",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message", "text", "caret"), MISTAKES, ids=[case[0] for case in MISTAKES])
+def test_a_mistake_in_a_change(change, message, text, caret, told):
+    lines = told(BASE.replace(", beta: 0.5", ""), change).splitlines()
+    assert lines[:3] == [f"command line: {message}", f"  {text}", f"  {caret}"]
+
+
+def test_a_file_that_can_not_be_read_does_not_hide_a_malformed_change(told):
+    assert told("[", "steps").splitlines()[-3:] == [
+        "command line: must be KEY=VALUE, such as train.steps=2000",
+        "  steps",
+        "  ^^^^^",
+    ]
+
+
+def test_what_a_section_lacks_is_told_of_the_file(told):
+    text = told(BASE.replace("steps: 10, ", "").replace(", beta: 0.5", ""), "train.sampling=shuffle")
+    assert text.splitlines()[0] == "x.yaml:8:1: train.steps: is missing"

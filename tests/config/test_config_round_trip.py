@@ -1,0 +1,212 @@
+"""What is written is read back the same, and no text whatever does worse than a ConfigError."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gdlab.config import Config, ConfigError, dump, load
+
+FREE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+HEAD = "name: trial\nproblem: {kind: bowl}\nrules: {gd: {kind: gd}}\ntrain: {steps: 10}\n"
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = FLOATS | st.integers(-(2**31), 2**31 - 1)
+LABELS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+COUNTS = st.integers(1, 10**6)
+COSINE = st.builds(lambda peak, steps: {"kind": "cosine", "peak": peak, "steps": steps}, NUMBERS, COUNTS)
+
+
+def section(**fields):
+    """Any of the fields, each from its strategy."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def consistent(written):
+    """The same without what its other sections rule out."""
+    if written["train"].get("batch_size") is not None:
+        written.get("sweep", {}).pop("batch_size", None)
+    if written.get("record", {}).get("every", 1) is None:
+        written.pop("figures", None)
+    return written
+
+
+CONFIGS = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+        "problem": section(condition=NUMBERS, start=st.lists(NUMBERS, min_size=2, max_size=2)).map(
+            lambda h: {"kind": "bowl", **h}
+        ),
+        "rules": st.dictionaries(
+            LABELS,
+            section(beta=FLOATS, form=st.sampled_from(["sum", "mean"]), ema=st.booleans(), lr=NUMBERS | COSINE).map(
+                lambda h: {"kind": "momentum", **h}
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        "train": st.fixed_dictionaries(
+            {"steps": COUNTS},
+            optional={
+                "batch_size": st.none() | COUNTS,
+                "sampling": st.sampled_from(["shuffle", "replacement"]),
+                "stop": section(loss=st.none() | FLOATS, bound=st.none() | FLOATS),
+            },
+        ),
+    },
+    optional={
+        "sweep": section(
+            **{
+                "seed": COUNTS | st.lists(st.integers(0, 99), min_size=1, max_size=3),
+                "problem.spread": st.lists(st.none() | NUMBERS, min_size=1, max_size=3),
+                "batch_size": st.lists(st.none() | COUNTS, min_size=1, max_size=3),
+            }
+        ),
+        "record": section(every=st.none() | COUNTS, probes=st.just([])),
+        "landscape": st.none()
+        | section(points=st.integers(2, 99) | st.lists(st.integers(2, 99), min_size=2, max_size=2)),
+        "figures": st.lists(st.sampled_from(["curves", {"kind": "curves", "levels": 3}]), max_size=2),
+        "precision": st.sampled_from(["float32", "float64"]),
+        "compute": section(chunk=st.none() | COUNTS),
+    },
+).map(consistent)
+
+
+def read(text: str | bytes, name: str = "x.yaml") -> Config:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(path)
+
+
+@FREE
+@given(CONFIGS)
+def test_a_config_is_read_back_as_it_was_written(written):
+    config = Config.model_validate(written)
+    assert read(dump(config)) == config
+
+
+def test_the_defaults_are_written_out():
+    text = dump(read(HEAD))
+    assert "every: 1\n" in text
+    assert "sampling: shuffle\n" in text
+    assert text.startswith("name: trial\nproblem: {kind: bowl}\n")
+
+
+def fits_or_is_refused(text, name="x.yaml"):
+    refused = None
+    try:
+        read(text, name)
+    except ConfigError as error:
+        refused = error
+    assert refused is None or (refused.mistakes and str(refused))
+
+
+@FREE
+@given(st.text() | st.binary())
+@example("a: \x85b\u2028c: [")
+@example("a: !!map x")
+@example("? !!str\n: !!seq")
+@example("%YAML 3.0\n---\na")
+@example("%TAG ! x\n--- !a b")
+@example('a: "\\UFFFFFFFF"')
+@example("<<: *a")
+@example("&a : *a")
+def test_no_text_does_worse_than_a_config_error(text):
+    fits_or_is_refused(text)
+    fits_or_is_refused(text, "x.toml")
+
+
+SIGNS = [
+    *"[]{}:,-?&*!|>'\"%@`#\n\t =.~",
+    "  ",
+    "\n  ",
+    ": ",
+    "<<: ",
+    "&a ",
+    "*a",
+    "!!int ",
+    "[[",
+    "]]",
+    '"""',
+    "'''",
+    " = ",
+]
+WORDS = ["1", "1e-3", ".nan", "lr", "log", "kind", "gd", "sweep", "rules", "problem", "train", "steps", "figures"]
+WORDS += ["null", "seed", "code"]
+LIKE = st.lists(st.sampled_from(SIGNS + WORDS), max_size=30).map("".join)
+
+
+@FREE
+@given(LIKE, st.integers(0, len(HEAD)))
+def test_nor_does_a_config_with_something_put_in(piece, place):
+    fits_or_is_refused(HEAD[:place] + piece + HEAD[place:])
+    fits_or_is_refused(piece, "x.toml")
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["gd", "cosine", "lr"]),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["kind", "lr", "beta", "log", "steps", "every", "probes", "stop", "x"]), inside, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+KEYS = [
+    "name",
+    "problem",
+    "rules",
+    "sweep",
+    "train",
+    "record",
+    "landscape",
+    "figures",
+    "code",
+    "precision",
+    "compute",
+    "extends",
+]
+
+
+@FREE
+@given(
+    st.dictionaries(
+        st.sampled_from(KEYS), PLAIN | st.dictionaries(st.sampled_from(["gd", "lr", "seed", "kind"]), PLAIN)
+    )
+)
+def test_nor_does_any_value_anywhere(written):
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(written, text)
+    fits_or_is_refused(text.getvalue())
+
+
+@FREE
+@given(st.lists(st.text(max_size=30) | LIKE | LIKE.map(lambda text: "sweep." + text), max_size=3))
+def test_nor_does_any_override(changes):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.yaml"
+        path.write_text(HEAD)
+        refused = None
+        try:
+            load(path, changes)
+        except ConfigError as error:
+            refused = error
+        assert refused is None or all(mistake.file in ("command line", str(path)) for mistake in refused.mistakes)
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        read(HEAD).name = "other"

@@ -1,0 +1,150 @@
+"""What is said of a file that can't be read, and how it is laid out."""
+
+import pytest
+
+from gdlab.config import ConfigError, load
+
+BASE = "name: trial\nproblem: {kind: bowl}\nrules: {gd: {kind: gd}}\ntrain: {steps: 10}\n"
+
+SYNTAX = [
+    ("", "x.yaml: the file is empty"),
+    ("# nothing\n", "x.yaml: the file is empty"),
+    ("[1, 2]", "x.yaml:1:1: a config is a mapping, not [1, 2]"),
+    ("words", "x.yaml:1:1: a config is a mapping, not 'words'"),
+    ("a: [1, 2", "x.yaml:1:9: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+    ("a: b: c", "x.yaml:1:5: not valid YAML: mapping values are not allowed here"),
+    ("a:\n\t- 1", "x.yaml:2:1: a tab can't indent YAML"),
+    ("a: *there", "x.yaml:1:4: not valid YAML: found undefined alias 'there'"),
+    ("a: 1\n---\nb: 2", "x.yaml:2:1: a config is a single document"),
+    ("a: \x01", "x.yaml:1:4: the character '\\x01' is not allowed"),
+    ("[" * 600, "x.yaml: nested too deeply"),
+    (
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)),
+        "x.yaml: too large once its aliases are written out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SYNTAX, ids=range(len(SYNTAX)))
+def test_not_a_document(text, expected, told):
+    assert told(text).splitlines()[0] == expected
+
+
+VALUES = [
+    ("name: again", "5:1: the key 'name' is given twice, first in line 1"),
+    ("x: !!python/name:os.system 1", "5:4: the tag tag:yaml.org,2002:python/name:os.system means nothing here"),
+    ("x: !mine {}", "5:4: the tag !mine means nothing here"),
+    ("x: !!int y", "5:4: 'y' can't be read as a number"),
+    ("x: 1e999", "5:4: '1e999' can't be read as a number"),
+    (f"x: {'9' * 5000}", f"5:4: '{'9' * 60}' can't be read as a number"),
+    ("x: &x [*x]", "5:4: an alias can't stand inside what it stands for"),
+    ("? [a]\n: 1", "5:3: a key must be a word"),
+    ("x: {<<: 3}", "5:9: only a mapping can be merged with <<"),
+    ('x: "\\ud800"', "5:4: a NUL or half a surrogate pair is not text"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), VALUES, ids=range(len(VALUES)))
+def test_a_value_that_can_not_be_read(line, expected, told):
+    assert f"x.yaml:{expected}" in told(BASE + line).splitlines()
+
+
+def test_a_file_that_can_not_be_opened(write, tmp_path):
+    write(BASE)
+    (tmp_path / "latin.yaml").write_bytes(b"name: a\nproblem: caf\xe9\n")
+    for path, expected in (
+        ("nowhere.yaml", "nowhere.yaml: no such file"),
+        (".", ".: this is a folder, not a config file"),
+        ("x.yaml/y", "x.yaml/y: can't be read: Not a directory"),
+        ("latin.yaml", "latin.yaml:2:13: not UTF-8 text: byte 0xe9"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(path)
+        assert str(caught.value).splitlines()[0] == expected
+
+
+def test_yaml_is_1_2(write):
+    config = load(write(BASE.replace("trial", "no") + "sweep: {lr: [1e-3, .5, 0o17, 0x1F, +2, 1_0], seed: [12]}\n"))
+    assert config.name == "no"
+    assert config.sweep["lr"] == [0.001, 0.5, 15, 31, 2, 10]
+
+
+def test_anchors_and_merges(write):
+    text = (
+        "name: trial\nproblem: {kind: bowl}\ntrain: {steps: 10}\nrules:\n  a: &a {kind: momentum, lr: 0.5, beta: 0.8}\n"
+        "  b: {<<: *a, beta: 0.7}\n  c: {<<: [{lr: 0.1}, *a]}\n  d: *a\n"
+    )
+    rules = load(write(text)).rules
+    assert rules["b"].hyperparameters == {"lr": 0.5, "beta": 0.7}
+    assert rules["c"].hyperparameters == {"lr": 0.1, "beta": 0.8}
+    assert rules["d"] == rules["a"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "x.yaml").write_text(BASE, encoding="utf-8-sig")
+    assert load(tmp_path / "x.yaml").name == "trial"
+
+
+FIVE = """\
+name: trial
+problem:
+  kind: bowl
+  condtion: 3
+rules:
+  gd: {kind: gdd}
+sweep:
+  lr: []
+train:
+  steps: -5
+figurs: [curves]
+"""
+
+FIVE_TOLD = """\
+x.yaml:4:3: problem.condtion: the problem bowl has no hyperparameter condtion
+    4 |   condtion: 3
+      |   ^^^^^^^^
+  did you mean condition?
+x.yaml:6:14: rules.gd.kind: there is no rule 'gdd'
+    6 |   gd: {kind: gdd}
+      |              ^^^
+  did you mean gd?
+x.yaml:8:7: sweep.lr: an axis needs at least one value
+    8 |   lr: []
+      |       ^^
+x.yaml:10:10: train.steps: must be greater than 0, not -5
+   10 |   steps: -5
+      |          ^^
+x.yaml:11:1: figurs: unknown key
+   11 | figurs: [curves]
+      | ^^^^^^
+  did you mean figures?"""
+
+
+def test_five_mistakes_are_told_at_once_and_in_order(told):
+    assert told(FIVE) == FIVE_TOLD
+
+
+def test_a_mistake_has_its_parts(write):
+    with pytest.raises(ConfigError) as caught:
+        load(write(FIVE))
+    mistake = caught.value.mistakes[3]
+    assert (mistake.file, mistake.line, mistake.column, mistake.path) == ("x.yaml", 10, 10, "train.steps")
+    assert (mistake.message, mistake.mark.text, mistake.hint) == ("must be greater than 0, not -5", "  steps: -5", "")
+
+
+@pytest.mark.parametrize("misspelt", ["trian: {steps: 5}", "problm: {kind: bowl}", "rule: {gd: {kind: gd}}"])
+def test_a_section_under_a_wrong_name_is_not_missed_as_well(misspelt, told):
+    right = {"trian": "train", "problm": "problem", "rule": "rules"}[misspelt.partition(":")[0]]
+    lines = [line for line in BASE.splitlines() if not line.startswith(right)]
+    text = told("\n".join([*lines, misspelt]))
+    assert text.count("x.yaml:") == 1
+    assert text.endswith(f"did you mean {right}?")
+
+
+def test_what_follows_from_a_mistake_is_not_told(told):
+    # Whether a rule of the right name has a `momentun_decay`, and the sweep an lr, can't be known.
+    assert told(BASE.replace("kind: gd", "kind: gdd") + "sweep: {decay: [1]}").count("x.yaml:") == 1
+    assert told(BASE + "sweep: {lrr: [1]}\nfigures: [sensitivity]").count("x.yaml:") == 1
+    assert told(BASE.replace("kind: bowl", "kind: bowle") + "sweep: {problem.condition: [1]}").count("x.yaml:") == 1
+    assert told("code: [nowhere.py]\n" + BASE.replace("kind: gd", "kind: mine")).count("x.yaml:") == 1

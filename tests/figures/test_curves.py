@@ -1,0 +1,89 @@
+"""The curves figure shows each rule's series at its best rate."""
+
+import numpy as np
+import pytest
+import xarray
+
+from gdlab.best import best
+from gdlab.figures import loss_curves
+
+
+def lines_of(figure, panel=0):
+    return [line for line in figure.axes[panel].lines if line.get_gid() == "median"]
+
+
+@pytest.mark.parametrize("series", ["loss", "grad_norm"])
+def test_lines_are_medians_at_the_best_rate(five, series):
+    lines = lines_of(loss_curves(five, series=series))
+    rates = best(five)["lr"].values
+    for line, rule, rate in zip(lines, five["rule"].values, rates, strict=True):
+        runs = five[series].sel(rule=rule, lr=rate).transpose("seed", "step").values
+        np.testing.assert_allclose(line.get_ydata(), np.median(runs, axis=0))
+        np.testing.assert_array_equal(line.get_xdata(), five["step"])
+        assert line.get_label() == f"{rule}  lr {rate:.2g}".replace("0.0033", "3.3e-3").replace("0.0012", "1.2e-3")
+
+
+def test_the_rate_can_be_given_for_all_rules(five):
+    (line, *_) = lines_of(loss_curves(five, at={"lr": 0.01}))
+    near = five["lr"].values[np.abs(five["lr"].values - 0.01).argmin()]
+    np.testing.assert_allclose(line.get_ydata(), np.median(five["loss"].sel(rule="gd", lr=near), axis=0))
+    assert line.get_label().startswith("gd  lr 9e-3")
+
+
+def small(loss, **ends):
+    loss = np.asarray(loss, float)
+    runs = {name: ("seed", values) for name, values in ends.items()}
+    final = np.where(np.array(ends["diverged_at"]) >= 0, np.nan, np.nanmin(loss, axis=-1))
+    return xarray.Dataset({"loss": (("seed", "step"), loss), "final_loss": ("seed", final), **runs}, {"step": range(4)})
+
+
+def test_converged_runs_keep_their_last_value_and_diverged_ones_count_as_infinite(words):
+    nan = np.nan
+    data = small([[4, 3, 2, 1], [4, 1, nan, nan], [4, 9, nan, nan]], diverged_at=[-1, -1, 2], converged_at=[-1, 2, -1])
+    figure = loss_curves(data)
+    (line,) = lines_of(figure)
+    np.testing.assert_array_equal(line.get_ydata(), [4, 3, 2, 1])
+    assert "(1 of 3 diverged)" in words(figure)
+    assert "Converged runs keep their last value" in words(figure)
+
+
+def test_a_line_ends_where_half_of_the_seeds_have_diverged():
+    data = small([[4, 3, 2, 1], [4, 9, np.nan, np.nan]], diverged_at=[-1, 2], converged_at=[-1, -1])
+    figure = loss_curves(data)
+    np.testing.assert_array_equal(lines_of(figure)[0].get_ydata(), [4, 6, np.nan, np.nan])
+    assert "diverged" in lines_of(figure)[0].get_label()
+
+
+def test_a_missing_value_of_a_living_run_is_a_gap():
+    data = small([[4, np.nan, 2, 1], [4, 3, 2, 1]], diverged_at=[-1, -1], converged_at=[-1, -1])
+    np.testing.assert_array_equal(lines_of(loss_curves(data))[0].get_ydata(), [4, np.nan, 2, 1])
+
+
+def test_each_panel_has_its_own_best_rate(make):
+    data = make(rules=("gd",), rates=6, extra={"beta": [0.0, 0.9]})
+    first, second = data["final_loss"].sel(beta=0.0), data["final_loss"].sel(beta=0.9).roll(lr=-1)
+    data["final_loss"] = xarray.concat([first, second], "beta")
+    figure = loss_curves(data)
+    rates = best(data, over=["lr"])["lr"].values.ravel()
+    assert rates[0] != rates[1]
+    for panel, rate in enumerate(rates):
+        runs = data["loss"].isel(beta=panel).sel(rule="gd", lr=rate).transpose("seed", "step")
+        np.testing.assert_allclose(lines_of(figure, panel)[0].get_ydata(), np.median(runs, axis=0))
+    both = loss_curves(data, over=("lr", "beta"))
+    assert "beta 0" in lines_of(both)[0].get_label()
+
+
+@pytest.mark.parametrize(("rules", "width"), [(1, "single"), (12, "single"), (12, "double")])
+def test_odd_shapes_draw_without_warning(make, rules, width, words):
+    data = make(rules=[f"a rule with a long name, the {i}th" for i in range(rules)], rates=1, seeds=1, steps=1)
+    data["diverged_at"][:] = 0
+    figure = loss_curves(data, width=width)
+    figure.draw_without_rendering()
+    assert words(figure).count("every run diverged") == 1 * rules
+
+
+def test_what_is_not_there_is_named(five):
+    with pytest.raises(ValueError, match=r"no series 'sharpness'.*loss, grad_norm"):
+        loss_curves(five, series="sharpness")
+    with pytest.raises(ValueError, match="at is 'best' or"):
+        loss_curves(five, at="worst")

@@ -1,0 +1,171 @@
+"""The sensitivity figure says what NumPy says of the same runs."""
+
+import numpy as np
+import pytest
+import xarray
+from matplotlib.figure import Figure
+
+from gdlab.figures import lr_sensitivity, rule_styles
+
+
+def marks(figure, gid, panel=0):
+    return [line for line in figure.axes[panel].lines if line.get_gid() == gid]
+
+
+def medians(data, metric="final_loss", worst=np.inf):
+    values = np.where(data["diverged_at"] >= 0, worst, data[metric])
+    return np.median(values, axis=data[metric].dims.index("seed"))
+
+
+def test_lines_are_medians_over_seeds_and_break_where_half_diverged(five):
+    figure = lr_sensitivity(five)
+    assert isinstance(figure, Figure)
+    expected = medians(five)
+    assert np.isinf(expected).any()
+    lines = marks(figure, "median")
+    assert [line.get_label() for line in lines] == list(five["rule"].values)
+    for line, row in zip(lines, expected, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), five["lr"])
+        np.testing.assert_allclose(line.get_ydata(), np.where(np.isinf(row), np.nan, row))
+
+
+def test_stars_stand_at_the_least_median(five):
+    stars = marks(lr_sensitivity(five), "best")
+    for star, row in zip(stars, medians(five), strict=True):
+        assert star.get_xdata()[0] == five["lr"].values[row.argmin()]
+        assert star.get_ydata()[0] == pytest.approx(row.min())
+
+
+def test_the_band_ends_at_the_extreme_seeds_and_is_not_drawn_where_one_diverged(five):
+    band = lr_sensitivity(five).axes[0].collections[0].get_paths()[0].vertices
+    loss, whole = five["final_loss"].values[0], (five["diverged_at"].values[0] < 0).all(axis=-1)
+    np.testing.assert_allclose(band[:, 0].max(), five["lr"].values[whole].max())
+    for place in (0, 7, 12):
+        heights = band[np.isclose(band[:, 0], five["lr"].values[place]), 1]
+        assert heights.min() == pytest.approx(loss[place].min())
+        assert heights.max() == pytest.approx(loss[place].max())
+
+
+def test_bars_cover_the_rates_that_diverged(five):
+    figure = lr_sensitivity(five)
+    (strip,) = figure.axes[0].child_axes
+    share = (five["diverged_at"].values >= 0).mean(axis=-1)
+    lr = five["lr"].values
+    for gid, cells in (("all diverged", share == 1), ("some diverged", (share > 0) & (share < 1))):
+        boxes = [patch for patch in strip.patches if patch.get_gid() == gid]
+        assert cells.any()
+        covered = np.zeros_like(cells)
+        for box in boxes:
+            left, right = box.get_x(), box.get_x() + box.get_width()
+            covered[int(box.get_y())] |= (lr > left) & (lr < right)
+        np.testing.assert_array_equal(covered, cells)
+    assert strip.get_xlim() == figure.axes[0].get_xlim()
+
+
+def test_the_runs_are_counted_and_the_best_rates_named(five, words):
+    lost = int((five["diverged_at"] >= 0).sum())
+    text = words(lr_sensitivity(five))
+    assert f"480 runs: 5 rules × 24 rates × 4 seeds; {lost} diverged" in text
+    assert "median over 4 seeds" in text
+    assert "least to greatest" in text
+    assert "quickstart · mlp on digits" in text
+    best = five["lr"].values[medians(five)[0].argmin()]
+    assert f"gd best lr {best:.2g}" in text
+
+
+def test_accuracy_is_best_where_greatest_and_diverged_counts_as_worst(five):
+    figure = lr_sensitivity(five, metric="eval_accuracy")
+    for star, row in zip(marks(figure, "best"), medians(five, "eval_accuracy", -np.inf), strict=True):
+        assert star.get_ydata()[0] == pytest.approx(row.max())
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(("limit", "drawn"), [(0.2, 1), (1e3, 0), (np.nan, 0)])
+def test_the_theorys_limit_is_drawn_where_it_is_in_the_frame(make, limit, drawn, words):
+    data = make(rules=("gd",), rates=6, seeds=1).isel(rule=0, seed=0, drop=True)
+    data["stable_lr"] = xarray.DataArray(limit, attrs={"label": "2/L"})
+    figure = lr_sensitivity(data)
+    lines = marks(figure, "stable_lr")
+    assert [line.get_xdata()[0] for line in lines] == [0.2] * drawn
+    assert ("2/L = 0.2" in words(figure)) == bool(drawn)
+    assert "6 runs;" in words(figure)
+
+
+def test_limits_that_differ_have_the_rules_colours(five):
+    data = five.assign(stable_lr=("rule", [1.0, 0.5, np.nan, np.nan, np.nan], {"label": "2/L"}))
+    figure = lr_sensitivity(data)
+    styles = rule_styles(five["rule"].values)
+    lines = marks(figure, "stable_lr")
+    assert [(line.get_xdata()[0], line.get_color()) for line in lines] == [
+        (1.0, styles["gd"].colour),
+        (0.5, styles["momentum"].colour),
+    ]
+
+
+def test_the_frame_ends_at_ten_times_the_loss_at_the_start_and_says_what_is_above(words):
+    lr = np.geomspace(0.01, 1, 5)
+    data = xarray.Dataset(
+        {"final_loss": ("lr", [1.0, 0.1, 0.5, 1e9, 1e12]), "loss": (("lr", "step"), np.full((5, 2), 2.0))},
+        {"lr": lr, "step": [0, 1]},
+    )
+    figure = lr_sensitivity(data)
+    assert 20 < figure.axes[0].get_ylim()[1] < 40
+    assert "2 medians above the frame" in words(figure)
+
+
+def test_zero_loss_stands_on_the_foot_of_the_logarithmic_axis():
+    data = xarray.Dataset({"final_loss": ("lr", [1.0, 1e-3, 0.0])}, {"lr": [0.1, 0.2, 0.4]})
+    figure = lr_sensitivity(data)
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "log"
+    assert marks(figure, "median")[0].get_ydata()[2] == axes.get_ylim()[0]
+
+
+def test_another_axis_makes_panels_and_two_more_an_error(make):
+    data = make(rules=("gd", "adam"), rates=5, extra={"beta": [0.0, 0.9]})
+    figure = lr_sensitivity(data)
+    assert [axes.child_axes[0].get_title(loc="left") for axes in figure.axes] == ["beta = 0", "beta = 0.9"]
+    for panel in range(2):
+        rows = medians(data.isel(beta=panel))
+        for line, row in zip(marks(figure, "median", panel), rows, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), np.where(np.isinf(row), np.nan, row))
+    more = xarray.concat([data, data], "batch_size").assign_coords(batch_size=np.array(["8", "all"], object))
+    with pytest.raises(ValueError, match=r"batch_size and beta vary.*select="):
+        lr_sensitivity(more)
+    assert len(lr_sensitivity(more, select={"batch_size": "all"}).axes) == 2
+    assert len(lr_sensitivity(more, select={"batch_size": "all", "beta": 0.8}).axes) == 1
+
+
+def test_zipped_rates_are_drawn_in_rising_order():
+    data = xarray.Dataset(
+        {"final_loss": ("lr_beta", [3.0, 1.0, 2.0])},
+        {"lr": ("lr_beta", [0.4, 0.1, 0.2]), "beta": ("lr_beta", [0, 1, 2])},
+    )
+    (line,) = marks(lr_sensitivity(data), "median")
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([0.1, 0.2, 0.4], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("rules", "width"), [(1, "single"), (1, "double"), (12, "single"), (12, "double")])
+@pytest.mark.parametrize("shape", ["one rate", "four rates", "all diverged"])
+def test_odd_shapes_draw_without_warning(make, rules, width, shape, words):
+    rates, lost = 1 if shape == "one rate" else 4, shape == "all diverged"
+    data = make(rules=[f"a rule with a long name, the {i}th" for i in range(rules)], rates=rates, steps=3)
+    if lost:
+        data["diverged_at"][:] = 0
+    figure = lr_sensitivity(data, width=width)
+    figure.draw_without_rendering()
+    assert ("every rate diverged" in words(figure)) == lost
+    assert len(marks(figure, "best")) == (0 if lost else int(np.isfinite(medians(data).min(axis=1)).sum()))
+
+
+def test_what_is_not_there_is_named(five):
+    with pytest.raises(ValueError, match="no 'los'"):
+        lr_sensitivity(five, metric="los")
+    with pytest.raises(ValueError, match="needs an axis 'lr'"):
+        lr_sensitivity(five.isel(lr=0))
+    with pytest.raises(ValueError, match="no axis 'beta'; there are rule, lr and seed"):
+        lr_sensitivity(five, select={"beta": 1})
+    with pytest.raises(ValueError, match="rule has no value 'sgd'"):
+        lr_sensitivity(five, select={"rule": "sgd"})
+    with pytest.raises(ValueError, match="single, double"):
+        lr_sensitivity(five, width="wide")

@@ -1,0 +1,103 @@
+"""What holds for every registered problem."""
+
+import inspect
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdlab import problems, register
+
+ENTRIES = {kind: entry for kind, entry in register.problems.items() if entry.make.__module__.startswith("gdlab.")}
+NUMBERS = [(kind, name) for kind, e in ENTRIES.items() for name, p in e.parameters.items() if p.annotation is float]
+every_problem = pytest.mark.parametrize("kind", ENTRIES)
+
+
+def test_each_exported_factory_is_registered_under_its_name():
+    assert {kind: entry.make.__name__ for kind, entry in ENTRIES.items()} == {name: name for name in problems.__all__}
+    assert len(ENTRIES) == 13
+
+
+@every_problem
+def test_it_is_described(kind):
+    entry = ENTRIES[kind]
+    assert entry.source
+    assert " = " in entry.summary
+    assert "Source: " in inspect.getdoc(entry.make)
+    for parameter in entry.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+        assert parameter.default is not inspect.Parameter.empty
+
+
+@every_problem
+def test_value_gradient_and_metrics_are_finite_and_jit_agrees(kind):
+    problem = ENTRIES[kind].make()
+    key = jax.random.key(0)
+    params = jax.tree.map(lambda leaf: leaf + 0.01, problem.init(key))
+    value, grads = problem.value_and_grad(params, problem.data)
+    assert value.shape == ()
+    assert jax.tree.structure(grads) == jax.tree.structure(params)
+    jitted = jax.jit(lambda p: ENTRIES[kind].make().value_and_grad(p, problem.data))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), (value, grads), jitted)
+    held_out = {name: metric(params, problem.eval_data) for name, metric in problem.metrics.items()}
+    for leaf in jax.tree.leaves((value, grads, held_out, dict(problem.facts))):
+        assert np.isfinite(np.asarray(leaf, float)).all()
+    assert all(metric.shape == () for metric in held_out.values())
+
+
+@every_problem
+def test_init_is_a_function_of_the_key_and_maps_over_keys(kind):
+    problem, keys = ENTRIES[kind].make(), jax.random.split(jax.random.key(5), 3)
+    mapped = jax.jit(jax.vmap(lambda key: ENTRIES[kind].make().init(key)))(keys)
+    for i, key in enumerate(keys):
+        jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=1e-6), problem.init(key), mapped)
+
+
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+def test_traced_hyperparameter_is_the_loop_over_its_values(kind, name):
+    key, values = jax.random.key(1), [0.5, 2.0]
+
+    def measured(value):
+        problem = ENTRIES[kind].make(**{name: value})
+        here, facts = problem.init(key), {k: v for k, v in problem.facts.items() if k != "domain"}
+        return here, problem.value_and_grad(here, problem.data), facts
+
+    mapped = jax.jit(jax.vmap(measured))(jnp.asarray(values))
+    for i, value in enumerate(values):
+        jax.tree.map(
+            lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=2e-4, atol=1e-5), measured(value), mapped
+        )
+    slopes = jax.grad(lambda v: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(measured(v)[:2])))(0.7)
+    assert math.isfinite(slopes)
+
+
+@every_problem
+def test_float64_throughout_under_x64(kind, x64):
+    problem = ENTRIES[kind].make()
+    params = jax.eval_shape(problem.init, jax.random.key(0))
+    outputs = jax.eval_shape(problem.value_and_grad, params, problem.data)
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, outputs))} == {jnp.dtype("float64")}
+
+
+@every_problem
+def test_examples_are_counted_without_loading_them(kind):
+    entry, problem = ENTRIES[kind], ENTRIES[kind].make()
+    if problem.data is None:
+        assert "examples" not in entry.info
+        return
+    assert entry.info["examples"]() == len(problem.data.x) == len(problem.data.y)
+    assert len(problem.eval_data.x) > 0
+    if "wine" in str(entry.parameters["data"].annotation):
+        assert entry.info["examples"](data="wine", l2=0.5) == len(entry.make(data="wine").data.x) == 143
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ENTRIES if "domain" in ENTRIES[kind].make().facts])
+def test_start_and_known_points_lie_in_the_window(kind):
+    problem = ENTRIES[kind].make()
+    lo, hi = np.transpose(problem.facts["domain"])
+    points = [problem.init(jax.random.key(0)), *problem.facts.get("minimisers", [problem.facts.get("saddle_point")])]
+    for point in points:
+        assert (lo < point).all()
+        assert (point < hi).all()

@@ -1,0 +1,139 @@
+"""The functions of the plane, against their textbook formulas in NumPy float64 and against scipy's minimiser."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+from jax.test_util import check_grads
+
+from gdlab import problems
+
+PI, E = np.pi, np.e
+
+TEXTBOOK = {
+    "quadratic_2d": lambda x, y: (x * x + 10 * y * y) / 2,
+    "rosenbrock": lambda x, y: (1 - x) ** 2 + 100 * (y - x * x) ** 2,
+    "beale": lambda x, y: sum((c - x * (1 - y**k)) ** 2 for k, c in ((1, 1.5), (2, 2.25), (3, 2.625))),
+    "himmelblau": lambda x, y: (x * x + y - 11) ** 2 + (x + y * y - 7) ** 2,
+    "rastrigin": lambda x, y: 20 + x * x + y * y - 10 * (np.cos(2 * PI * x) + np.cos(2 * PI * y)),
+    "ackley": lambda x, y: (
+        20 + E - 20 * np.exp(-0.2 * np.hypot(x, y) / 2**0.5) - np.exp((np.cos(2 * PI * x) + np.cos(2 * PI * y)) / 2)
+    ),
+    "styblinski_tang": lambda x, y: sum(z**4 - 16 * z**2 + 5 * z for z in (x, y)) / 2,
+    "saddle": lambda x, y: (x * x - y * y) / 2,
+    "monkey_saddle": lambda x, y: ((x + 1j * y) ** 3).real,
+}
+WITH_MINIMUM = [name for name in TEXTBOOK if "saddle" not in name]
+
+
+def make(name, **given):
+    return getattr(problems, name)(**given)
+
+
+def window_points(problem, n, seed=0):
+    (x0, x1), (y0, y1) = problem.facts["domain"]
+    return np.random.default_rng(seed).uniform((x0, y0), (x1, y1), (n, 2))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_value_is_the_textbooks(name):
+    problem = make(name)
+    points = window_points(problem, 200)
+    values = jax.vmap(lambda p: problem.loss(p, None))(jnp.asarray(points))
+    np.testing.assert_allclose(values, TEXTBOOK[name](*points.T), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_derivatives_are_those_of_finite_differences(name):
+    problem = make(name)
+    for point in window_points(problem, 3, seed=1):
+        check_grads(lambda p: problem.loss(p, None), (jnp.asarray(point),), order=2, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", WITH_MINIMUM)
+def test_minimisers_have_the_minimum_and_no_gradient(name):
+    problem = make(name)
+    for point in problem.facts["minimisers"]:
+        value, grads = problem.value_and_grad(point, None)
+        np.testing.assert_allclose(value, problem.facts["minimum"], rtol=1e-15, atol=1e-26)
+        np.testing.assert_allclose(grads, 0, atol=2e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"), [(n, TEXTBOOK[n]) for n in WITH_MINIMUM if n not in ("rastrigin", "ackley")]
+)
+def test_a_search_from_many_starts_finds_these_minimisers_and_no_other(name, formula):
+    problem = make(name)
+    (x0, x1), (y0, y1) = problem.facts["domain"]
+    starts = [(x, y) for x in np.linspace(x0, x1, 6) for y in np.linspace(y0, y1, 6)]
+    ends = [scipy.optimize.minimize(lambda p: formula(*p), start, method="Nelder-Mead") for start in starts]
+    least = problem.facts["minimum"]
+    found = np.array([end.x for end in ends if end.fun < least + 1e-6])
+    known = np.asarray(problem.facts["minimisers"])
+    distance = np.abs(found[:, None] - known[None]).max(axis=2)
+    assert min(end.fun for end in ends) > least - 1e-6
+    assert (distance.min(axis=1) < 1e-2).all(), "a minimiser that the facts do not have"
+    assert (distance.min(axis=0) < 1e-2).all(), "a minimiser that the search did not find"
+
+
+@pytest.mark.parametrize("name", WITH_MINIMUM)
+def test_nothing_in_the_window_is_below_the_minimum(name):
+    problem = make(name)
+    x, y = (np.linspace(*ends, 301) for ends in problem.facts["domain"])
+    assert TEXTBOOK[name](x[:, None], y).min() >= problem.facts["minimum"] - 1e-12
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "given", [{"name": "quadratic_2d", "condition": 0.25}, {"name": "quadratic_2d"}, {"name": "saddle"}]
+)
+def test_hessian_and_its_extremes(given):
+    problem = make(**given)
+    hessian = jax.hessian(problem.loss)(jnp.asarray([0.3, -2.0]), None)
+    np.testing.assert_allclose(hessian, problem.facts["hessian"], rtol=1e-15)
+    least, largest = np.linalg.eigvalsh(hessian)
+    assert problem.facts["smoothness"] == largest
+    assert problem.facts.get("strong_convexity", least) == least
+
+
+def test_saddles_have_no_minimum_and_are_flat_at_the_saddle_point():
+    for name in ("saddle", "monkey_saddle"):
+        problem = make(name)
+        assert "minimum" not in problem.facts
+        assert not problem.value_and_grad(problem.facts["saddle_point"], None)[1].any()
+        assert problem.loss(jnp.asarray([-1.0, 10.0]), None) < -1
+
+
+def test_ackley_at_its_tip_is_exactly_zero_with_a_finite_gradient():
+    problem = make("ackley")
+    tip = jnp.zeros(2)
+    value, grads = jax.jit(problem.value_and_grad)(tip, None)
+    assert value == 0
+    assert (grads == 0).all()
+    close = problem.loss(jnp.asarray([1e-6, 0.0]), None)
+    np.testing.assert_allclose(close, 4e-6 / 2**0.5, rtol=1e-5)  # the cone's slope, 0.2 * 20 / sqrt(2)
+
+
+def test_rosenbrock_of_other_coefficients():
+    problem = make("rosenbrock", a=2.0, b=5.0)
+    assert problem.loss(jnp.asarray([1.0, 3.0]), None) == 1 + 5 * 4
+    np.testing.assert_array_equal(problem.facts["minimisers"], [[2.0, 4.0]])
+
+
+def test_default_start_does_not_depend_on_the_seed():
+    for name in TEXTBOOK:
+        points = jax.vmap(make(name).init)(jax.random.split(jax.random.key(3), 4))
+        assert (points == points[:1]).all()
+    np.testing.assert_array_equal(make("rosenbrock").init(jax.random.key(0)), np.float32([-1.2, 1.0]))
+    np.testing.assert_array_equal(make("beale", start=(2.0, -1.0)).init(jax.random.key(0)), [2.0, -1.0])
+
+
+def test_spread_is_the_standard_deviation_of_the_start():
+    keys = jax.random.split(jax.random.key(0), 4000)
+    points = np.asarray(jax.vmap(make("himmelblau", start=(1.0, -2.0), spread=0.5).init)(keys))
+    np.testing.assert_allclose(points.mean(axis=0), [1.0, -2.0], atol=0.04)
+    np.testing.assert_allclose(points.std(axis=0), 0.5, rtol=0.05)
