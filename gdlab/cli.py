@@ -202,5 +202,3 @@ def _load(path: Path, overrides: tuple[str, ...], code_dir: str | None = None) -
     from gdlab.config import load
 
     return load(path, overrides, code_dir=code_dir)
-
-

@@ -1,16 +1,19 @@
 """A config becomes a results folder: swept, stored, told where it came from, drawn."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 import gdlab.figures  # noqa: F401  (fills the register before a config is checked)
 from gdlab import config as configs
-from gdlab import provenance, results
+from gdlab import provenance, register, results
 from gdlab.best import best
 from gdlab.config import Config
 from gdlab.engine.execute import Progress, execute
@@ -125,7 +128,7 @@ def landscape(
         one = top.sel(rule=label)
         chosen[label] = {name: one[name].item() for name in (*run_axes, *({"batch_size"} & set(axes)))} | {"seed": seed}
     # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
-    leader = top.isel(rule=int(top["final_loss"].argmin()))
+    leader = top.isel(rule=int(top["final_loss"].values.argmin()))
     swept = {name.removeprefix(PROBLEM): leader[name].item() for name in axes if name.startswith(PROBLEM)}
     try:
         with precision(config):

@@ -104,7 +104,7 @@ def run_landscape(
     surface.attrs = {"plane": kind, "x_label": x_label, "y_label": y_label, "loss_label": "loss"}
     if captured is not None:
         surface.attrs["captured"] = captured
-    return xarray.Dataset(surface)
+    return surface
 
 
 def _path(problem: Problem, rule: RuleLike, values: Mapping[str, Any], **settings: Any) -> np.ndarray:

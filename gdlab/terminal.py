@@ -129,7 +129,8 @@ def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
     entry = shelf[name]
     click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
     click.echo(inspect.getdoc(entry.make) or "")
-    click.echo(f"\n{'options' if what == 'figures' else 'hyperparameters'}: {', '.join(_parameters(what, entry)) or 'none'}")
+    title = "options" if what == "figures" else "hyperparameters"
+    click.echo(f"\n{title}: {', '.join(_parameters(what, entry)) or 'none'}")
 
 
 def list_configs(folder: Path) -> None:

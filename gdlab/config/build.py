@@ -69,6 +69,7 @@ class Scheduled:
     def __call__(self, **values: Any) -> Rule:
         from gdlab.rules.scheduled import schedulable
 
+        values = {self._rule.own(name): value for name, value in values.items()}
         own, schedules = _built(self._rule, {**self._given, **values})
         return schedulable(self._rule.make)(**own, **schedules)
 

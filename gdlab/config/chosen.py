@@ -60,6 +60,11 @@ class Chosen:
         return {**self.values, **below}
 
     def names(self) -> frozenset[str]:
-        """The hyperparameters that can be set: the factory's own, and in the place of a schedule the schedule's."""
+        """The hyperparameters that can be set: the factory's own, and in the place of a schedule the schedule's.
+
+        Where `lr` stands for `learning_rate`, both are among them.
+        """
         below = {f"{at}.{name}" for at, schedule in self.schedules.items() for name in schedule.names()}
-        return frozenset(set(self.takes) - set(self.schedules) | below)
+        names = set(self.takes) - set(self.schedules) | below
+        others = {"lr" + name.removeprefix("learning_rate") for name in names if name.startswith("learning_rate")}
+        return frozenset(names | {name for name in others if self.own(name) in names})

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gdlab.config import yaml_source
-from gdlab.config.merge import SPECS, merge
+from gdlab.config.edit import laid, without
+from gdlab.config.merge import SPECS
 from gdlab.config.mistakes import COMMAND_LINE, Mark, Mistake, dotted
-from gdlab.config.node import Node, Path
+from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_scalar import is_sound
 
@@ -28,7 +29,7 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
     over earlier ones; those of a `kind` come first.
     """
     mistakes = []
-    for change in sorted(changes, key=lambda change: not change.partition("=")[0].rstrip().endswith("kind")):
+    for change in sorted(changes, key=lambda change: not _is_kind(change)):
         key, equals, text = change.partition("=")
         source = _Line(change)
         if not is_sound(change):
@@ -40,18 +41,25 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
         try:
             spans = _path(root, key)
             if not text.strip():
-                root = _without(root, spans)
+                root = without(root, [name for name, _, _ in spans])
                 continue
-        except _UnknownError as problem:
-            mistakes.append(Mistake(str(problem), source.span(0, len(key)), key.strip()))
+        except (_UnknownError, KeyError) as problem:
+            message = str(problem) if isinstance(problem, _UnknownError) else "there is nothing here to take away"
+            mistakes.append(Mistake(message, source.span(0, len(key)), key.strip()))
             continue
         value, wrong = yaml_source.parse(_Value(change, len(key) + 1))
         mistakes += [replace(mistake, path=key.strip()) for mistake in wrong]
+        if value is None and not wrong:
+            mistakes.append(Mistake("the value is only a comment", source.span(len(key) + 1, len(change)), key.strip()))
         if value is None or wrong:
             continue
         keys = [(name, source.span(start, end)) for name, start, end in spans]
-        root = _laid(root, keys, value, source.span(0, len(key)))
+        root = laid(root, keys, value, source.span(0, len(key)))
     return root, mistakes
+
+
+def _is_kind(change: str) -> bool:
+    return change.partition("=")[0].strip().rpartition(".")[2] == "kind"
 
 
 class _Line:
@@ -121,39 +129,3 @@ def _axis(root: Node, words: str, start: int) -> list[tuple[str, int, int]]:
     if dot and axis and axis != "problem" and (last in SPECS or (last in _OPTIONS and is_random)):
         return [(axis, start, start + len(axis)), (last, start + len(axis) + 1, start + len(words))]
     return [(words, start, start + len(words))]
-
-
-def _laid(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
-    """The node with a value laid over what stands at the keys; `mark` is that of the whole key."""
-    (name, key), rest = keys[0], keys[1:]
-    below = _below(node, name)
-    if rest and below is not None and isinstance(below.value, dict | list):
-        return _with(node, name, replace(_laid(below, rest, value, mark, (*path, name)), key=below.key))
-    for inner, inner_key in reversed(rest):
-        value = Node({inner: replace(value, key=inner_key)}, mark)
-    if isinstance(node.value, list):
-        return _with(node, name, value)
-    return merge(node, Node({name: replace(value, key=key)}, mark), path)
-
-
-def _without(node: Node, spans: list[tuple[str, int, int]]) -> Node:
-    name, rest = spans[0][0], spans[1:]
-    below = _below(node, name)
-    if below is None:
-        raise _UnknownError("there is nothing here to take away")
-    return _with(node, name, _without(below, rest) if rest else None)
-
-
-def _below(node: Node, name: str) -> Node | None:
-    if isinstance(node.value, list):
-        return node.value[int(name)]
-    return node.value.get(name) if isinstance(node.value, dict) else None
-
-
-def _with(node: Node, name: str, below: Node | None) -> Node:
-    """The mapping or list with another value at a name, or with none."""
-    if isinstance(node.value, list):
-        changed = [below if str(index) == name else inside for index, inside in enumerate(node.value)]
-        return replace(node, value=[inside for inside in changed if inside is not None])
-    inside = {key: value for key, value in node.value.items() if key != name or below is not None}
-    return replace(node, value=inside if below is None else {**inside, name: below})

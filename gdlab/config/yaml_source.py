@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
-from ruamel.yaml.reader import ReaderError
 
 from gdlab.config.mistakes import Mark, Mistake
 from gdlab.config.node import Node
 from gdlab.config.source import Source
+from gdlab.config.yaml_refusal import TooLargeError, refused
 from gdlab.config.yaml_scalar import is_sound, value
 
 _TAG = "tag:yaml.org,2002:"
@@ -24,12 +24,8 @@ def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
     try:
         root = YAML(typ="safe", pure=True).compose(source.text)
         return None if root is None else reader.node(root), reader.mistakes
-    except (YAMLError, ValueError, OverflowError, RecursionError, _TooLargeError) as error:
-        return None, [_refused(error, source)]
-
-
-class _TooLargeError(Exception):
-    pass
+    except (YAMLError, ValueError, OverflowError, RecursionError, TooLargeError) as error:
+        return None, [refused(error, source)]
 
 
 class _Reader:
@@ -60,7 +56,7 @@ class _Reader:
         elif isinstance(written, ScalarNode):
             inside = self._scalar(written)
         if size > _MOST_NODES:
-            raise _TooLargeError
+            raise TooLargeError
         if not _known_tag(written):
             self._wrong(written, f"the tag {_tag(written)} means nothing here")
         self._open.discard(id(written))
@@ -124,27 +120,3 @@ def _known_tag(written: YamlNode) -> bool:
         ScalarNode: ("null", "bool", "int", "float", "str", "timestamp", "merge", "value"),
     }
     return _tag(written) in [_TAG + name for name in kinds[type(written)]]
-
-
-def _refused(error: Exception, source: Source) -> Mistake:
-    """Why there is no document."""
-    if isinstance(error, MarkedYAMLError):
-        return _syntax(error, source)
-    if isinstance(error, ReaderError):
-        message = f"the character {chr(error.character)!r} is not allowed"
-        return Mistake(message, source.mark_at(error.position, error.position + 1))
-    if isinstance(error, RecursionError):
-        return Mistake("nested too deeply", source.whole)
-    if isinstance(error, _TooLargeError):
-        return Mistake("too large once its aliases are written out", source.whole)
-    return Mistake(f"not valid YAML: {error}", source.whole)
-
-
-def _syntax(error: MarkedYAMLError, source: Source) -> Mistake:
-    problem, at = str(error.problem or error.context or "unknown"), error.problem_mark or error.context_mark
-    mark = source.whole if at is None else source.mark(at.line + 1, at.column + 1)
-    if "'\\t'" in problem:
-        return Mistake("a tab can't indent YAML", mark, hint="use spaces")
-    if "another document" in problem:
-        return Mistake("a config is a single document", mark)
-    return Mistake(f"not valid YAML: {problem}", mark)

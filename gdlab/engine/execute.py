@@ -18,6 +18,8 @@ MEMORY = 512 * 2**20
 # Calls into which a group's work is divided, so that progress shows and a tile whose lanes have all ended is left
 # early.
 SEGMENTS = 16
+# Groups whose programs are compiled while one runs.
+AHEAD = 2
 
 
 class Variable(NamedTuple):
@@ -74,10 +76,13 @@ def execute(
     """
     watch = _Watch(groups, progress)
     timings = []
+    ready: dict[int, Programs] = {}
     for index, group in enumerate(groups):
         watch.enter(index, "compile")
-        began = time.perf_counter()
-        compiled, spent = _fit(group, chunk)
+        for ahead in range(index, min(index + 1 + AHEAD, len(groups))):
+            if ahead not in ready:
+                ready[ahead] = _programs(groups[ahead], chunk or WIDTH)
+        compiled = _fit(group, ready.pop(index), chunk)
         sink.begin(index, group, compiled.tile, variables(group, compiled))
         watch.enter(index, "run")
         started = time.perf_counter()
@@ -90,8 +95,8 @@ def execute(
                 lanes=group.size,
                 tile=compiled.tile,
                 segments=compiled.segments,
-                memory=max(program.memory for program in compiled.each),
-                compile_seconds=spent and started - began,
+                memory=compiled.memory,
+                compile_seconds=compiled.compile_seconds,
                 run_seconds=time.perf_counter() - started,
             )
         )
@@ -120,18 +125,17 @@ def variables(group: Group, compiled: Programs) -> dict[str, Variable]:
     return named
 
 
-def _fit(group: Group, chunk: int | None) -> tuple[Programs, float]:
-    """Compile for the widest tile allowed. Where the compiler says it needs too much memory, a narrower one."""
-    width, spent = chunk or WIDTH, 0.0
-    while True:
-        tile = _tile(group.shape, width)
-        compiled = programs(group, tile, *_segments(group, tile))
-        spent += sum(program.compile_seconds for program in compiled.each)
-        memory = max(program.memory for program in compiled.each)
-        lanes = tile.outer * tile.inner
-        if chunk is not None or memory <= MEMORY or lanes == 1:
-            return compiled, spent
-        width = max(1, min(lanes // 2, lanes * MEMORY // memory))
+def _programs(group: Group, width: int) -> Programs:
+    tile = _tile(group.shape, width)
+    return programs(group, tile, *_segments(group, tile))
+
+
+def _fit(group: Group, compiled: Programs, chunk: int | None) -> Programs:
+    """The programs, or, where the compiler says that they need too much memory, those of a narrower tile."""
+    while chunk is None and compiled.memory > MEMORY and compiled.tile != (1, 1):
+        lanes = compiled.tile.outer * compiled.tile.inner
+        compiled = _programs(group, max(1, min(lanes // 2, lanes * MEMORY // compiled.memory)))
+    return compiled
 
 
 def _tile(shape: tuple[int, int], width: int) -> Tile:
@@ -161,13 +165,13 @@ def _run_tile(group: Group, compiled: Programs, outer: slice, inner: slice, watc
     kept = (slice(outer.stop - outer.start), slice(inner.stop - inner.start))
     lanes = (outer.stop - outer.start) * (inner.stop - inner.start)
     cut = kept if group.outer else kept[1:]
-    carry = compiled.start.call(*at)
+    carry = compiled.start(*at)
     pieces: dict[str, list[np.ndarray]] = {}
     status: dict[str, int] = {}
     for segment in range(compiled.segments):
         assert compiled.advance is not None
         first = np.int32(segment * compiled.blocks * group.process.every)
-        carry, record, standing = compiled.advance.call(*at, carry, first)
+        carry, record, standing = compiled.advance(*at, carry, first)
         for name, values in record.items():
             pieces.setdefault(name, []).append(np.asarray(values)[cut])
         status = {name: int(np.asarray(values)[cut].sum()) for name, values in standing.items()}
@@ -176,7 +180,7 @@ def _run_tile(group: Group, compiled: Programs, outer: slice, inner: slice, watc
             break
     named = variables(group, compiled)
     results = {name: _joined(parts, named[name], cut) for name, parts in pieces.items()}
-    results |= {name: np.asarray(values)[cut] for name, values in compiled.finish.call(*at, carry).items()}
+    results |= {name: np.asarray(values)[cut] for name, values in compiled.finish(*at, carry).items()}
     watch.leave(lanes, status)
     shape = (kept[0].stop, kept[1].stop)
     return {name: np.reshape(values, (*shape, *named[name].shape)) for name, values in results.items()}

@@ -5,9 +5,11 @@ are the same exactly when their text is the same; then the second is not compile
 """
 
 import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -17,16 +19,46 @@ from gdlab.engine.plan import Group, lane_dtype
 from gdlab.types import Array
 
 _KEPT = 128
-_compiled: OrderedDict[str, Any] = OrderedDict()
+_compiled: OrderedDict[str, "Future[_Executable]"] = OrderedDict()
+# The compiler lets go of the interpreter, so programs are compiled beside each other and beside the runs.
+_compilers = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gdlab-compile")
+# A program that runs once per tile is not worth the compiler's full effort: this takes a third of the time.
+_QUICK = {"xla_backend_optimization_level": 1}
 
 
-class Program(NamedTuple):
-    """A compiled function of pytrees."""
+class _Executable(NamedTuple):
+    call: Any
+    seconds: float
 
-    call: Callable[..., Any]
-    result: Any  # the shapes and dtypes it returns
-    compile_seconds: float  # 0 when the same program was at hand
-    memory: int  # bytes it needs while it runs: arguments, results and scratch
+
+class Program:
+    """A function of pytrees that is being compiled; calling it waits until it is."""
+
+    def __init__(
+        self, executable: "Future[_Executable]", fresh: bool, consts: list[Any], result: Any, donate: int | None
+    ):
+        self.result = result  # the shapes and dtypes it returns
+        self._executable, self._fresh = executable, fresh
+        self._consts, self._donate = consts, donate
+        self._structure = jax.tree.structure(result)
+
+    def __call__(self, *args: Any) -> Any:
+        held, lent = _apart(args, self._donate)
+        return jax.tree.unflatten(self._structure, self._executable.result().call(self._consts, held, lent))
+
+    @property
+    def compile_seconds(self) -> float:
+        """How long it was compiled for; 0 when the same program was at hand."""
+        return self._executable.result().seconds if self._fresh else 0.0
+
+    @property
+    def memory(self) -> int:
+        """Bytes it needs while it runs: arguments, results and scratch; 0 where the backend does not say."""
+        analysis = self._executable.result().call.memory_analysis()
+        if analysis is None:
+            return 0
+        own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+        return int(own + analysis.temp_size_in_bytes)
 
 
 class Tile(NamedTuple):
@@ -50,32 +82,34 @@ class Programs(NamedTuple):
     def each(self) -> tuple[Program, ...]:
         return tuple(p for p in (self.start, self.advance, self.finish) if p is not None)
 
+    @property
+    def memory(self) -> int:
+        """Bytes that the hungriest of them needs."""
+        return max(program.memory for program in self.each)
+
+    @property
+    def compile_seconds(self) -> float:
+        """What they were compiled for, in all."""
+        return sum(program.compile_seconds for program in self.each)
+
 
 def programs(group: Group, tile: Tile, blocks: int, segments: int) -> Programs:
-    """Compile a group for a tile; a segment is `blocks` records long."""
+    """Trace a group for a tile and have it compiled; a segment is `blocks` records long."""
     process = group.process
     lanes = arguments(group, np.zeros(tile.outer, int), np.zeros(tile.inner, int))
-    start = _program(_lanes(group, process.start, 0), lanes)
-    if not segments:
-        return Programs(
-            tile, blocks, 0, start, None, _program(_lanes(group, process.finish, 1), (*lanes, start.result))
-        )
+    start = _program(_lanes(group, process.start, 0), lanes, options=_QUICK)
+    advance = None
+    if segments:
 
-    def advance(point: Mapping[str, Any], carry: Any, first: Array) -> tuple[Any, Any, Any]:
-        carry, record = process.advance(point, carry, first, blocks)
-        return carry, record, process.status(carry)
+        def on(point: Mapping[str, Any], carry: Any, first: Array) -> tuple[Any, Any, Any]:
+            carry, record = process.advance(point, carry, first, blocks)
+            return carry, record, process.status(carry)
 
-    # The carry is given up to the program, which writes the next one in its place.
-    first = jax.ShapeDtypeStruct((), np.int32)
-    advanced = _program(_lanes(group, advance, 1), (*lanes, start.result, first), donate=len(lanes))
-    return Programs(
-        tile,
-        blocks,
-        segments,
-        start,
-        advanced,
-        _program(_lanes(group, process.finish, 1), (*lanes, start.result)),
-    )
+        # The carry is given up to the program, which writes the next one in its place.
+        first = jax.ShapeDtypeStruct((), np.int32)
+        advance = _program(_lanes(group, on, 1), (*lanes, start.result, first), donate=len(lanes))
+    finish = _program(_lanes(group, process.finish, 1), (*lanes, start.result))
+    return Programs(tile, blocks, segments, start, advance, finish)
 
 
 def arguments(group: Group, outer: np.ndarray, inner: np.ndarray) -> tuple[Any, ...]:
@@ -106,54 +140,48 @@ def _lanes(group: Group, fn: Callable[..., Any], carried: int) -> Callable[..., 
     return over
 
 
-def _program(fn: Callable[..., Any], args: tuple[Any, ...], donate: int | None = None) -> Program:
-    began = time.perf_counter()
+def _program(
+    fn: Callable[..., Any], args: tuple[Any, ...], donate: int | None = None, options: Mapping[str, Any] | None = None
+) -> Program:
     jaxpr, result = jax.make_jaxpr(fn, return_shape=True)(*args)
-    held: list[Any] = []
-    given: list[Any] = []
-    for position, arg in enumerate(args):
-        (given if position == donate else held).append(jax.tree.map(_shape, arg))
-    flat_given = jax.tree.leaves(given)
+    held, lent = _apart([jax.tree.map(_shape, arg) for arg in args], donate)
 
-    def flat(consts: list[Any], held_leaves: list[Any], given_leaves: list[Any]) -> list[Any]:
-        leaves, kept, lent = [], iter(held_leaves), iter(given_leaves)
-        for position, arg in enumerate(args):
-            leaves += [next(lent if position == donate else kept) for _ in jax.tree.leaves(arg)]
-        return jax.core.eval_jaxpr(jaxpr.jaxpr, consts, *leaves)
+    def flat(consts: list[Any], held: list[Any], lent: list[Any]) -> list[Any]:
+        kept, given = iter(held), iter(lent)
+        sources = [
+            given if position == donate else kept for position, arg in enumerate(args) for _ in jax.tree.leaves(arg)
+        ]
+        return jax.core.eval_jaxpr(jaxpr.jaxpr, consts, *(next(source) for source in sources))
 
     consts = [jax.device_put(const) for const in jaxpr.consts]
-    lowered = jax.jit(flat, donate_argnums=2).lower([_shape(c) for c in consts], jax.tree.leaves(held), flat_given)
-    compiled, seconds = _compile(lowered, began)
-    treedef = jax.tree.structure(result)
+    lowered = jax.jit(flat, donate_argnums=2).lower([_shape(const) for const in consts], held, lent)
+    executable, fresh = _compile(lowered, dict(options or {}))
+    return Program(executable, fresh, consts, result, donate)
 
-    def call(*args: Any) -> Any:
-        kept = [leaf for position, arg in enumerate(args) if position != donate for leaf in jax.tree.leaves(arg)]
-        lent = [] if donate is None else jax.tree.leaves(args[donate])
-        return jax.tree.unflatten(treedef, compiled(consts, kept, lent))
 
-    return Program(call, result, seconds, _memory(compiled))
+def _apart(args: Any, donate: int | None) -> tuple[list[Any], list[Any]]:
+    """The leaves of the arguments that are kept, and of the one that is given up."""
+    held = [leaf for position, arg in enumerate(args) if position != donate for leaf in jax.tree.leaves(arg)]
+    return held, [] if donate is None else jax.tree.leaves(args[donate])
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype)
 
 
-def _compile(lowered: Any, began: float) -> tuple[Any, float]:
-    text = lowered.as_text() + jax.default_backend()
+def _compile(lowered: Any, options: dict[str, Any]) -> "tuple[Future[_Executable], bool]":
+    # The text leaves out arguments that are not used, so what is passed belongs to the key too.
+    text = f"{lowered.as_text()} {lowered.in_avals} {jax.default_backend()} {options}"
     key = hashlib.sha256(text.encode()).hexdigest()
     if key in _compiled:
         _compiled.move_to_end(key)
-        return _compiled[key], 0.0
-    compiled = lowered.compile()
-    _compiled[key] = compiled
+        return _compiled[key], False
+
+    def work() -> _Executable:
+        began = time.perf_counter()
+        return _Executable(lowered.compile(compiler_options=options), time.perf_counter() - began)
+
+    _compiled[key] = _compilers.submit(work)
     while len(_compiled) > _KEPT:
         _compiled.popitem(last=False)
-    return compiled, time.perf_counter() - began
-
-
-def _memory(compiled: Any) -> int:
-    analysis = compiled.memory_analysis()
-    if analysis is None:  # a backend that does not say
-        return 0
-    own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    return int(own + analysis.temp_size_in_bytes)
+    return _compiled[key], True

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from gdlab.problems.precision import as_float
 from gdlab.types import Array
 
 
@@ -15,4 +16,4 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 
 def accuracy(logits: Array, labels: Array) -> Array:
     """The share of examples whose largest logit (the first of them, if several) is the label's."""
-    return jnp.mean(jnp.argmax(logits, axis=1).astype(labels.dtype) == labels)
+    return jnp.mean(as_float(jnp.argmax(logits, axis=1).astype(labels.dtype) == labels))

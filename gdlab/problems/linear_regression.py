@@ -3,6 +3,7 @@
 import functools
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -73,6 +74,7 @@ def _moments(data: str) -> _Moments:
     return _Moments(curvatures, axes, axes.T @ ((x - mean_x).T @ (y - mean_y)) / len(x), mean_x, mean_y, y.var())
 
 
+@jax.jit
 def _facts(m: _Moments, l2: Array) -> dict[str, Array]:
     """In closed form in l2, which may be traced: the eigenvectors do not depend on it."""
     curvatures, axes, along, mean_x = (as_float(a) for a in (m.curvatures, m.axes, m.along, m.mean_x))

@@ -1,42 +1,67 @@
-"""AdamW: Adam with decoupled weight decay (Loshchilov, Hutter, 2019). https://arxiv.org/abs/1711.05101"""
+"""AdamW, Adam with decoupled weight decay (Loshchilov & Hutter, 2019). https://arxiv.org/abs/1711.05101"""
 
 from typing import Any
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, averages, start, step
-from gdlab.rules.leafwise import each, like
-from gdlab.rules.scheduled import schedulable
-from gdlab.types import Grads, Params, Rule, Updates
+from gdlab.rules.adam import AdamState, direction, moments, start
+from gdlab.rules.leafwise import each
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 @register.rule(
     "adamw",
-    source="Loshchilov & Hutter 2019, Algorithm 2",
+    source="Loshchilov & Hutter, Decoupled weight decay regularization, 2019, Algorithm 2",
+    url="https://arxiv.org/abs/1711.05101",
     year=2019,
-    ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "weight_decay": (1e-5, 1.0)},
+    ranges={
+        "lr": (1e-5, 1.0),
+        "b1": (0.0, 0.99),
+        "b2": (0.9, 0.9999),
+        "eps": (1e-12, 1e-2),
+        "weight_decay": (1e-5, 1.0),
+    },
 )
 @schedulable
-def adamw(lr: float = 1e-3, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-2) -> Rule:
-    """AdamW: x <- x + (Adam's update) - lr weight_decay x, with the x from before the step.
+def adamw(
+    lr: Hyperparameter = 1e-3,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.01,
+) -> Rule:
+    """Adam with decoupled weight decay: u = -lr (mhat / (sqrt(vhat) + eps) + weight_decay x).
 
-    The decay does not go through Adam's averages, and is scaled by the rate, as in PyTorch and in optax (whose default
-    is 1e-4). In the paper decay and rate are apart: its lambda is lr weight_decay here, and a schedule multiplies both.
+    x are the parameters; mhat and vhat are as in `adam`. The decay is multiplied by lr, as in PyTorch and optax (there
+    1e-4 by default); the paper multiplies it by the schedule's factor alone. It is not part of the gradient, so it is
+    not divided by sqrt(vhat): an L2 penalty in the loss is another rule.
+
+    Source: Loshchilov & Hutter (2019), Algorithm 2.
 
     Raises:
-        ValueError: `update` is called without the parameters.
+        ValueError: `update` is not given the parameters.
 
-    >>> import jax.numpy as jnp
-    >>> rule = adamw(lr=0.5, weight_decay=0.25)
-    >>> rule.update(jnp.array([0.0]), rule.init(jnp.ones(1)), jnp.ones(1))[0].tolist()
-    [-0.125]
+    >>> rule = adamw(lr=0.5, eps=0.0, weight_decay=0.5)
+    >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
+    >>> round(float(updates), 6)
+    -1.0
     """
+
+    def init(params: Params) -> AdamState:
+        return start(params)
 
     def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
         if params is None:
-            raise ValueError("adamw decays the parameters: call update(grads, state, params)")
-        count, mean, square = averages(state, grads, b1, b2)
-        updates = each(step, mean, square, lr=lr, b1=b1, b2=b2, eps=eps, t=count)
-        updates = each(lambda u, x, lr, wd: u - lr * wd * x, updates, params, lr=lr, wd=weight_decay)
-        return like(updates, grads), AdamState(count, mean, square)
+            raise ValueError("adamw shrinks the parameters: update(grads, state, params) needs them")
+        after = moments(grads, state, b1, b2)
 
-    return Rule(start, update)
+        def formula(
+            _: Array, m: Array, v: Array, x: Array, *, t: Array, lr: Array, weight_decay: Array, **decays: Array
+        ) -> Array:
+            return -lr * (direction(m, v, t, **decays) + weight_decay * x)
+
+        trees = (grads, after.mean, after.mean_square, params)
+        numbers = {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "weight_decay": weight_decay}
+        return each(formula, *trees, t=after.step, **numbers), after
+
+    return Rule(init, update)

@@ -1,34 +1,48 @@
-"""Gradient descent (Cauchy, 1847, "Méthode générale pour la résolution des systèmes d'équations simultanées")."""
+"""Gradient descent (Cauchy, 1847). https://www.math.uni-bielefeld.de/documenta/vol-ismp/40_lemarechal-claude.pdf"""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdlab import register
-from gdlab.rules.leafwise import each, like
-from gdlab.rules.scheduled import schedulable
+from gdlab.rules.leafwise import each
+from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Grads, Params, Rule, Updates
+
+
+class GDState(NamedTuple):
+    """Gradient descent remembers nothing."""
+
+
+def _stability() -> float:
+    return 2.0
 
 
 @register.rule(
     "gd",
-    source="Cauchy 1847",
+    source="Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, 1847",
+    url="https://www.math.uni-bielefeld.de/documenta/vol-ismp/40_lemarechal-claude.pdf",
     year=1847,
     ranges={"lr": (1e-4, 10.0)},
-    stability=lambda: 2.0,
+    stability=_stability,
 )
 @schedulable
-def gd(lr: float = 0.1) -> Rule:
-    """Gradient descent: x <- x - lr g.
+def gd(lr: Hyperparameter = 0.1) -> Rule:
+    """Gradient descent: u = -lr g.
 
-    With batches it is stochastic gradient descent; the rule is the same. On a quadratic whose greatest curvature is L
-    it converges for lr < 2/L and diverges above.
+    On a quadratic whose largest curvature is L it converges for lr < 2 / L. With one example to a batch, or some, it is
+    stochastic gradient descent (Robbins & Monro, 1951).
 
-    >>> import jax.numpy as jnp
+    Source: Cauchy (1847); its story is told by Lemaréchal, Cauchy and the gradient method (2012).
+
     >>> rule = gd(lr=0.5)
-    >>> rule.update(jnp.array([2.0]), rule.init(jnp.array([1.0])))[0].tolist()
-    [-1.0]
+    >>> updates, state = rule.update(2.0, rule.init(1.0))
+    >>> float(updates)
+    -1.0
     """
 
-    def update(grads: Grads, state: tuple[()], params: Params | None = None, **extra: Any) -> tuple[Updates, tuple[()]]:
-        return like(each(lambda g, lr: -lr * g, grads, lr=lr), grads), state
+    def init(params: Params) -> GDState:
+        return GDState()
 
-    return Rule(lambda params: (), update)
+    def update(grads: Grads, state: GDState, params: Params | None = None, **extra: Any) -> tuple[Updates, GDState]:
+        return each(lambda g, lr: -lr * g, grads, lr=lr), state
+
+    return Rule(init, update)

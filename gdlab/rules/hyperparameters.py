@@ -1,43 +1,62 @@
-"""What a rule factory can be called with: gdlab's, optax's or a user's own."""
+"""Which hyperparameters a rule factory takes, whoever wrote it, and a call of it by their names."""
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-LR, OPTAX_LR = "lr", "learning_rate"
+_LONG, _SHORT = "learning_rate", "lr"
 
 
 def hyperparameters(factory: Callable[..., Any]) -> frozenset[str] | None:
-    """The names that a factory takes; None if it takes any (`**kwargs`).
+    """The names that a factory can be given; None if it takes any (`**kwargs`).
 
-    `lr` stands for `learning_rate` where only that is there. An attribute `hyperparameters` of the factory, or of what
-    a `functools.partial` wraps, goes before its signature.
+    They are those of its signature; of a `functools.partial` the ones it has bound too, for a call may override them.
+    Where the factory has an attribute `hyperparameters`, a set of names, it is that instead; names there may be
+    dotted, as "lr.peak" for the peak of a schedule. Where only `learning_rate` is known, `lr` names it as well.
     """
+    own = _own(factory)
+    return None if own is None else own | {_short(name) for name in _aliased(own)}
+
+
+def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> Any:
+    """`factory(*args, **values)`, where `lr` may stand for the factory's `learning_rate`.
+
+    Raises:
+        TypeError: the same hyperparameter is given under both names, or one that the factory does not take.
+    """
+    aliased = {_short(name): name for name in _aliased(_own(factory) or frozenset())}
+    twice = [name for name in values if name in aliased and aliased[name] in values]
+    if twice:
+        raise TypeError(f"{twice[0]} and {aliased[twice[0]]} are one hyperparameter, and both are given")
+    return factory(*args, **{aliased.get(name, name): value for name, value in values.items()})
+
+
+def signature(factory: Callable[..., Any]) -> inspect.Signature:
+    """A factory's signature, with annotations that are text evaluated where they can be."""
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except (NameError, SyntaxError, TypeError, AttributeError):  # a name that only a type checker imports, say
+        return inspect.signature(factory)
+
+
+def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
     declared = getattr(factory, "hyperparameters", None)
-    if declared is None and isinstance(factory, functools.partial):
-        return hyperparameters(factory.func)
     if declared is not None:
         return frozenset(declared)
-    parameters = inspect.signature(factory).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    if isinstance(factory, functools.partial) and hasattr(factory.func, "hyperparameters"):
+        return _own(factory.func)
+    parameters = inspect.signature(factory).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
-    names = {name for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL}
-    return frozenset(names | {LR} if OPTAX_LR in names else names)
+    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
-def call(factory: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """The factory's rule for these values; `lr` goes to `learning_rate` where the factory has only that."""
-    given = dict(values)
-    if LR in given and _renames(factory):
-        given[OPTAX_LR] = given.pop(LR)
-    return factory(**given)
+def _aliased(names: Iterable[str]) -> list[str]:
+    """The names that begin with `learning_rate`, unless `lr` is a hyperparameter too, and then another one."""
+    firsts = {name.partition(".")[0] for name in names}
+    return [] if _SHORT in firsts else [name for name in names if name.partition(".")[0] == _LONG]
 
 
-def _renames(factory: Callable[..., Any]) -> bool:
-    if isinstance(factory, functools.partial):
-        return _renames(factory.func)
-    if hasattr(factory, "hyperparameters"):
-        return False
-    parameters = inspect.signature(factory).parameters
-    return OPTAX_LR in parameters and LR not in parameters
+def _short(name: str) -> str:
+    return _SHORT + name.removeprefix(_LONG)

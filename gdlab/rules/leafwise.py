@@ -1,7 +1,7 @@
-"""Arithmetic over pytrees whose leaves may differ in dtype.
+"""A formula over the leaves of trees, in a precision that holds its hyperparameters.
 
-Accumulators are at least float32 (a decay of 0.999 is 1 in bfloat16), and hyperparameters are cast to the dtype of the
-leaf they meet, so that neither a float64 leaf is computed in float32 nor a bfloat16 one turned into float32.
+In bfloat16 0.999 is 1, and an average with that weight never moves. So whatever the parameters' dtype, accumulators
+and arithmetic have at least single precision; only what is handed back is rounded to the dtype that it is for.
 """
 
 from collections.abc import Callable
@@ -10,35 +10,66 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdlab.types import Array, PyTree
+from gdlab.types import Array, Params, PyTree
+
+_SINGLE_BITS = 32
 
 
-def wide(leaf: Array) -> Array:
-    """The leaf in the dtype of its accumulators: its own, but float32 for half precision."""
-    leaf = jnp.asarray(leaf)
-    return leaf.astype(jnp.float32) if jnp.finfo(leaf.dtype).bits < 32 else leaf
+def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperparameters: Any) -> PyTree:
+    """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf; trees of one structure.
+
+    Every argument has the widest dtype among the leaves at that place, float32 at least. The result has the shape that
+    the formula gives it and the dtype of `first`'s leaf.
+
+    Raises:
+        TypeError: a leaf that is not of real floating-point numbers.
+        ValueError: a hyperparameter that is an array of several numbers. It would be broadcast over the coordinates;
+            many values are for `jax.vmap`.
+    """
+    for name, value in hyperparameters.items():
+        if jnp.ndim(value) > 0:
+            raise ValueError(f"{name} must be one number, not an array of shape {jnp.shape(value)}; to try many, vmap")
+
+    def at(*leaves: Any) -> Array:
+        arrays = [jnp.asarray(leaf) for leaf in leaves]
+        dtype = max((_wide(array.dtype) for array in arrays), key=lambda wide: jnp.finfo(wide).bits)
+        numbers = {name: jnp.asarray(value, dtype) for name, value in hyperparameters.items()}
+        return formula(*(array.astype(dtype) for array in arrays), **numbers).astype(arrays[0].dtype)
+
+    return jax.tree.map(at, first, *rest)
 
 
-def zeros(params: PyTree) -> PyTree:
-    """An accumulator for each leaf, at zero."""
-    return full(params, 0)
+def zeros(params: Params) -> PyTree:
+    """An accumulator of zeros for each leaf: of its shape, at least float32."""
+    return jax.tree.map(jnp.zeros_like, widen(params))
 
 
-def full(params: PyTree, value: Any) -> PyTree:
-    """An accumulator for each leaf, at `value` throughout."""
-    return jax.tree.map(lambda p: jnp.full(jnp.shape(p), jnp.asarray(value, wide(p).dtype)), params)
+def widen(tree: PyTree) -> PyTree:
+    """The tree in at least float32.
+
+    Raises:
+        TypeError: a leaf that is not of real floating-point numbers.
+    """
+    arrays = jax.tree.map(jnp.asarray, tree)
+    return jax.tree.map(lambda leaf: leaf.astype(_wide(leaf.dtype)), arrays)
 
 
-def each(fn: Callable[..., Array], *trees: PyTree, **hyperparameters: Any) -> PyTree:
-    """`fn(*leaves, **hyperparameters)` for the leaves of trees of one structure, all in their accumulators' dtype."""
-
-    def leaf(*leaves: Array) -> Array:
-        leaves = tuple(wide(leaf) for leaf in leaves)
-        return fn(*leaves, **{name: jnp.asarray(value, leaves[0].dtype) for name, value in hyperparameters.items()})
-
-    return jax.tree.map(leaf, *trees)
+def narrow(tree: PyTree, like: PyTree) -> PyTree:
+    """The tree in the dtypes of another of the same structure."""
+    return jax.tree.map(lambda other, leaf: jnp.asarray(leaf).astype(jnp.asarray(other).dtype), like, tree)
 
 
-def like(updates: PyTree, grads: PyTree) -> PyTree:
-    """The updates in the dtypes of the gradients, that is of the parameters."""
-    return jax.tree.map(lambda u, g: u.astype(jnp.asarray(g).dtype), updates, grads)
+def root(x: Array) -> Array:
+    """The square root; 0, with derivative 0, where x <= 0.
+
+    A coordinate whose gradient has always been 0 (a dead unit's) has the second moment 0. There the root's own
+    derivative is infinite, and one such coordinate would make the gradient of a whole run, by its rate say, NaN.
+    """
+    above = x > 0
+    return jnp.where(above, jnp.sqrt(jnp.where(above, x, 1.0)), 0.0)
+
+
+def _wide(dtype: Any) -> Any:
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"a rule moves real floating-point numbers, not {dtype}")
+    return jnp.float32 if jnp.finfo(dtype).bits < _SINGLE_BITS else dtype

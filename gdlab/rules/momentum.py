@@ -1,56 +1,67 @@
-"""Momentum, or the heavy ball (Polyak, 1964). https://doi.org/10.1016/0041-5553(64)90137-5"""
+"""Momentum, the heavy ball (Polyak, 1964). https://doi.org/10.1016/0041-5553(64)90137-5"""
 
+import math
 from typing import Any, NamedTuple
 
 from gdlab import register
-from gdlab.rules.leafwise import each, like, zeros
-from gdlab.rules.scheduled import schedulable
-from gdlab.types import Grads, Params, Rule, Updates
+from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Grads, Params, PyTree, Rule, Updates
 
 
 class MomentumState(NamedTuple):
-    """The running sum of gradients."""
+    """The velocity."""
 
-    velocity: Params  # like the params, at least float32
+    velocity: PyTree  # v, shaped like params, at least float32
 
 
-def _stability(beta: float = 0.9, dampening: float = 0.0, ema: bool = False) -> float:
-    return 2 * (1 + beta) / (1 - (beta if ema else dampening))
+def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
+    """c: on a quadratic of largest curvature L the heavy ball is stable for lr < c / L."""
+    if beta > 1:
+        return 0.0  # it diverges at any rate
+    return math.inf if dampening == 1 else 2 * (1 + beta) / (1 - dampening)
 
 
 @register.rule(
     "momentum",
-    source="Polyak 1964",
+    source="Polyak, Some methods of speeding up the convergence of iteration methods, 1964",
+    url="https://doi.org/10.1016/0041-5553(64)90137-5",
     year=1964,
-    ranges={"lr": (1e-4, 1.0), "beta": (0.0, 0.999)},
-    stability=_stability,
+    ranges={"lr": (1e-4, 10.0), "beta": (0.0, 0.99), "dampening": (0.0, 0.99)},
+    stability=stability,
 )
 @schedulable
-def momentum(lr: float = 0.1, beta: float = 0.9, dampening: float = 0.0, ema: bool = False) -> Rule:
-    """Momentum: v <- beta v + (1 - dampening) g, x <- x - lr v, with v = 0 at the start.
+def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hyperparameter = 0.0) -> Rule:
+    """Heavy-ball momentum: v <- beta v + (1 - dampening) g, u = -lr v, from v = 0.
 
-    The momentum is a sum unless `dampening` says otherwise: at a constant gradient the steps grow to lr g / (1 - beta).
-    `ema=True` makes it a moving average, which is dampening = beta, and the steps grow to lr g.
-    On a quadratic whose greatest curvature is L it is stable for lr < 2 (1 + beta) / ((1 - dampening) L).
+    By default v is a sum of gradients, so that in a steady slope the step is lr / (1 - beta) times the gradient;
+    `momentum_ema` is the same with v an average. On a quadratic whose largest curvature is L it is stable for
+    lr < 2 (1 + beta) / ((1 - dampening) L).
 
-    Differs from PyTorch's SGD in the first step alone: there v starts at g, whatever the dampening. Without dampening
-    it is optax's `sgd(lr, momentum=beta)`.
+    Differs from PyTorch's SGD, whose first step does not dampen. Polyak writes the same iterates as
+    x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}); the two part where lr changes with the step, as here lr is outside v.
 
-    >>> import jax.numpy as jnp
-    >>> rule = momentum(lr=1.0, beta=0.5)
-    >>> state = rule.init(jnp.array([0.0]))
-    >>> updates, state = rule.update(jnp.array([1.0]), state)
-    >>> rule.update(jnp.array([1.0]), state)[0].tolist()
-    [-1.5]
+    Source: Polyak (1964), Section 2.
+
+    >>> rule = momentum(lr=0.5, beta=0.5)
+    >>> _, state = rule.update(2.0, rule.init(1.0))
+    >>> float(rule.update(2.0, state)[0])
+    -1.5
     """
+
+    def init(params: Params) -> MomentumState:
+        return MomentumState(zeros(params))
 
     def update(
         grads: Grads, state: MomentumState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, MomentumState]:
-        damped = beta if ema else dampening
-        velocity = each(
-            lambda v, g, beta, damped: beta * v + (1 - damped) * g, state.velocity, grads, beta=beta, damped=damped
+        v = each(
+            lambda v, g, beta, dampening: beta * v + (1 - dampening) * g,
+            state.velocity,
+            grads,
+            beta=beta,
+            dampening=dampening,
         )
-        return like(each(lambda v, lr: -lr * v, velocity, lr=lr), grads), MomentumState(velocity)
+        return each(lambda _, v, lr: -lr * v, grads, v, lr=lr), MomentumState(v)
 
-    return Rule(lambda params: MomentumState(zeros(params)), update)
+    return Rule(init, update)

@@ -1,44 +1,61 @@
-"""Nesterov's accelerated gradient (Nesterov, 1983), in the form of Sutskever et al. (2013).
+"""Nesterov's accelerated gradient (Nesterov, 1983), as Sutskever et al. (2013) write it.
+
 https://proceedings.mlr.press/v28/sutskever13.html
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdlab import register
-from gdlab.rules.leafwise import each, like, zeros
-from gdlab.rules.momentum import MomentumState
-from gdlab.rules.scheduled import schedulable
-from gdlab.types import Grads, Params, Rule, Updates
+from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Grads, Params, PyTree, Rule, Updates
+
+
+class NesterovState(NamedTuple):
+    """The velocity."""
+
+    velocity: PyTree  # v, shaped like params, at least float32
+
+
+def _stability(beta: float = 0.9) -> float:
+    # Above 1 the directions of small curvature diverge at any rate.
+    return 0.0 if beta > 1 else (2 + 2 * beta) / (1 + 2 * beta)
 
 
 @register.rule(
     "nesterov",
-    source="Nesterov 1983; Sutskever et al. 2013, eq. 3-4",
+    source="Nesterov, A method of solving a convex programming problem with convergence rate O(1/k^2), 1983",
+    url="https://proceedings.mlr.press/v28/sutskever13.html",
     year=1983,
-    ranges={"lr": (1e-4, 1.0), "beta": (0.0, 0.999)},
-    stability=lambda beta=0.9: (2 + 2 * beta) / (1 + 2 * beta),
+    ranges={"lr": (1e-4, 10.0), "beta": (0.0, 0.99)},
+    stability=_stability,
 )
 @schedulable
-def nesterov(lr: float = 0.1, beta: float = 0.9) -> Rule:
-    """Nesterov momentum: v <- beta v + g, x <- x - lr (g + beta v), with v = 0 at the start.
+def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
+    """Nesterov's momentum: v <- beta v + g, u = -lr (g + beta v), from v = 0; v a sum, beta constant.
 
-    This is Sutskever's rule, which takes the gradient at the look-ahead point x + beta (x - x_previous), written for
-    that point: what is called x here, and where the gradient is taken, is the look-ahead point. The momentum is a sum.
-    On a quadratic whose greatest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
+    Sutskever's form takes the gradient at a look-ahead point, theta + beta w with w = -lr v the last step. Here the
+    parameters are that point, so the gradient is taken where they stand, and the iterates are the same, shifted by
+    beta w; they are those of PyTorch and optax too. Nesterov's own beta grows with the step: give a schedule.
 
-    The same as PyTorch's SGD and optax's `sgd` with `nesterov=True`.
+    On a quadratic whose largest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
 
-    >>> import jax.numpy as jnp
-    >>> rule = nesterov(lr=1.0, beta=0.5)
-    >>> rule.update(jnp.array([1.0]), rule.init(jnp.array([0.0])))[0].tolist()
-    [-1.5]
+    Source: Nesterov (1983); Sutskever et al. (2013), Equations 3 and 4; the limit in Cohen et al. (2021),
+    https://arxiv.org/abs/2103.00065, Section 2.
+
+    >>> rule = nesterov(lr=0.5, beta=0.5)
+    >>> updates, state = rule.update(2.0, rule.init(1.0))
+    >>> float(updates)
+    -1.5
     """
 
-    def update(
-        grads: Grads, state: MomentumState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, MomentumState]:
-        velocity = each(lambda v, g, beta: beta * v + g, state.velocity, grads, beta=beta)
-        updates = each(lambda v, g, lr, beta: -lr * (g + beta * v), velocity, grads, lr=lr, beta=beta)
-        return like(updates, grads), MomentumState(velocity)
+    def init(params: Params) -> NesterovState:
+        return NesterovState(zeros(params))
 
-    return Rule(lambda params: MomentumState(zeros(params)), update)
+    def update(
+        grads: Grads, state: NesterovState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, NesterovState]:
+        v = each(lambda v, g, beta: beta * v + g, state.velocity, grads, beta=beta)
+        return each(lambda g, v, lr, beta: -lr * (g + beta * v), grads, v, lr=lr, beta=beta), NesterovState(v)
+
+    return Rule(init, update)

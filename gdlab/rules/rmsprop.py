@@ -1,58 +1,70 @@
-"""RMSprop (Tieleman, Hinton, 2012, lecture 6.5 of "Neural Networks for Machine Learning"); centred: Graves (2013).
-https://arxiv.org/abs/1308.0850
-"""
+"""RMSProp (Tieleman & Hinton, 2012). https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf"""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.leafwise import each, like, zeros
-from gdlab.rules.scheduled import schedulable
-from gdlab.types import Grads, Params, Rule, Updates
+from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
-class RmspropState(NamedTuple):
-    """Moving averages."""
+class RMSPropState(NamedTuple):
+    """Averages of gradients and of their squares."""
 
-    square: Params  # of squared gradients; like the params, at least float32
-    mean: Params  # of gradients, likewise; used where centred
+    mean: PyTree | None  # m, shaped like params, at least float32; None unless centred
+    mean_square: PyTree  # v, shaped like params, at least float32
 
 
 @register.rule(
     "rmsprop",
-    source="Tieleman & Hinton 2012; Graves 2013, eq. 38-40",
+    source="Tieleman & Hinton, Neural networks for machine learning, Lecture 6.5, 2012",
+    url="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
     year=2012,
-    ranges={"lr": (1e-5, 1e-1), "decay": (0.5, 0.999), "eps": (1e-10, 1e-2)},
+    ranges={"lr": (1e-5, 1.0), "decay": (0.0, 0.999), "eps": (1e-10, 1e-2)},
 )
 @schedulable
-def rmsprop(lr: float = 1e-2, decay: float = 0.9, eps: float = 1e-8, centred: bool = False) -> Rule:
-    """RMSprop: s <- decay s + (1 - decay) g^2, x <- x - lr g / (sqrt(s) + eps), with s = 0 at the start.
+def rmsprop(
+    lr: Hyperparameter = 0.01,
+    decay: Hyperparameter = 0.9,
+    eps: Hyperparameter = 1e-8,
+    centred: bool = False,
+    eps_inside: bool = False,
+) -> Rule:
+    """RMSProp: v <- decay v + (1 - decay) g^2, u = -lr g / (sqrt(v) + eps), from v = 0.
 
-    `centred=True` divides by the deviation instead: m <- decay m + (1 - decay) g, and s - m^2 in place of s under the
-    root. Neither average is corrected for its start at 0, so the first step is up to lr / sqrt(1 - decay) long.
-    Epsilon stands outside the root, as in PyTorch; Graves and optax (by default) put it inside.
+    `centred` divides by the standard deviation instead: m <- decay m + (1 - decay) g and sqrt(v - m^2) for sqrt(v). The
+    averages are not corrected for their start at 0, so the first steps are long: lr / sqrt(1 - decay) at first.
 
-    >>> import jax.numpy as jnp
-    >>> rule = rmsprop(lr=1.0, decay=0.75, eps=0.0)
-    >>> rule.update(jnp.array([3.0]), rule.init(jnp.array([0.0])))[0].tolist()
-    [-2.0]
+    eps stands outside the root, as in PyTorch; with `eps_inside` it is sqrt(v + eps), as in optax by default and in
+    Graves. Differs from PyTorch in decay, by default 0.99 there.
+
+    Source: Tieleman & Hinton (2012), slide 29; centred: Graves (2013), https://arxiv.org/abs/1308.0850, Equations 38
+    to 41, without their momentum.
+
+    >>> rule = rmsprop(lr=0.5, decay=0.75, eps=0.0)
+    >>> updates, state = rule.update(3.0, rule.init(1.0))
+    >>> float(updates)
+    -1.0
     """
 
-    def update(
-        grads: Grads, state: RmspropState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, RmspropState]:
-        square = each(lambda s, g, decay: decay * s + (1 - decay) * g * g, state.square, grads, decay=decay)
-        mean = state.mean
-        spread = square
-        if centred:
-            mean = each(lambda m, g, decay: decay * m + (1 - decay) * g, state.mean, grads, decay=decay)
-            # s >= m^2 holds exactly, but rounding can put it a little below.
-            spread = each(lambda s, m: jnp.maximum(s - m * m, 0), square, mean)
-        updates = each(lambda s, g, lr, eps: -lr * g / (jnp.sqrt(s) + eps), spread, grads, lr=lr, eps=eps)
-        return like(updates, grads), RmspropState(square, mean)
+    def denominator(variance: Array, eps: Array) -> Array:
+        # Rounding may leave v - m^2 a little below 0.
+        return jnp.sqrt(jnp.maximum(variance, 0) + eps) if eps_inside else root(variance) + eps
 
-    def init(params: Params) -> RmspropState:
-        return RmspropState(zeros(params), zeros(params) if centred else ())
+    def init(params: Params) -> RMSPropState:
+        return RMSPropState(zeros(params) if centred else None, zeros(params))
+
+    def update(
+        grads: Grads, state: RMSPropState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, RMSPropState]:
+        v = each(lambda v, g, decay: decay * v + (1 - decay) * g**2, state.mean_square, grads, decay=decay)
+        m, variance = None, v
+        if centred:
+            m = each(lambda m, g, decay: decay * m + (1 - decay) * g, state.mean, grads, decay=decay)
+            variance = each(lambda v, m: v - m**2, v, m)
+        updates = each(lambda g, s, lr, eps: -lr * g / denominator(s, eps), grads, variance, lr=lr, eps=eps)
+        return updates, RMSPropState(m, v)
 
     return Rule(init, update)

@@ -151,6 +151,11 @@ def test_a_learning_rate_answers_to_lr(loaded, told):
     assert "rules.s.lr is set, and lr is also a sweep axis" in told(text + "\nsweep: {lr: [1]}")
     assert "learning_rate is another name for it" in told(text.replace("lr: 2", "learning_rate: 1, lr: 2"))
     assert "rules.s.learning_rate: is missing" in told(text.replace(", lr: 2", ""))
+    factory = rule_factories(loaded(text.replace("lr: 2", "lr: {kind: cosine, peak: 1, steps: 2}")))["s"]
+    assert factory.hyperparameters >= {"learning_rate.peak", "lr.peak", "momentum"}
+    np.testing.assert_allclose(updates(factory(**{"lr.peak": 3.0}), 1), [[-3.0, -3.0]])
+    factory = rule_factories(loaded(text.replace("lr: 2", "momentum: {kind: cosine, peak: 1, steps: 2}, lr: 2")))["s"]
+    np.testing.assert_allclose(updates(factory(lr=3.0), 1), [[-3.0, -3.0]])
 
 
 def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):

@@ -95,6 +95,7 @@ MISTAKES = [
         "              ^",
     ),
     ("name=\udcff", "not UTF-8 text", "'name=\\udcff'", "^^^^^^^^^^^^^"),
+    ("name=# x", "name: the value is only a comment", "name=# x", "     ^^^"),
     ("train..steps=1", "train..steps: a name is missing beside a dot", "train..steps=1", "^^^^^^^^^^^^"),
     ("sweep.=1", "sweep.: a name is missing beside a dot", "sweep.=1", "^^^^^^"),
     (
@@ -103,7 +104,7 @@ MISTAKES = [
         "train.steps.x=1",
         "^^^^^^^^^^^^^",
     ),
-    ("figures.0=1", "figures: must be a list, not a mapping", "figures.0=1", "^^^^^^^^^^^"),
+    ("figures.0=1", "figures: must be a list, not a mapping", "figures.0=1", "^^^^^^^^^"),
     ("code.0=1", "code.0: code is a list of 0, counted from 0", "code.0=1", "^^^^^^"),
     ("train.sampling=", "train.sampling: there is nothing here to take away", "train.sampling=", "^^^^^^^^^^^^^^"),
     ("sweep.foo=[1]", "sweep.foo: no rule has a hyperparameter foo", "sweep.foo=[1]", "      ^^^"),

@@ -65,8 +65,8 @@ def test_one_rule_has_one_colour_in_every_figure(five):
     assert alone.get_color() == expected[4]
 
 
-def test_the_same_figure_gives_the_same_bytes(five, tmp_path):
-    formats = ("png", "pdf", "svg")
+def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
+    five, formats = make(rates=5, steps=2), ("png", "pdf", "svg")
     first = save(lr_sensitivity(five), tmp_path / "one" / "figure", formats, dpi=50)
     second = save(lr_sensitivity(five), tmp_path / "two" / "figure", formats, dpi=50)
     assert [path.name for path in first] == ["figure.png", "figure.pdf", "figure.svg"]

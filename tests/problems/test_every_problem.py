@@ -1,7 +1,6 @@
 """What holds for every registered problem."""
 
 import inspect
-import math
 
 import jax
 import jax.numpy as jnp
@@ -64,13 +63,15 @@ def test_traced_hyperparameter_is_the_loop_over_its_values(kind, name):
         here, facts = problem.init(key), {k: v for k, v in problem.facts.items() if k != "domain"}
         return here, problem.value_and_grad(here, problem.data), facts
 
-    mapped = jax.jit(jax.vmap(measured))(jnp.asarray(values))
+    def slope(value):
+        return jax.grad(lambda v: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(measured(v)[:2])))(value)
+
+    mapped, slopes = jax.jit(lambda v: (jax.vmap(measured)(v), jax.vmap(slope)(v)))(jnp.asarray(values))
     for i, value in enumerate(values):
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=2e-4, atol=1e-5), measured(value), mapped
         )
-    slopes = jax.grad(lambda v: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(measured(v)[:2])))(0.7)
-    assert math.isfinite(slopes)
+    assert jnp.isfinite(slopes).all()
 
 
 @every_problem

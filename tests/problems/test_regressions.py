@@ -33,7 +33,7 @@ def test_linear_loss_and_hessian(l2):
     np.testing.assert_allclose(unravel(jnp.asarray(flat))["w"], w)
     expected = 0.5 * np.mean((x @ w + b - y) ** 2) + 0.5 * l2 * w @ w
     np.testing.assert_allclose(loss(jnp.asarray(flat)), expected, rtol=1e-12)
-    hessian = np.asarray(jax.hessian(loss)(jnp.asarray(flat)))
+    hessian = np.asarray(jax.jit(jax.hessian(loss))(jnp.asarray(flat)))
     augmented = np.column_stack([np.ones(len(x)), x])
     np.testing.assert_allclose(hessian, augmented.T @ augmented / len(x) + l2 * np.diag([0.0] + [1.0] * 10), atol=1e-12)
     np.testing.assert_allclose(problem.facts["hessian"], hessian, atol=1e-12)
@@ -54,7 +54,7 @@ def test_linear_minimiser_is_that_of_lstsq(l2):
     (best,) = problem.facts["minimisers"]
     np.testing.assert_allclose(best, solution, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(loss(best), problem.facts["minimum"], rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(loss)(best), 0, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(jax.grad(loss))(best), 0, atol=1e-12)
 
 
 def test_linear_metrics():
@@ -78,7 +78,7 @@ def test_linear_facts_with_traced_l2_are_the_loop():
 def test_logistic_value_and_gradient_in_numpy():
     problem = logistic_regression("wine", l2=0.2, spread=0.5)
     params = problem.init(jax.random.key(1))
-    value, grads = problem.value_and_grad(params, problem.data)
+    value, grads = jax.jit(problem.value_and_grad)(params, problem.data)
     x, y = float64(load("wine").train)
     w, b = np.asarray(params["w"]), np.asarray(params["b"])
     p = np.exp(x @ w + b)
@@ -93,7 +93,7 @@ def test_logistic_hessian_is_the_kronecker_form_and_below_its_bound():
     problem = logistic_regression("wine", spread=0.1)
     x, _ = float64(load("wine").train)
     start, _, loss = flat_loss(problem)
-    hessian = jax.hessian(loss)(start)
+    hessian = jax.jit(jax.hessian(loss))(start)
     params = problem.init(jax.random.key(0))
     p = np.asarray(jax.nn.softmax(jnp.asarray(x) @ params["w"] + params["b"][None]))
     blocks = np.einsum("ni,ij->nij", p, np.eye(3)) - np.einsum("ni,nj->nij", p, p)
@@ -115,7 +115,7 @@ def test_logistic_minimum_is_that_of_scikit_learn(data, ratio):
     if data == "breast_cancer":
         w, b = np.column_stack([-w[:, 0] / 2, w[:, 0] / 2]), np.concatenate([-b / 2, b / 2])
     params = {"b": jnp.asarray(b), "w": jnp.asarray(w)}
-    grads, _ = ravel_pytree(jax.grad(problem.loss)(params, problem.data))
+    grads, _ = ravel_pytree(jax.jit(jax.grad(problem.loss))(params, problem.data))
     np.testing.assert_allclose(grads, 0, atol=1e-6)
     accuracy = problem.metrics["accuracy"](params, problem.eval_data)
     np.testing.assert_allclose(accuracy, fitted.score(*float64(load(data).test)), rtol=1e-12)

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from jax.test_util import check_grads
 
 from gdlab import problems
 
@@ -41,26 +40,30 @@ def window_points(problem, n, seed=0):
 def test_value_is_the_textbooks(name):
     problem = make(name)
     points = window_points(problem, 200)
-    values = jax.vmap(lambda p: problem.loss(p, None))(jnp.asarray(points))
+    values = jax.jit(jax.vmap(lambda p: problem.loss(p, None)))(jnp.asarray(points))
     np.testing.assert_allclose(values, TEXTBOOK[name](*points.T), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", TEXTBOOK)
-def test_derivatives_are_those_of_finite_differences(name):
-    problem = make(name)
-    for point in window_points(problem, 3, seed=1):
-        check_grads(lambda p: problem.loss(p, None), (jnp.asarray(point),), order=2, rtol=1e-4)
+def test_gradient_is_that_of_finite_differences_of_the_textbooks(name):
+    problem, h = make(name), 1e-5
+    points = window_points(problem, 100, seed=1)
+    grads = jax.jit(jax.vmap(jax.grad(lambda p: problem.loss(p, None))))(jnp.asarray(points))
+    x, y = points.T
+    f = TEXTBOOK[name]
+    differences = np.stack([f(x + h, y) - f(x - h, y), f(x, y + h) - f(x, y - h)], axis=1) / (2 * h)
+    np.testing.assert_allclose(grads, differences, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", WITH_MINIMUM)
 def test_minimisers_have_the_minimum_and_no_gradient(name):
     problem = make(name)
-    for point in problem.facts["minimisers"]:
-        value, grads = problem.value_and_grad(point, None)
-        np.testing.assert_allclose(value, problem.facts["minimum"], rtol=1e-15, atol=1e-26)
-        np.testing.assert_allclose(grads, 0, atol=2e-12)
+    measure = jax.jit(jax.vmap(lambda p: problem.value_and_grad(p, None)))
+    values, grads = measure(problem.facts["minimisers"])
+    np.testing.assert_allclose(values, problem.facts["minimum"], rtol=1e-15, atol=1e-26)
+    np.testing.assert_allclose(grads, 0, atol=2e-12)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_nothing_in_the_window_is_below_the_minimum(name):
 )
 def test_hessian_and_its_extremes(given):
     problem = make(**given)
-    hessian = jax.hessian(problem.loss)(jnp.asarray([0.3, -2.0]), None)
+    hessian = jax.jit(jax.hessian(problem.loss), static_argnums=1)(jnp.asarray([0.3, -2.0]), None)
     np.testing.assert_allclose(hessian, problem.facts["hessian"], rtol=1e-15)
     least, largest = np.linalg.eigvalsh(hessian)
     assert problem.facts["smoothness"] == largest
@@ -105,7 +108,7 @@ def test_saddles_have_no_minimum_and_are_flat_at_the_saddle_point():
         problem = make(name)
         assert "minimum" not in problem.facts
         assert not problem.value_and_grad(problem.facts["saddle_point"], None)[1].any()
-        assert problem.loss(jnp.asarray([-1.0, 10.0]), None) < -1
+        assert problem.loss(jnp.asarray([1.0, 10.0]), None) < -1
 
 
 def test_ackley_at_its_tip_is_exactly_zero_with_a_finite_gradient():
@@ -126,14 +129,14 @@ def test_rosenbrock_of_other_coefficients():
 
 def test_default_start_does_not_depend_on_the_seed():
     for name in TEXTBOOK:
-        points = jax.vmap(make(name).init)(jax.random.split(jax.random.key(3), 4))
-        assert (points == points[:1]).all()
+        points = np.asarray(jax.jit(jax.vmap(make(name).init))(jax.random.split(jax.random.key(3), 4)))
+        assert (points == points[0]).all()
     np.testing.assert_array_equal(make("rosenbrock").init(jax.random.key(0)), np.float32([-1.2, 1.0]))
     np.testing.assert_array_equal(make("beale", start=(2.0, -1.0)).init(jax.random.key(0)), [2.0, -1.0])
 
 
 def test_spread_is_the_standard_deviation_of_the_start():
     keys = jax.random.split(jax.random.key(0), 4000)
-    points = np.asarray(jax.vmap(make("himmelblau", start=(1.0, -2.0), spread=0.5).init)(keys))
+    points = np.asarray(jax.jit(jax.vmap(make("himmelblau", start=(1.0, -2.0), spread=0.5).init))(keys))
     np.testing.assert_allclose(points.mean(axis=0), [1.0, -2.0], atol=0.04)
     np.testing.assert_allclose(points.std(axis=0), 0.5, rtol=0.05)

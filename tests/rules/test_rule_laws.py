@@ -1,0 +1,170 @@
+"""What every rule owes: traced numbers, one program, a fixed state, precision, a place among optax's."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from rule_cases import every_entry, every_rule, gradients, trajectory
+
+from gdlab import register
+
+G, X = gradients(4)
+MIXES = {
+    "f32": ([jnp.float32] * 3, False),
+    "bf16": ([jnp.bfloat16] * 3, False),
+    "f64": ([jnp.float64] * 3, True),
+    "mixed": ([jnp.bfloat16, jnp.float32, jnp.float16], False),
+    "mixed-x64": ([jnp.bfloat16, jnp.float64, jnp.float32], True),
+}
+
+
+def final(case, numbers):
+    return trajectory(case(**numbers), jnp.asarray(G, jnp.float32), jnp.asarray(X, jnp.float32))[0]
+
+
+def close(left, right):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-30), left, right)
+
+
+@every_rule
+def test_mapping_over_a_number_is_a_loop_over_it(case):
+    """Each number in turn takes another value, one run each; whatever the values, the program is compiled once."""
+    low, high = case.at(0.2), case.at(0.7)
+    rows = [low, *({**low, name: high[name]} for name in case.numbers)]
+    mapped = jax.jit(jax.vmap(lambda numbers: final(case, numbers)))(
+        {n: jnp.asarray([r[n] for r in rows]) for n in low}
+    )
+    one = jax.jit(lambda numbers: final(case, numbers))
+    for row, updates in zip(rows, mapped, strict=True):
+        close(updates, one(row))
+    assert one._cache_size() == 1
+    assert not (mapped[1:] == mapped[:1]).all(axis=(1, 2)).any()  # each number matters
+
+
+def first_update(rule, x):
+    return rule.update(x, rule.init(x), x)
+
+
+@every_rule
+def test_compiled_and_not_are_the_same(case):
+    def first(numbers, x):
+        return first_update(case(**numbers), x)
+
+    numbers, x = case.at(0.4), jnp.asarray(X, jnp.float32)
+    close(jax.jit(first)(numbers, x), first(numbers, x))
+
+
+def signs(tree):
+    return jax.tree.structure(tree), [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
+
+
+@every_rule
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("given", ["python", "float32", "bfloat16"])
+def test_state_and_dtypes_are_fixed(case, mix, given):
+    """Whatever the dtypes of parameters and numbers: a state as wide as float32 at least that keeps its form."""
+    dtypes, x64 = MIXES[mix]
+    with jax.enable_x64(x64):
+        x = {"a": jnp.ones((2, 3), dtypes[0]), "b": [jnp.ones((), dtypes[1]), jnp.ones((0, 2), dtypes[2])]}
+        numbers = case.at(0.5) if given == "python" else {n: jnp.asarray(v, given) for n, v in case.at(0.5).items()}
+
+        def run(x, numbers):
+            rule = case(**numbers)
+            return rule.init(x), first_update(rule, x)
+
+        state, (updates, after) = (
+            jax.eval_shape(run, x, numbers) if given != "python" else (jax.eval_shape(lambda x: run(x, numbers), x))
+        )
+    assert signs(after) == signs(state)
+    assert [leaf.dtype for leaf in jax.tree.leaves(updates)] == dtypes
+    assert [leaf.shape for leaf in jax.tree.leaves(updates)] == [leaf.shape for leaf in jax.tree.leaves(x)]
+    assert all(leaf.dtype == jnp.int32 or leaf.dtype.itemsize >= 4 for leaf in jax.tree.leaves(state))
+    assert not any(leaf.weak_type for leaf in jax.tree.leaves((state, updates)))
+
+
+@every_rule
+def test_half_precision_is_rounded_only_at_the_end(case):
+    """The state after bfloat16 gradients is that after the same numbers in float32; so are the updates, rounded."""
+    half = jnp.asarray(G[0], jnp.bfloat16)
+    rule = case(**case.defaults)
+    updates, state = first_update(rule, half)
+    exact, expected = first_update(rule, half.astype(jnp.float32))
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+    np.testing.assert_array_equal(updates, exact.astype(jnp.bfloat16))
+
+
+@every_rule
+def test_a_run_can_be_differentiated_by_its_numbers(case):
+    """One coordinate never has a gradient, as behind a dead unit; the derivative by finite differences, in float64."""
+    with jax.enable_x64(True):
+        curvature, start, numbers = jnp.asarray([1.0, 0.3, 0.0]), jnp.asarray([1.0, -2.0, 0.0]), case.at(0.2)
+        names = list(numbers)
+
+        def loss(values):
+            rule = case(**{name: values[i] for i, name in enumerate(names)})
+            x, state = start, rule.init(start)
+            for _ in range(2):
+                updates, state = rule.update(curvature * x, state, x)
+                x = x + updates
+            return 0.5 * jnp.sum(curvature * x**2)
+
+        at = np.asarray([0.1 if name == "lr" else numbers[name] for name in names])
+        steps = np.diag(1e-4 * at)
+        values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss)))(np.stack([at, *(at + steps), *(at - steps)]))
+        ahead, behind = np.split(values[1:], 2)
+        np.testing.assert_allclose(slopes[0], (ahead - behind) / (2e-4 * at), rtol=1e-5, atol=1e-9)
+
+
+@every_rule
+def test_it_chains(case):
+    rule, g, x = case(**case.at(0.3)), jnp.asarray(G[0], jnp.float32), jnp.asarray(X, jnp.float32)
+    chain = optax.chain(optax.clip(0.5), rule)
+    updates, _ = chain.update(g, chain.init(x), x, value=1.0)
+    close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x)[0])
+
+
+@every_rule
+def test_many_values_for_one_run_are_refused(case):
+    x = jnp.ones(4)
+    for name in case.numbers:
+        rule = case(**{**case.defaults, name: jnp.full(4, 0.1)})
+        with pytest.raises(ValueError, match=rf"{name} must be one number, not an array of shape \(4,\)"):
+            first_update(rule, x)
+
+
+@every_rule
+@pytest.mark.parametrize("bad", [jnp.arange(3), jnp.ones(2, jnp.complex64)])
+def test_only_real_floating_point_is_moved(case, bad):
+    with pytest.raises(TypeError, match=f"not {bad.dtype}"):
+        first_update(case(**case.defaults), bad)
+
+
+@every_entry
+def test_what_is_registered(entry):
+    assert entry.summary
+    assert entry.source
+    assert entry.info["url"].startswith("https://")
+    assert 1800 < entry.info["year"] < 2100
+    numbers = {n: p.default for n, p in entry.parameters.items() if not isinstance(p.default, bool)}
+    assert set(entry.info["ranges"]) == set(numbers)
+    for name, (lo, hi) in entry.info["ranges"].items():
+        assert lo <= numbers[name] <= hi
+    assert f">>> rule = {entry.kind}(" in entry.make.__doc__
+
+
+def test_rules_are_quick_to_import():
+    heavy = ("flax", "matplotlib", "sklearn", "xarray", "pandas", "pydantic")
+    code = f"import sys, gdlab.rules, gdlab.schedules; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_all_factories_are_exported():
+    import gdlab.rules
+
+    ours = {kind for kind, e in register.rules.items() if e.make.__module__.startswith("gdlab.rules.")}
+    assert {*ours, "from_optax"} == set(gdlab.rules.__all__)
