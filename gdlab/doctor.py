@@ -82,7 +82,7 @@ def _sweep() -> str:
     """Gradient descent on (x^2 + 4 y^2) / 2 has a closed form."""
     from gdlab import Problem, rules, sweep
 
-    def loss(x, batch):  # type: ignore[no-untyped-def]
+    def loss(x, batch):
         return 0.5 * (x[0] ** 2 + 4 * x[1] ** 2)
 
     import jax.numpy as jnp

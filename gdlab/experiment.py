@@ -91,7 +91,7 @@ def run(
     folder = results.make_folder(out, config.name, hashlib.sha256(text.encode()).hexdigest()[:8], began)
     (folder / results.CONFIG).write_text(text)
     with precision(config):
-        told = {"name": config.name, "problem": config.problem.kind, "status": "running"}
+        told: dict[str, Any] = {"name": config.name, "problem": config.problem.kind, "status": "running"}
         told["config_folder"] = str(config_folder)
         told |= provenance.surroundings(command, config.precision, began)
         results.write_json(folder / results.PROVENANCE, told)

@@ -29,7 +29,7 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
         "devices": [device.device_kind for device in devices],
         "backend": jax.default_backend(),
         "precision": precision,
-        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default"),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

@@ -84,7 +84,7 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     if limits:
         values = [limits.get(rule, {}).get("lr", np.nan) for rule in data["rule"].values]
         constants = {f"{limit['c']:.3g}/L" for limit in limits.values()}
-        label = f"stable below {constants.pop()}" if len(constants) == 1 else "stability limit"
+        label = constants.pop() if len(constants) == 1 else "stability limit"
         data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": label})
     return data
 

@@ -1,5 +1,6 @@
 """The loss on a plane, with the paths of chosen runs on it."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from gdlab.engine.evaluate import evaluate
 from gdlab.engine.execute import Progress
 from gdlab.landscape import Plane, at, coordinate_plane, pca_plane, project, random_plane
 from gdlab.probes import position
-from gdlab.training import RuleLike, sweep
+from gdlab.training import OWN, RuleLike, sweep
 from gdlab.types import Problem
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def run_landscape(
     Raises:
         ValueError: "exact" for a problem whose parameters are not one array of two.
     """
-    import xarray
-
     start = jax.eval_shape(problem.init, jax.random.key(0))
     two = isinstance(start, jax.ShapeDtypeStruct) and start.shape == (2,)
     kind = ("exact" if two else "pca") if plane == "auto" else plane
@@ -72,10 +71,7 @@ def run_landscape(
             "an exact plane needs a problem whose parameters are one array of shape (2,); use pca or random"
         )
     every = -(-steps // PATH_POINTS) or 1
-    paths = {
-        label: _path(problem, rules[label], values, steps=steps + 1, every=every, **settings)
-        for label, values in chosen.items()
-    }
+    paths = _paths(problem, rules, chosen, steps=steps + 1, every=every, **settings)
     unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start))[1]
     shown, captured = _plane(kind, list(paths.values()), unravel)
     placed = {label: _placed(problem, shown, unravel, path) for label, path in paths.items()}
@@ -107,10 +103,29 @@ def run_landscape(
     return surface
 
 
-def _path(problem: Problem, rule: RuleLike, values: Mapping[str, Any], **settings: Any) -> np.ndarray:
-    """The positions of one run, [points, d]; NaN after its end."""
-    data = sweep(problem, rule, {n: [value] for n, value in values.items()}, probes={"position": position}, **settings)
-    return data["position"].values.reshape(data.sizes["step"], -1)
+def _paths(
+    problem: Problem,
+    rules: Mapping[str, RuleLike],
+    chosen: Mapping[str, Mapping[str, Any]],
+    *,
+    batch_size: int | None = None,
+    **settings: Any,
+) -> dict[str, np.ndarray]:
+    """The positions of the chosen runs, [points, d] each; NaN after a run's end."""
+    paths: dict[str, np.ndarray] = {}
+    # Runs that share a seed and a batch size go through one sweep, in which the next is compiled while one runs.
+    shared = {label: (v.get("seed", 0), v.get("batch_size", batch_size)) for label, v in chosen.items()}
+    for seed, size in dict.fromkeys(shared.values()):
+        bound = {n: _bound(rules[n], chosen[n]) for n in chosen if shared[n] == (seed, size)}
+        in_batches = None if size == "all" else size
+        data = sweep(problem, bound, {}, seed=seed, batch_size=in_batches, probes={"position": position}, **settings)
+        paths |= {label: data["position"].sel(rule=label).values for label in bound}
+    return {label: paths[label] for label in chosen}
+
+
+def _bound(rule: RuleLike, values: Mapping[str, Any]) -> RuleLike:
+    own = {name: value for name, value in values.items() if name not in OWN}
+    return functools.partial(rule, **own) if own else rule
 
 
 def _plane(kind: str, paths: Sequence[np.ndarray], unravel: Callable[[Any], Any]) -> tuple[Plane, float | None]:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import optax
@@ -25,8 +25,8 @@ PROBLEM = "problem."
 # Axes of numbers that change a shape.
 STATIC = ("batch_size",)
 
-ProblemLike = Problem | Callable[..., Problem]
-RuleLike = optax.GradientTransformation | RuleFactory
+ProblemLike: TypeAlias = Problem | Callable[..., Problem]
+RuleLike: TypeAlias = optax.GradientTransformation | RuleFactory
 
 
 def sweep(

@@ -91,7 +91,8 @@ def _placed(space: Space, name: str, pieces: Sequence[Piece]) -> np.ndarray:
             whole[part] = gridded
             continue
         rows, which = zip(*(_rows(*pair, static) for pair in zip(space.blocks, lanes, strict=True)), strict=True)
-        whole[(*np.ix_(*rows), *part)] = gridded[np.ix_(*which)]
+        target: Any = (*np.ix_(*rows), *part)
+        whole[target] = gridded[np.ix_(*which)]
     return whole
 
 

@@ -22,7 +22,6 @@ from gdlab.engine.space import Block, Space
 
 if TYPE_CHECKING:
     import xarray
-    import zarr
 
 FORMAT = 1
 
@@ -88,7 +87,7 @@ class Store:
 
     def write(self, index: int, outer: slice, inner: slice, results: Mapping[str, np.ndarray]) -> None:
         """Write a tile; once all its arrays are there, enter it in the ledger."""
-        here = self._groups[index]
+        here: Any = self._groups[index]
         for name, values in results.items():
             array = here[name]
             if self._lanes[index]:
@@ -123,11 +122,13 @@ def read_store(folder: Path) -> tuple[Space, list[Piece], set[str], np.ndarray]:
     path = folder / "store.zarr"
     if not path.is_dir():
         raise StoreError(f"{folder} holds no results: there is no store.zarr in it")
-    root = zarr.open_group(path, mode="r")
+    root: Any = zarr.open_group(path, mode="r")
     if root.attrs.get("gdlab_format") != FORMAT:
         raise StoreError(f"{path} has the format {root.attrs.get('gdlab_format')}, but this version reads {FORMAT}")
     space = Space(tuple(_read(block) for block in root.attrs["space"]))
-    pieces, series, steps = [], set(), np.zeros(0, int)
+    pieces: list[Piece] = []
+    series: set[str] = set()
+    steps = np.zeros(0, int)
     names = sorted((name for name in root.group_keys() if name.startswith("group_")), key=lambda n: int(n[6:]))
     for name in names:
         here = root[name]
@@ -145,7 +146,7 @@ def read_store(folder: Path) -> tuple[Space, list[Piece], set[str], np.ndarray]:
     return space, pieces, series, steps
 
 
-def _lanes(here: "zarr.Group", kept: Mapping[str, Any]) -> Lanes:
+def _lanes(here: Any, kept: Mapping[str, Any]) -> Lanes:
     """The distinct values of one block in a group, from the columns that repeat them for every lane."""
     names = tuple(kept["names"])
     columns = [here[name][:] for name in names]

@@ -1,4 +1,4 @@
-"""Gradient descent (Cauchy, 1847). https://www.math.uni-bielefeld.de/documenta/vol-ismp/40_lemarechal-claude.pdf"""
+"""Gradient descent (Cauchy, 1847). https://doi.org/10.4171/dms/6/27"""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ def _stability() -> float:
 @register.rule(
     "gd",
     source="Cauchy, Méthode générale pour la résolution des systèmes d'équations simultanées, 1847",
-    url="https://www.math.uni-bielefeld.de/documenta/vol-ismp/40_lemarechal-claude.pdf",
+    url="https://doi.org/10.4171/dms/6/27",
     year=1847,
     ranges={"lr": (1e-4, 10.0)},
     stability=_stability,

@@ -41,7 +41,7 @@ def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hy
     Differs from PyTorch's SGD, whose first step does not dampen. Polyak writes the same iterates as
     x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}); the two part where lr changes with the step, as here lr is outside v.
 
-    Source: Polyak (1964), Section 2.
+    Source: Polyak (1964).
 
     >>> rule = momentum(lr=0.5, beta=0.5)
     >>> _, state = rule.update(2.0, rule.init(1.0))

@@ -27,7 +27,7 @@ def momentum_ema(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     grow with beta, and on a quadratic whose largest curvature is L it is stable for
     lr < 2 (1 + beta) / ((1 - beta) L).
 
-    Source: Ma & Yarats (2019), Section 2; the limit in Cohen et al. (2022), https://arxiv.org/abs/2207.14484.
+    Source: Ma & Yarats (2019); the limit in Cohen et al. (2022), https://arxiv.org/abs/2207.14484.
 
     >>> rule = momentum_ema(lr=1.0, beta=0.5)
     >>> _, state = rule.update(2.0, rule.init(1.0))

@@ -41,7 +41,7 @@ def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     On a quadratic whose largest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
 
     Source: Nesterov (1983); Sutskever et al. (2013), Equations 3 and 4; the limit in Cohen et al. (2021),
-    https://arxiv.org/abs/2103.00065, Section 2.
+    https://arxiv.org/abs/2103.00065.
 
     >>> rule = nesterov(lr=0.5, beta=0.5)
     >>> updates, state = rule.update(2.0, rule.init(1.0))

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, get_args, get_origin
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -45,7 +46,9 @@ def schedulable(factory: Callable[Given, optax.GradientTransformation]) -> Calla
         inspect.signature(factory).bind(*args, **kwargs)  # or a wrong argument would be found at the first step only
 
         def at(step: Array) -> optax.GradientTransformation:
-            now = {name: schedule(step) for name, schedule in schedules.items()}
+            # `0.1 * (t + 1)` mixes a float and an integer; strict promotion is for rules, a value is cast in any case.
+            with jax.numpy_dtype_promotion("standard"):
+                now = {name: schedule(step) for name, schedule in schedules.items()}
             by_place = [now.get(name, arg) for name, arg in zip(parameters, args, strict=False)]
             return factory(*by_place, **{name: now.get(name, value) for name, value in kwargs.items()})
 

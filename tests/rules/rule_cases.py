@@ -65,14 +65,3 @@ def gradients(steps=5, seed=0):
     """Gradients [steps, 6] of mixed sizes and signs, and a first point [6]."""
     draw = np.random.default_rng(seed)
     return draw.normal(size=(steps, 6)) * 10.0 ** np.arange(-3, 3), draw.normal(size=6)
-
-
-def as_tree(rows, dtype):
-    """The last axis [6] as a tree: two nested leaves and a scalar."""
-    rows = jax.numpy.asarray(rows, dtype)
-    return {"a": rows[..., :2], "b": [rows[..., 2:5].reshape(*rows.shape[:-1], 3, 1), rows[..., 5]]}
-
-
-def as_rows(tree, steps):
-    """The inverse of `as_tree` on updates [steps, ...]."""
-    return np.concatenate([np.asarray(leaf, np.float64).reshape(steps, -1) for leaf in jax.tree.leaves(tree)], axis=1)

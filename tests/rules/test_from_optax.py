@@ -1,0 +1,158 @@
+"""Optax's optimisers by name."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from rule_cases import gradients, trajectory
+
+from gdlab.rules.from_optax import from_optax, names
+from gdlab.rules.hyperparameters import hyperparameters
+
+# What an optimiser must be given beside a rate.
+MORE = {
+    "dpsgd": {"l2_norm_clip": 1.0, "noise_multiplier": 0.1, "seed": 0},
+    "noisy_sgd": {"key": jax.random.key(0)},
+}
+PER_EXAMPLE = {"dpsgd"}  # takes a gradient for each example, along a leading axis
+G, X = gradients(4)
+
+
+def loss(params):
+    return sum(jnp.sum(leaf.astype(jnp.float32) ** 2) for leaf in jax.tree.leaves(params))
+
+
+def form(tree):
+    return jax.tree.structure(tree), [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("name", names())
+def test_every_optimiser_runs_traced_with_what_the_runner_offers(name, dtype):
+    """Strict promotion, a traced rate of float32, all the extras: the state keeps its form, updates their dtype."""
+    factory, x = from_optax(name), {"w": jnp.ones((2, 3), dtype), "b": jnp.ones(3, dtype)}
+    rate = "lr" if "lr" in inspect.signature(factory).parameters else "max_learning_rate"
+
+    def two(lr, x):
+        rule = factory(**{rate: lr}, **MORE.get(name, {}))
+        states, key = [rule.init(x)], jax.random.key(0)
+        for step in range(2):
+            value, grads = jax.value_and_grad(loss)(x)
+            given = jax.tree.map(lambda g: g[None], grads) if name in PER_EXAMPLE else grads
+            extras = {"value": value, "grad": grads, "value_fn": loss, "grad_fn": jax.grad(loss), "key": key}
+            updates, state = rule.update(given, states[-1], x, step=step, **extras)
+            states.append(state)
+            x = jax.tree.map(lambda a, u: a + u, x, updates)
+        return states, updates
+
+    states, updates = jax.eval_shape(two, jnp.float32(0.1), x)
+    assert form(states[1])[0] == form(states[0])[0]
+    assert [s[:2] for s in form(states[2])[1]] == [s[:2] for s in form(states[0])[1]]
+    assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {jnp.dtype(dtype)}
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "values"),
+    [
+        ("adam", optax.adam, {"b2": 0.9}),
+        ("lion", optax.lion, {"weight_decay": 0.1}),
+        ("muon", optax.contrib.muon, {}),
+    ],
+)
+def test_updates_are_optaxs_own(name, theirs, values):
+    grads, params = jnp.asarray(G[..., None] + G[:, None], jnp.float32), jnp.asarray(X[:, None] + X, jnp.float32)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        expected, _ = trajectory(theirs(0.1, **values), grads, params)
+    updates, _ = jax.jit(lambda lr: trajectory(from_optax(name)(lr=lr, **values), grads, params))(0.1)
+    np.testing.assert_allclose(updates, expected, rtol=2e-5, atol=1e-7)
+
+
+def test_in_bfloat16_its_averages_still_move():
+    """Left to itself, optax keeps Adam's moments in bfloat16, where b2 = 0.999 is 1."""
+    rule, g = from_optax("adam")(lr=0.5), jnp.asarray(G[0], jnp.bfloat16)
+    updates, state = rule.update(g, rule.init(g))
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype("float32"), jnp.dtype("int32")}
+    np.testing.assert_allclose(updates.astype("float32"), -0.5 * np.sign(G[0]), rtol=1e-2)
+
+
+def test_float64():
+    with jax.enable_x64(True):
+        g = jnp.asarray(G[0])
+        rule = from_optax("adam")(lr=jnp.float32(0.5), b2=0.75)
+        updates, _ = rule.update(g, rule.init(g))
+        assert updates.dtype == jnp.float64
+        np.testing.assert_allclose(updates, -0.5 * np.abs(G[0]) / (np.abs(G[0]) + 1e-8) * np.sign(G[0]), rtol=1e-7)
+
+
+def test_any_number_can_be_a_schedule_and_a_mask_is_none():
+    x = {"w": jnp.asarray([2.0]), "b": jnp.asarray([2.0])}
+    zero = jax.tree.map(jnp.zeros_like, x)
+    decay = lambda t: 0.1 * (t + 1)
+    made = from_optax("adamw")(lr=0.5, weight_decay=decay, mask=lambda params: {"w": True, "b": False})
+    state = made.init(x)
+    for shrunk in (0.1, 0.2):
+        updates, state = made.update(zero, state, x)
+        np.testing.assert_allclose(updates["w"], [-0.5 * shrunk * 2], rtol=1e-6)
+        np.testing.assert_array_equal(updates["b"], [0.0])
+    for rate in ("lr", "learning_rate"):
+        made = from_optax("sgd")(**{rate: lambda t: 0.5 / (t + 1)})
+        state = made.init(1.0)
+        seen = []
+        for _ in range(2):
+            updates, state = made.update(1.0, state)
+            seen.append(float(updates))
+        assert seen == [-0.5, -0.25]
+
+
+def test_lbfgs_and_sophia_get_what_they_ask_for():
+    curvature = jnp.asarray([1.0, 10.0])
+    objective = lambda x: 0.5 * jnp.sum(curvature * x**2)
+    for name, steps in (("lbfgs", 12), ("sophia", 200)):
+        rule, x = from_optax(name)(lr=None if name == "lbfgs" else 0.02), jnp.ones(2)
+
+        def step(carry, index, rule=rule):
+            x, state = carry
+            value, grad = jax.value_and_grad(objective)(x)
+            extras = {"value": value, "grad": grad, "value_fn": objective, "key": jax.random.key(0), "step": index}
+            updates, state = rule.update(grad, state, x, **extras)
+            return (x + updates, state), None
+
+        x = jax.lax.scan(step, (x, rule.init(x)), jnp.arange(steps))[0][0]
+        assert objective(x) < 1e-2 * objective(jnp.ones(2))
+
+
+def test_its_face():
+    factory = from_optax("adam")
+    assert factory is from_optax("adam")
+    parameters = inspect.signature(factory).parameters
+    assert list(parameters) == ["lr", "b1", "b2", "eps", "eps_root", "mu_dtype", "nesterov"]
+    assert parameters["b2"].default == 0.999
+    assert factory.__doc__ == optax.adam.__doc__
+    assert hyperparameters(from_optax("polyak_sgd")) >= {"max_learning_rate", "f_min"}
+
+
+def test_which_are_bridged():
+    have = set(names())
+    assert {"adam", "sgd", "lbfgs", "polyak_sgd", "adafactor", "prodigy", "muon", "sophia", "dowg"} <= have
+    assert not have & {"scale_by_adam", "scale_by_learning_rate", "schedule_free", "sam", "lookahead", "clip", "chain"}
+    assert list(names()) == sorted(have)
+    assert len(have) >= 40
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [("adamm", "did you mean adam"), ("muonn", "did you mean muon"), ("???", r"'\?\?\?'$")]
+)
+def test_an_unknown_name(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        from_optax(wrong)
+
+
+def test_wrong_hyperparameters():
+    with pytest.raises(TypeError, match="betta"):
+        from_optax("adam")(lr=0.1, betta=0.5)
+    with pytest.raises(TypeError, match="lr and learning_rate are one"):
+        from_optax("adam")(lr=0.1, learning_rate=0.5)
