@@ -73,16 +73,21 @@ def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Samp
         raise ValueError(f"sampling must be 'shuffle' or 'replacement', not {sampling!r}")
     per_epoch = n // batch_size
 
-    def shuffled(step: Array) -> Array:
-        return jax.random.permutation(jax.random.fold_in(key, step // per_epoch), n)
+    def take(held: tuple[Array, Array], step: Array) -> tuple[tuple[Array, Array], Any]:
+        epoch = step // per_epoch
+        # Every lane is at the same step, so under vmap this stays a branch: the sort is done once an epoch.
+        order = jax.lax.cond(
+            epoch == held[0],
+            lambda: held[1],
+            # A random order by sorting random words: two equal ones among 32 bits are too rare to matter, and half the
+            # program that `jax.random.permutation` would be.
+            lambda: jnp.argsort(jax.random.bits(jax.random.fold_in(key, epoch), (n,))).astype(jnp.int32),
+        )
+        return (epoch, order), _pick(
+            problem, jax.lax.dynamic_slice_in_dim(order, step % per_epoch * batch_size, batch_size)
+        )
 
-    def take(order: Array, step: Array) -> tuple[Array, Any]:
-        # The predicate is the same for every lane, so under vmap this stays a branch: the sort is done once an epoch.
-        order = jax.lax.cond(step % per_epoch == 0, lambda: shuffled(step), lambda: order)
-        at = (step % per_epoch) * batch_size
-        return order, _pick(problem, jax.lax.dynamic_slice_in_dim(order, at, batch_size))
-
-    return Batches(shuffled, take)
+    return Batches(lambda step: (jnp.asarray(-1, jnp.int32), jnp.zeros(n, jnp.int32)), take)
 
 
 def _pick(problem: Problem, indices: Array) -> Any:
