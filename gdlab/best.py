@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdlab.errors import SelectionError
+
 if TYPE_CHECKING:
     import xarray
 
@@ -30,7 +32,7 @@ def best(data: "xarray.Dataset", metric: str = "final_loss", over: Sequence[str]
         axes are NaN (None for an axis that is not of numbers).
 
     Raises:
-        ValueError: no such metric or dim, or a metric with steps.
+        SelectionError: no such metric or dim, or a metric with steps.
     """
     import xarray
 
@@ -72,7 +74,7 @@ def locate(
     dims = [dim for dim in values.dims if dim != RULE] if over is None else list(over)
     unknown = [dim for dim in dims if dim not in values.dims or dim == RULE]
     if unknown:
-        raise ValueError(f"{metric} can't be chosen along {_listed(unknown)}; its dims are {_listed(values.dims)}")
+        raise SelectionError(f"{metric} can't be chosen along {_listed(unknown)}; its dims are {_listed(values.dims)}")
     if not dims:
         return {}
     order = values if sign(metric) > 0 else -values
@@ -113,9 +115,9 @@ def sign(metric: str) -> int:
 
 def _metric(data: "xarray.Dataset", metric: str) -> Any:
     if metric not in data:
-        raise ValueError(f"there is no {metric!r} in the results; there are {_listed(data.data_vars)}")
+        raise SelectionError(f"there is no {metric!r} in the results; there are {_listed(data.data_vars)}")
     if STEP in data[metric].dims:
-        raise ValueError(f"{metric} is a series: it has a value for each step, not one for each run")
+        raise SelectionError(f"{metric} is a series: it has a value for each step, not one for each run")
     return data[metric].astype(float)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from gdlab.errors import UserError
+
 if TYPE_CHECKING:
     from gdlab.config import Config
 
@@ -129,7 +131,7 @@ def show(folder: Path) -> None:
 @click.option("--metric", default="final_loss", show_default=True, help="What to choose by; *accuracy: the greatest.")
 def best(folder: Path, metric: str) -> None:
     """Print the best hyperparameters of each rule: those with the best median over seeds."""
-    with mistakes(ValueError):
+    with mistakes():
         from gdlab.results import open_results
         from gdlab.terminal import print_best
 
@@ -143,7 +145,7 @@ def best(folder: Path, metric: str) -> None:
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]), help="Default: png, pdf.")
 def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str, ...]) -> None:
     """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy"""
-    with mistakes(ValueError):
+    with mistakes():
         from gdlab import experiment
         from gdlab.results import CONFIG, FIGURES, PROVENANCE, find_folder, read_json
 
@@ -166,30 +168,16 @@ def doctor() -> None:
 
 
 @contextmanager
-def mistakes(*more: type[Exception]) -> Iterator[None]:
-    """Turn what a user can get wrong (`more`: what else can be) into a message and an exit code."""
+def mistakes() -> Iterator[None]:
+    """Turn what a user can get wrong into a message and an exit code; what the lab gets wrong keeps its traceback."""
     try:
         yield
     except KeyboardInterrupt:
         _stop(INTERRUPTED, "interrupted")
-    except Exception as error:
-        known = (WRONG, str(error)) if isinstance(error, more) else _known(error)
-        if known is None:
-            raise
-        _stop(*known)
-
-
-def _known(error: Exception) -> tuple[int, str] | None:
-    """The exit code and the message for a mistake of the user's; None for one of ours."""
-    from gdlab.config import ConfigError
-    from gdlab.engine.store import StoreError
-    from gdlab.experiment import ExperimentError
-
-    if isinstance(error, ConfigError | ExperimentError | StoreError):
-        return WRONG, str(error)
-    if isinstance(error, OSError):
-        return FAILED, f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    return None
+    except UserError as error:
+        _stop(WRONG, str(error))
+    except OSError as error:
+        _stop(FAILED, f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _stop(code: int, message: str) -> NoReturn:

@@ -18,16 +18,17 @@ from gdlab.best import best
 from gdlab.config import Config
 from gdlab.engine.execute import Progress, execute
 from gdlab.engine.plan import Group, plan
-from gdlab.engine.space import Space, SpaceError
-from gdlab.engine.store import Store, StoreError
-from gdlab.run_landscape import run_landscape
+from gdlab.engine.space import Space
+from gdlab.engine.store import Store
+from gdlab.errors import UserError
+from gdlab.run_landscape import refuse_inexact, run_landscape
 from gdlab.training import OWN, PROBLEM, STATIC, accepted, assignment
 
 if TYPE_CHECKING:
     import xarray
 
 
-class ExperimentError(Exception):
+class ExperimentError(UserError):
     """The experiment can't be run as the config asks."""
 
 
@@ -67,8 +68,12 @@ def prepare(config: Config) -> Prepared:
                 probes=configs.probes(config),
                 stop=configs.stop(config),
             )
+            if config.landscape is not None and config.landscape.plane == "exact":
+                refuse_inexact(configs.problem_factory(config)())
             return Prepared(config, space, plan(space, build, STATIC))
-    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, SpaceError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever a rule or a problem of the user's may raise
         raise ExperimentError(_explained(error)) from error
 
 
@@ -100,9 +105,13 @@ def run(
         told |= provenance.work(timings, began, datetime.now().astimezone())
         results.write_json(folder / results.PROVENANCE, told)
         results.write_runs(folder)
+        lacking = ""
         if config.landscape is not None:
-            results.write_landscape(folder, landscape(config, results.open_results(folder), progress))
-    figures, troubles = draw_all(folder, config, formats)
+            try:
+                results.write_landscape(folder, landscape(config, results.open_results(folder), progress))
+            except ExperimentError as error:
+                lacking = str(error)
+    figures, troubles = draw_all(folder, config, formats, lacking)
     return Finished(folder, figures, troubles)
 
 
@@ -112,14 +121,14 @@ def landscape(
     """The landscape that a config asks for, around the best run of each rule that has one (of its seeds, the first).
 
     Raises:
-        ExperimentError: every run diverged, or the problem does not have the plane that is asked for.
+        ExperimentError: every run diverged.
     """
     assert config.landscape is not None
     asked, train, factories = config.landscape, config.train, configs.rule_factories(config)
     top = best(data)
     top = top.isel(rule=np.flatnonzero(top["found"].values))
     if not top.sizes["rule"]:
-        raise ExperimentError("there is no path to draw: every run of every rule diverged")
+        raise ExperimentError("there is no path to draw, since every run of every rule diverged")
     axes = [n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names) if n != "seed"]
     seed = int(data["seed"].values[0]) if "seed" in data.coords else 0
     chosen: dict[str, dict[str, Any]] = {}
@@ -130,36 +139,39 @@ def landscape(
     # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
     leader = top.isel(rule=int(top["final_loss"].values.argmin()))
     swept = {name.removeprefix(PROBLEM): leader[name].item() for name in axes if name.startswith(PROBLEM)}
-    try:
-        with precision(config):
-            return run_landscape(
-                configs.problem_factory(config)(**swept),
-                factories,
-                chosen,
-                steps=train.steps,
-                plane=asked.plane,
-                points=asked.points,
-                margin=asked.margin,
-                batch_size=train.batch_size,
-                sampling=train.sampling,
-                stop=configs.stop(config),
-                chunk=config.compute.chunk,
-                progress=progress,
-            )
-    except ValueError as error:
-        raise ExperimentError(str(error)) from error
+    with precision(config):
+        return run_landscape(
+            configs.problem_factory(config)(**swept),
+            factories,
+            chosen,
+            steps=train.steps,
+            plane=asked.plane,
+            points=asked.points,
+            margin=asked.margin,
+            batch_size=train.batch_size,
+            sampling=train.sampling,
+            stop=configs.stop(config),
+            chunk=config.compute.chunk,
+            progress=progress,
+        )
 
 
-def draw_all(folder: Path, config: Config, formats: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Draw the figures of a config from its results: the files, and what could not be drawn and why."""
+def draw_all(folder: Path, config: Config, formats: Sequence[str], lacking: str = "") -> tuple[list[Path], list[str]]:
+    """Draw the figures of a config from its results: the files, and what could not be drawn and why.
+
+    `lacking`: why there is no landscape, where the config asks for one.
+    """
     drawn: list[Path] = []
     troubles: list[str] = []
     for number, figure in enumerate(config.figures):
         earlier = sum(other.kind == figure.kind for other in config.figures[:number])
         stem = figure.kind if not earlier else f"{figure.kind}-{earlier + 1}"
+        if lacking and _of_landscape(figure.kind):
+            troubles.append(f"{stem}: {lacking}")
+            continue
         try:
             drawn += draw(folder, figure.kind, figure.hyperparameters, folder / results.FIGURES / stem, formats)
-        except (ValueError, StoreError) as error:
+        except UserError as error:
             troubles.append(f"{stem}: {error}")
     return drawn, troubles
 
@@ -168,16 +180,18 @@ def draw(folder: Path, kind: str, options: Mapping[str, Any], stem: Path, format
     """Draw one figure from a results folder into files named `stem` and a format.
 
     Raises:
-        ValueError: the results can't be drawn this way.
-        gdlab.engine.store.StoreError: the folder lacks what the figure is of.
+        gdlab.errors.UserError: the folder lacks what the figure is of, or the figure lacks what it is asked for.
     """
     from gdlab.figures import save
 
-    entry = register.figures[kind]
-    of_landscape = entry.info.get("of") == "landscape"
-    data = results.open_landscape(folder) if of_landscape else results.open_results(folder)
+    data = results.open_landscape(folder) if _of_landscape(kind) else results.open_results(folder)
+    figure = register.figures[kind].make(data, **options)
     stem.parent.mkdir(exist_ok=True)
-    return save(entry.make(data, **options), stem, formats=tuple(formats))
+    return save(figure, stem, formats=tuple(formats))
+
+
+def _of_landscape(kind: str) -> bool:
+    return register.figures[kind].info.get("of") == "landscape"
 
 
 def stable_lr(config: Config) -> dict[str, dict[str, float]]:
@@ -198,10 +212,11 @@ def stable_lr(config: Config) -> dict[str, dict[str, float]]:
             continue
         values = {n: p.default for n, p in entry.parameters.items()} | rule.hyperparameters
         values.pop("lr", None)
-        if swept & set(values) or isinstance(rule.hyperparameters.get("lr"), Mapping):
-            continue
+        if swept & set(values) or any(isinstance(value, Mapping) for value in rule.hyperparameters.values()):
+            continue  # a limit for each value, or one that moves with the schedule
         constant = float(entry.info["stability"](**values))
-        limits[label] = {"c": constant, "lr": constant / float(smoothness)}
+        if np.isfinite(constant):
+            limits[label] = {"c": constant, "lr": constant / float(smoothness)}
     return limits
 
 
@@ -218,7 +233,8 @@ def _rule_entry(kind: str) -> register.Entry:
 
 def _explained(error: Exception) -> str:
     """What went wrong while the user's rule or problem was traced, and in which line of whose file."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
-    place = f" (in {frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    words = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {words}{place}" if not isinstance(error, SpaceError | ValueError) else words
+    here = str(Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith(here)]
+    place = f" (in {theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}{place}"

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from gdlab.engine.evaluate import evaluate
 from gdlab.engine.execute import Progress
+from gdlab.errors import SelectionError
 from gdlab.landscape import Plane, at, coordinate_plane, pca_plane, project, random_plane
 from gdlab.probes import position
 from gdlab.training import OWN, RuleLike, sweep
@@ -61,15 +62,12 @@ def run_landscape(
         their mean that lies in the plane.
 
     Raises:
-        ValueError: "exact" for a problem whose parameters are not one array of two.
+        SelectionError: "exact" for a problem whose parameters are not one array of two.
     """
     start = jax.eval_shape(problem.init, jax.random.key(0))
-    two = isinstance(start, jax.ShapeDtypeStruct) and start.shape == (2,)
-    kind = ("exact" if two else "pca") if plane == "auto" else plane
-    if kind == "exact" and not two:
-        raise ValueError(
-            "an exact plane needs a problem whose parameters are one array of shape (2,); use pca or random"
-        )
+    kind = ("exact" if _is_flat(start) else "pca") if plane == "auto" else plane
+    if kind == "exact":
+        refuse_inexact(problem)
     every = -(-steps // PATH_POINTS) or 1
     paths = _paths(problem, rules, chosen, steps=steps + 1, every=every, **settings)
     unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start))[1]
@@ -101,6 +99,16 @@ def run_landscape(
     if captured is not None:
         surface.attrs["captured"] = captured
     return surface
+
+
+def refuse_inexact(problem: Problem) -> None:
+    """Raise SelectionError if the problem does not lie in a plane as it is, with an array of two for its parameters."""
+    if not _is_flat(jax.eval_shape(problem.init, jax.random.key(0))):
+        raise SelectionError("landscape.plane: exact needs a problem of two parameters; use pca or random")
+
+
+def _is_flat(params: Any) -> bool:
+    return isinstance(params, jax.ShapeDtypeStruct) and params.shape == (2,)
 
 
 def _paths(

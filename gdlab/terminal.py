@@ -14,6 +14,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 from rich.table import Table
 
 from gdlab import results
+from gdlab.errors import UserError
 from gdlab.register import Entry
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
     """All that is known of one.
 
     Raises:
-        ValueError: there is none of that name.
+        UserError: there is none of that name.
     """
     if name not in shelf:
         near = get_close_matches(name, shelf, 1)
-        raise ValueError(f"there is no {what[:-1]} {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+        raise UserError(f"there is no {what[:-1]} {name!r}" + (f": did you mean {near[0]}?" if near else ""))
     entry = shelf[name]
     click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
     click.echo(inspect.getdoc(entry.make) or "")
@@ -137,10 +138,10 @@ def list_configs(folder: Path) -> None:
     """The configs in a folder, each with its leading comment.
 
     Raises:
-        ValueError: there is no such folder.
+        UserError: there is no such folder.
     """
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder} here")
+        raise UserError(f"there is no folder {folder} here")
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.toml")]):
         comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
         said = next((line for line in comments if "yaml-language-server" not in line), "")

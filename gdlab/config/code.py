@@ -9,12 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from gdlab import register
+from gdlab.errors import UserError
 
 _SHELVES = (register.rules, register.schedules, register.problems, register.probes, register.figures)
 _done: dict[str, int] = {}  # the files run, and when each had last been changed
 
 
-class CodeError(Exception):
+class CodeError(UserError):
     """A file of `code` can't be run."""
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gdlab.errors import UserError
+
 COMMAND_LINE = "command line"
 
 
@@ -61,7 +63,7 @@ class Mistake:
         return "\n".join(lines)
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A config that can't be run. `str()` of it tells all that is wrong, in the order of the sources.
 
     Attributes:

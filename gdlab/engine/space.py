@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdlab.errors import UserError
+
 Over = Mapping[str | tuple[str, ...], Any]
 
 
-class SpaceError(ValueError):
+class SpaceError(UserError, ValueError):
     """The space can't be what was asked for."""
 
 

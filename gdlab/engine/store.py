@@ -19,6 +19,7 @@ from gdlab.engine.execute import Variable
 from gdlab.engine.plan import Group, Lanes
 from gdlab.engine.program import Tile
 from gdlab.engine.space import Block, Space
+from gdlab.errors import UserError
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-class StoreError(Exception):
+class StoreError(UserError):
     """The store can't be read or written as asked."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from gdlab import register
 from gdlab.best import SEED, STEP
+from gdlab.errors import SelectionError
 from gdlab.figures.curves_data import Series, series_of
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.panels import dims_of, panels, rule_names, selected
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure("loss_curves", of="sweep")
+@register.figure("loss_curves", dims=("step",), of="sweep")
 def loss_curves(
     data: "xarray.Dataset",
     *,
@@ -52,14 +53,14 @@ def loss_curves(
         width: "single" or "double" column.
 
     Raises:
-        ValueError: no such series or metric; axes left over; a selection that is not there.
+        SelectionError: no such series or metric; axes left over; a selection that is not there.
     """
     styles = rule_styles(rule_names(data))
     if series not in data or STEP not in data[series].dims:
         known = [str(name) for name, variable in data.data_vars.items() if STEP in variable.dims]
-        raise ValueError(f"there is no series {series!r} in the results; there are {', '.join(known) or 'none'}")
+        raise SelectionError(f"there is no series {series!r} in the results; there are {', '.join(known) or 'none'}")
     if isinstance(at, str) and at != "best":
-        raise ValueError(f"at is 'best' or a mapping of axes to values, not {at!r}")
+        raise SelectionError(f"at is 'best' or a mapping of axes to values, not {at!r}")
     data = selected(data, {**(select or {}), **({} if isinstance(at, str) else at)})
     along = dims_of(data, over)
     fixed = ["lr"] if "lr" in data.coords and data["lr"].ndim == 0 else []

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gdlab.errors import SelectionError
+
 
 class Levels(NamedTuple):
     """Rising levels, from the least finite loss to the greatest.
@@ -25,10 +27,10 @@ def levels(loss: np.ndarray, count: int, log: Literal["auto"] | bool = "auto") -
     height, or a millionth of the whole, if that is more.
 
     Raises:
-        ValueError: fewer than one step.
+        SelectionError: fewer than one step.
     """
     if count < 1:
-        raise ValueError(f"a contour plot needs at least one step between levels, not {count}")
+        raise SelectionError(f"a contour plot needs at least one step between levels, not {count}")
     finite = loss[np.isfinite(loss)].astype(float)
     if not len(finite):
         return Levels(np.array([0.0, 1.0]), None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdlab.best import RULE, SEED, STEP
+from gdlab.errors import SelectionError
 from gdlab.figures.wording import number, spelled
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def selected(data: "xarray.Dataset", select: Mapping[str, Any] | None) -> "xarra
     """The slices nearest to the values asked for; a list keeps a slice for each, one value drops the dim.
 
     Raises:
-        ValueError: no such axis, or (of an axis that is not of numbers) no such value.
+        SelectionError: no such axis, or (of an axis that is not of numbers) no such value.
     """
     for axis, wanted in (select or {}).items():
         if axis not in data.coords or data[axis].ndim != 1:
             swept = [name for name, coord in data.coords.items() if coord.ndim == 1 and name != STEP]
-            raise ValueError(f"select: there is no axis {axis!r}; there are {spelled(swept)}")
+            raise SelectionError(f"select: there is no axis {axis!r}; there are {spelled(swept)}")
         values = data[axis].values
         several = isinstance(wanted, list | tuple | np.ndarray)
         places = [_place(axis, values, value) for value in (wanted if several else [wanted])]
@@ -52,7 +53,7 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
     """One panel for each value of the dim that is neither `rule`, `seed`, `step` nor in `within`; or just one panel.
 
     Raises:
-        ValueError: more than one such dim, or more panels than can be read.
+        SelectionError: more than one such dim, or more panels than can be read.
     """
     for dim in (SEED, RULE):
         if dim not in data.dims:
@@ -64,13 +65,13 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
         return [Panel("", data)]
     if len(others) > 1:
         example = f"select={{{others[1]!r}: {_literal(data, others[1])}}}"
-        raise ValueError(
+        raise SelectionError(
             f"{spelled(others)} vary beside {spelled([d for d in data[variable].dims if d not in others])}; there can "
             f"be panels for one of them: choose a value of the other{'s' * (len(others) > 2)}, as in {example}"
         )
     (dim,) = others
     if data.sizes[dim] > MOST:
-        raise ValueError(
+        raise SelectionError(
             f"{data.sizes[dim]} values of {dim} are too many for panels (the most is {MOST}): choose some, as in "
             f"select={{{dim!r}: [{_literal(data, dim)}]}}"
         )
@@ -82,7 +83,7 @@ def _place(axis: str, values: np.ndarray, wanted: Any) -> int:
         return int(np.abs(values - float(wanted)).argmin())
     matches = [i for i, value in enumerate(values) if str(value) == str(wanted)]
     if not matches:
-        raise ValueError(f"select: {axis} has no value {wanted!r}; it has {spelled(values.tolist())}")
+        raise SelectionError(f"select: {axis} has no value {wanted!r}; it has {spelled(values.tolist())}")
     return matches[0]
 
 

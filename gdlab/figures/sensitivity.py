@@ -7,6 +7,7 @@ import numpy as np
 
 from gdlab import register
 from gdlab.best import SEED, score
+from gdlab.errors import SelectionError
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.panels import dims_of, panels, rule_names, selected
 from gdlab.figures.sensitivity_data import curves_of, scale_of
@@ -46,14 +47,14 @@ def lr_sensitivity(
         width: "single" or "double" column.
 
     Raises:
-        ValueError: no such metric; no axis `lr`; axes left over; a selection that is not there.
+        SelectionError: no such metric; no axis `lr`; axes left over; a selection that is not there.
     """
     styles = rule_styles(rule_names(data))
     data = selected(data, select)
     score(data, metric)  # fails in words where there is no such metric
     along = dims_of(data, ["lr"])
     if len(along) != 1:
-        raise ValueError("lr_sensitivity needs an axis 'lr'")
+        raise SelectionError("lr_sensitivity needs an axis 'lr'")
     shown = [curves_of(panel, metric, along[0]) for panel in panels(data, metric, along)]
     vertical = scale_of(data, metric, shown, ylim)
     label = str(data["stable_lr"].attrs.get("label", "stability limit")) if "stable_lr" in data else ""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gdlab.best import RULE, SEED, best, diverged, score
+from gdlab.errors import SelectionError
 from gdlab.figures.panels import Panel
 from gdlab.figures.scale import Scale, scale
 from gdlab.figures.spread import Spread, spread
@@ -37,7 +38,7 @@ def curves_of(panel: Panel, metric: str, along: str) -> Curves:
         theory = theory.squeeze([dim for dim, size in theory.sizes.items() if size == 1 and dim != RULE])
         extra = [dim for dim in theory.dims if dim != RULE]
         if extra:
-            raise ValueError(f"stable_lr varies along {spelled(extra)}; it can be drawn for each rule only")
+            raise SelectionError(f"stable_lr varies along {spelled(extra)}; it can be drawn for each rule only")
         limits = np.broadcast_to(theory.values.astype(float), limits.shape)
     return Curves(
         panel.title,

@@ -6,6 +6,7 @@ import numpy as np
 
 from gdlab import register
 from gdlab.best import RULE
+from gdlab.errors import SelectionError
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.levels import Levels, levels
 from gdlab.figures.paths import draw_paths, handles
@@ -44,10 +45,10 @@ def landscape(
         width: "single" or "double" column.
 
     Raises:
-        ValueError: no surface; fewer than one step.
+        SelectionError: no surface; fewer than one step.
     """
     if "loss" not in data or set(data["loss"].dims) != {"x", "y"}:
-        raise ValueError("a landscape needs a variable 'loss' over the dims y and x")
+        raise SelectionError("a landscape needs a variable 'loss' over the dims y and x")
     surface = data["loss"].transpose("y", "x")
     chosen = levels(surface.values, steps, log)
     if "path_x" in data and RULE not in data["path_x"].dims:

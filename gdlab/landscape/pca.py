@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from gdlab.landscape.planes import Plane, precision
+from gdlab.inner_product import precision
+from gdlab.landscape.planes import Plane
 from gdlab.types import Array, Params, PyTree
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdlab.inner_product import dot, norm
 from gdlab.types import Array, Params, PyTree
 
 
@@ -63,25 +64,6 @@ def project(plane: Plane, params: Params) -> tuple[Array, Array, Array]:
 def cosine(plane: Plane) -> Array:
     """The cosine of the angle between `u` and `v`; 0 where one of them is zero."""
     return dot(plane.u, plane.v) * _inverse(norm(plane.u)) * _inverse(norm(plane.v))
-
-
-def dot(x: PyTree, y: PyTree) -> Array:
-    """The inner product of two pytrees, summed in `precision` of both."""
-    dtype = precision((x, y))
-    pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
-    return jnp.stack([jnp.sum(one.astype(dtype) * other.astype(dtype)) for one, other in pairs]).sum()
-
-
-def norm(x: PyTree) -> Array:
-    """The Euclidean norm of a pytree; its gradient at zero is zero."""
-    square = dot(x, x)
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
-
-
-def precision(tree: PyTree) -> type:
-    """The dtype to compute in: float64 where a leaf has it, else float32."""
-    return jnp.float64 if any(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(tree)) else jnp.float32
 
 
 def _inverse(x: Array, tiny: float = 0.0) -> Array:
