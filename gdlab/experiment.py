@@ -96,7 +96,7 @@ def run(
     folder = results.make_folder(out, config.name, hashlib.sha256(text.encode()).hexdigest()[:8], began)
     (folder / results.CONFIG).write_text(text)
     with precision(config):
-        told: dict[str, Any] = {"name": config.name, "problem": config.problem.kind, "status": "running"}
+        told: dict[str, Any] = {"name": config.name, "problem": _titled(config), "status": "running"}
         told["config_folder"] = str(config_folder)
         told |= provenance.surroundings(command, config.precision, began)
         results.write_json(folder / results.PROVENANCE, told)
@@ -140,7 +140,7 @@ def landscape(
     leader = top.isel(rule=int(top["final_loss"].values.argmin()))
     swept = {name.removeprefix(PROBLEM): leader[name].item() for name in axes if name.startswith(PROBLEM)}
     with precision(config):
-        return run_landscape(
+        drawn = run_landscape(
             configs.problem_factory(config)(**swept),
             factories,
             chosen,
@@ -154,6 +154,8 @@ def landscape(
             chunk=config.compute.chunk,
             progress=progress,
         )
+    runs = f"{data['final_loss'].size:,} runs"
+    return drawn.assign_attrs(data.attrs, paths=f"Paths: one run of each rule (seed {seed}), its best; {runs} in all")
 
 
 def draw_all(folder: Path, config: Config, formats: Sequence[str], lacking: str = "") -> tuple[list[Path], list[str]]:
@@ -188,6 +190,12 @@ def draw(folder: Path, kind: str, options: Mapping[str, Any], stem: Path, format
     figure = register.figures[kind].make(data, **options)
     stem.parent.mkdir(exist_ok=True)
     return save(figure, stem, formats=tuple(formats))
+
+
+def _titled(config: Config) -> str:
+    """The problem in a figure's title: its kind, and the data that it names."""
+    data = config.problem.hyperparameters.get("data")
+    return f"{config.problem.kind} on {data}" if isinstance(data, str) else config.problem.kind
 
 
 def _of_landscape(kind: str) -> bool:

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gdlab.engine.evaluate import evaluate
+from gdlab.engine.evaluate import evaluate, run
 from gdlab.engine.execute import Progress
+from gdlab.engine.plan import Build
 from gdlab.errors import SelectionError
 from gdlab.landscape import Plane, at, coordinate_plane, pca_plane, project, random_plane
 from gdlab.probes import position
-from gdlab.training import OWN, RuleLike, sweep
+from gdlab.training import OWN, RuleLike, assignment
 from gdlab.types import Problem
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ def run_landscape(
     every = -(-steps // PATH_POINTS) or 1
     paths = _paths(problem, rules, chosen, steps=steps + 1, every=every, **settings)
     unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start))[1]
-    shown, captured = _plane(kind, list(paths.values()), unravel)
-    placed = {label: _placed(problem, shown, unravel, path) for label, path in paths.items()}
-    x, y = _window(kind, problem, placed.values(), margin)
+    stacked = np.stack([paths[label] for label in chosen])
+    shown, captured = _plane(kind, stacked, unravel)
+    placed = _placed(problem, shown, unravel, stacked)
+    x, y = _window(kind, problem, placed, margin)
     surface = evaluate(
         lambda x, y: {"loss": problem.loss(at(shown, x, y), problem.data)},
         {"y": np.linspace(*y, points[1]), "x": np.linspace(*x, points[0])},
@@ -81,10 +83,9 @@ def run_landscape(
         progress=progress,
     )
     names = ("path_x", "path_y", "path_off_plane", "path_loss", "path_plane_loss")
-    stacked = np.stack([np.stack(placed[label]) for label in chosen])
-    surface = surface.assign({name: (("rule", "point"), stacked[:, i]) for i, name in enumerate(names)})
+    surface = surface.assign({n: (("rule", "point"), values) for n, values in zip(names, placed, strict=True)})
     surface = surface.assign_coords(rule=("rule", np.array(list(chosen), object)))
-    surface = surface.assign_coords(path_step=("point", every * np.arange(stacked.shape[-1])))
+    surface = surface.assign_coords(path_step=("point", every * np.arange(stacked.shape[1])))
     for axis in sorted({axis for values in chosen.values() for axis in values}):
         column = [values.get(axis, np.nan) for values in chosen.values()]
         if all(isinstance(value, int | float | np.number) for value in column):
@@ -126,9 +127,16 @@ def _paths(
     for seed, size in dict.fromkeys(shared.values()):
         bound = {n: _bound(rules[n], chosen[n]) for n in chosen if shared[n] == (seed, size)}
         in_batches = None if size == "all" else size
-        data = sweep(problem, bound, {}, seed=seed, batch_size=in_batches, probes={"position": position}, **settings)
+        watched = {"position": position}
+        build, points = assignment(problem, bound, {}, seed=seed, batch_size=in_batches, probes=watched, **settings)
+        data = run(points, _without_finish(build))
         paths |= {label: data["position"].sel(rule=label).values for label in bound}
     return {label: paths[label] for label in chosen}
+
+
+def _without_finish(build: Build) -> Build:
+    """The same runs, but for their outcomes, which are known."""
+    return lambda values: build(values)._replace(finish=lambda point, carry: {})
 
 
 def _bound(rule: RuleLike, values: Mapping[str, Any]) -> RuleLike:
@@ -136,18 +144,18 @@ def _bound(rule: RuleLike, values: Mapping[str, Any]) -> RuleLike:
     return functools.partial(rule, **own) if own else rule
 
 
-def _plane(kind: str, paths: Sequence[np.ndarray], unravel: Callable[[Any], Any]) -> tuple[Plane, float | None]:
+def _plane(kind: str, paths: np.ndarray, unravel: Callable[[Any], Any]) -> tuple[Plane, float | None]:
     finite = [path[np.isfinite(path).all(axis=1)] for path in paths]
     if kind == "exact":
         return coordinate_plane(), None
     if kind == "random":
         return random_plane(jax.random.key(0), unravel(jnp.asarray(finite[0][-1]))), None
-    plane, captured = pca_plane(jax.vmap(unravel)(jnp.asarray(np.concatenate(finite))))
+    plane, captured = jax.jit(lambda path: pca_plane(jax.vmap(unravel)(path)))(np.concatenate(finite))
     return plane, float(captured)
 
 
-def _placed(problem: Problem, plane: Plane, unravel: Callable[[Any], Any], path: np.ndarray) -> tuple[np.ndarray, ...]:
-    """x, y, the distance off the plane, the loss there and the loss at the nearest point of the plane."""
+def _placed(problem: Problem, plane: Plane, unravel: Callable[[Any], Any], paths: np.ndarray) -> list[np.ndarray]:
+    """x, y, the distance off the plane, the loss there and the loss at the nearest point of the plane, [path, point]"""
 
     @jax.jit
     def place(path: Any, data: Any) -> Any:
@@ -158,18 +166,20 @@ def _placed(problem: Problem, plane: Plane, unravel: Callable[[Any], Any], path:
 
         return jax.lax.map(one, path, batch_size=16)
 
-    return tuple(np.asarray(values) for values in place(path, problem.data))
+    placed = place(paths.reshape(-1, paths.shape[-1]), problem.data)
+    return [np.asarray(values).reshape(paths.shape[:2]) for values in placed]
 
 
-def _window(kind: str, problem: Problem, placed: Any, margin: float) -> tuple[tuple[float, float], tuple[float, float]]:
+def _window(
+    kind: str, problem: Problem, placed: Sequence[np.ndarray], margin: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """The ends of the horizontal and of the vertical axis."""
     if kind == "random":
         return (-1.0, 1.0), (-1.0, 1.0)
     ends = []
     domain = problem.facts.get("domain") if kind == "exact" else None
     for axis in (0, 1):
-        values = np.concatenate([columns[axis] for columns in placed])
-        values = values[np.isfinite(values)]
+        values = placed[axis][np.isfinite(placed[axis])]
         lo, hi = (float(values.min()), float(values.max())) if len(values) else (-1.0, 1.0)
         if domain is not None:
             # A wild path must not shrink what people know the function by: at most as much again on either side.

@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 SOLID, HATCHED = "all diverged", "some diverged"
 
 
+def evenly_spaced(rates: np.ndarray) -> bool:
+    """Whether rising rates belong on a linear axis: three or more with one difference, or one that has no logarithm."""
+    return bool(rates[0] <= 0) or (len(rates) > 2 and np.allclose(np.diff(rates), rates[1] - rates[0], rtol=1e-3))
+
+
 def edges(rates: np.ndarray) -> np.ndarray:
-    """The ends of the cells around rising rates: geometric means of neighbours; past the ends, as far as before."""
+    """The ends of the cells around rising rates: halfway to the neighbours, on the axis that the rates belong on."""
+    if evenly_spaced(rates):
+        if len(rates) == 1:
+            return rates[0] + np.array([-0.5, 0.5])
+        middles = (rates[:-1] + rates[1:]) / 2
+        return np.concatenate([[2 * rates[0] - middles[0]], middles, [2 * rates[-1] - middles[-1]]])
     if len(rates) == 1:
         return rates[0] * np.array([10**-0.5, 10**0.5])
     middles = np.sqrt(rates[:-1] * rates[1:])

@@ -34,8 +34,9 @@ def lr_sensitivity(
 
     A diverged run counts as the worst there is, so a line breaks where half of the seeds or more diverged. The bars on
     top of the frame, a row for each rule, are filled where all seeds diverged and hatched where some did. A star marks
-    the rate with the best median (see `gdlab.best.best`). The vertical axis is logarithmic if the metric spans more
-    than a decade; it ends at ten times the loss at the start, if that was recorded, and lines run out of it.
+    the rate with the best median (see `gdlab.best.best`). The horizontal axis is logarithmic unless the rates are
+    evenly spaced; the vertical one if the metric spans more than a decade, and it ends at ten times the loss at the
+    start, if that was recorded: lines run out of it.
 
     Args:
         data: the results of a sweep with an axis `lr`. A variable `stable_lr`, with a value for each rule, is drawn as

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdlab.figures.fates import bars, edges
+from gdlab.figures.fates import bars, edges, evenly_spaced
 from gdlab.figures.scale import Scale
 from gdlab.figures.sensitivity_data import Curves
 from gdlab.figures.style import GREY, RuleStyle
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical: Scale, label: str) -> None:
     """Fill a panel; `label` names the theory's limit."""
     ends = edges(curves.rates)
-    axes.set_xscale("log")
+    axes.set_xscale("linear" if evenly_spaced(curves.rates) else "log")
     axes.set_xlim(ends[0], ends[-1])
     vertical.apply(axes)
     for i, name in enumerate(curves.names):

@@ -39,7 +39,8 @@ def landscape(
         data: `loss` over (y, x) with the coordinates x and y; if there are paths, `path_x` and `path_y` over
             (rule, point), NaN after a run's end, and `path_off_plane`, their distance from the plane; `min_x` and
             `min_y`, known minima; the coordinate lr(rule); attributes `plane` ("exact", "pca" or "random"), `x_label`,
-            `y_label`, `loss_label` and, for pca, `captured`, the share of the paths' variance that lies in the plane.
+            `y_label`, `loss_label`, `paths` (a sentence on which runs they are) and, for pca, `captured`, the share of
+            the paths' variance that lies in the plane.
         steps: how many between the least loss and the greatest.
         log: whether levels are evenly spaced in log(loss - min + eps); "auto": if that spans more than two decades.
         width: "single" or "double" column.
@@ -96,6 +97,8 @@ def _fill(figure: "Figure", axes: "Axes", surface: "xarray.DataArray", chosen: L
 def _sentences(data: "xarray.Dataset", surface: np.ndarray) -> list[str]:
     kind, captured = data.attrs.get("plane"), data.attrs.get("captured")
     sentences = []
+    if "paths" in data.attrs:
+        sentences.append(str(data.attrs["paths"]))
     if kind == "pca":
         share = "" if captured is None else f"; it captures {100 * float(captured):.3g}% of the paths' variance"
         sentences.append(f"Plane: along the two principal directions of the paths{share}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-_PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds"}
+_PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds", "batch_size": "batch sizes"}
 
 
 def number(value: Any, digits: int = 2) -> str:

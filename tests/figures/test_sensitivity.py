@@ -169,3 +169,13 @@ def test_what_is_not_there_is_named(five):
         lr_sensitivity(five, select={"rule": "sgd"})
     with pytest.raises(ValueError, match="single, double"):
         lr_sensitivity(five, width="wide")
+
+
+def test_evenly_spaced_rates_and_a_rate_of_zero_stand_on_a_linear_axis(make):
+    data = make(rates=7)
+    assert lr_sensitivity(data).axes[0].get_xscale() == "log"
+    even = np.linspace(0, 0.3, 7)
+    figure = lr_sensitivity(data.assign_coords(lr=even))
+    assert figure.axes[0].get_xscale() == "linear"
+    np.testing.assert_allclose(figure.axes[0].get_xlim(), (-0.025, 0.325))
+    np.testing.assert_array_equal(marks(figure, "median")[0].get_xdata(), even)
