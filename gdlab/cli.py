@@ -59,6 +59,8 @@ def run(config: Path, overrides: tuple[str, ...], out: Path, formats: tuple[str,
             click.echo(finished.folder)
         else:
             summary(finished.folder)
+    for note in finished.notes:
+        click.echo(note, err=True)
     for trouble in finished.troubles:
         click.echo(f"could not draw {trouble}", err=True)
     if finished.troubles:
@@ -146,7 +148,7 @@ def best(folder: Path, metric: str) -> None:
 def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str, ...]) -> None:
     """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy"""
     with mistakes():
-        from gdlab import experiment
+        from gdlab.drawing import draw
         from gdlab.results import CONFIG, FIGURES, PROVENANCE, find_folder, read_json
 
         folder = find_folder(folder)
@@ -155,7 +157,7 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
         home = read_json(folder / PROVENANCE)["config_folder"]
         chosen = _load(folder / CONFIG, wanted, home).figures[0]
         stem = folder / FIGURES / figure
-        for path in experiment.draw(folder, figure, chosen.hyperparameters, stem, formats or FORMATS):
+        for path in draw(folder, figure, chosen.hyperparameters, stem, formats or FORMATS):
             click.echo(path)
 
 

@@ -34,7 +34,7 @@ def run_landscape(
     *,
     steps: int,
     plane: PlaneKind = "auto",
-    points: tuple[int, int] = (51, 51),
+    points: tuple[int, int] | None = None,
     margin: float = 0.15,
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
@@ -51,7 +51,7 @@ def run_landscape(
         plane: "exact" for a problem with two parameters: the axes are the parameters. "pca": through the mean of all
             paths, along the two directions of their greatest variance. "random": through the final point of the first
             path, along two random directions, filter-normalised, from -1 to 1. "auto": exact where it can be, else pca.
-        points: how many along the horizontal and the vertical axis.
+        points: how many along the horizontal and the vertical axis; by default 201 on an exact plane, else 51.
         margin: how far the plane reaches past the paths, as a share of their extent.
 
     Returns:
@@ -66,7 +66,7 @@ def run_landscape(
         SelectionError: "exact" for a problem whose parameters are not one array of two.
     """
     start = jax.eval_shape(problem.init, jax.random.key(0))
-    kind = ("exact" if _is_flat(start) else "pca") if plane == "auto" else plane
+    kind = ("exact" if two_parameters(problem) else "pca") if plane == "auto" else plane
     if kind == "exact":
         refuse_inexact(problem)
     every = -(-steps // PATH_POINTS) or 1
@@ -76,9 +76,10 @@ def run_landscape(
     shown, captured = _plane(kind, stacked, unravel)
     placed = _placed(problem, shown, unravel, stacked)
     x, y = _window(kind, problem, placed, margin)
+    across, up = points or ((201, 201) if kind == "exact" else (51, 51))
     surface = evaluate(
         lambda x, y: {"loss": problem.loss(at(shown, x, y), problem.data)},
-        {"y": np.linspace(*y, points[1]), "x": np.linspace(*x, points[0])},
+        {"y": np.linspace(*y, up), "x": np.linspace(*x, across)},
         chunk=chunk,
         progress=progress,
     )
@@ -104,11 +105,13 @@ def run_landscape(
 
 def refuse_inexact(problem: Problem) -> None:
     """Raise SelectionError if the problem does not lie in a plane as it is, with an array of two for its parameters."""
-    if not _is_flat(jax.eval_shape(problem.init, jax.random.key(0))):
+    if not two_parameters(problem):
         raise SelectionError("landscape.plane: exact needs a problem of two parameters; use pca or random")
 
 
-def _is_flat(params: Any) -> bool:
+def two_parameters(problem: Problem) -> bool:
+    """Whether the params are one array of shape (2,), so that the problem is a plane itself."""
+    params = jax.eval_shape(problem.init, jax.random.key(0))
     return isinstance(params, jax.ShapeDtypeStruct) and params.shape == (2,)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.table import Table
+from rich.text import Text
 
 from gdlab import results
 from gdlab.errors import UserError
@@ -68,14 +69,18 @@ def described(config: "Config") -> str:
     for names, values in over(config).items():
         sizes[names if isinstance(names, str) else "+".join(names)] = values if isinstance(values, int) else len(values)
     product = " x ".join(f"{size} {name}" for name, size in sizes.items())
-    return f"{config.name}: {product} = {int(np.prod(list(sizes.values())))} runs of {config.train.steps} steps"
+    return f"{config.name}: {product} = {_runs(int(np.prod(list(sizes.values()))))} of {config.train.steps} steps"
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"
 
 
 def summary(folder: Path) -> None:
     """What a results folder holds."""
     data, told = results.open_results(folder), results.read_json(folder / results.PROVENANCE)
     runs = int(np.prod([data.sizes[dim] for dim in data["final_loss"].dims]))
-    click.echo(f"{told['name']}: {' x '.join(f'{data.sizes[d]} {d}' for d in data['final_loss'].dims)} = {runs} runs")
+    click.echo(f"{told['name']}: {' x '.join(f'{data.sizes[d]} {d}' for d in data['final_loss'].dims)} = {_runs(runs)}")
     diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())
     took = f"{told['wall_seconds']:.0f} s, {told['compile_seconds']:.0f} s of it compiling" if "groups" in told else ""
     click.echo(f"{diverged} diverged, {converged} met a tolerance" + (f"; {took}" if took else "; not finished"))
@@ -99,12 +104,12 @@ def print_best(data: "xarray.Dataset", metric: str) -> None:
     for index, rule in enumerate(chosen["rule"].values if "rule" in chosen.dims else [""]):
         one = chosen.isel(rule=index) if "rule" in chosen.dims else chosen
         if not one["found"]:
-            table.add_row(rule, *("-" for _ in axes), "diverged", *("-" for _ in others), *_counts(one))
+            table.add_row(Text(str(rule)), *("-" for _ in axes), "diverged", *("-" for _ in others), *_counts(one))
             continue
         there = _at(data, one, axes)
         cells = [_number(one[axis].item()) for axis in axes]
         more = [_number(float(np.median(there[name].values))) for name in others]
-        table.add_row(str(rule), *cells, _number(one[metric].item()), *more, *_counts(one))
+        table.add_row(Text(str(rule)), *cells, _number(one[metric].item()), *more, *_counts(one))
     _console().print(table)
 
 
@@ -114,7 +119,8 @@ def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
     for column in (what[:-1], "what it is", "hyperparameters" if what != "figures" else "options", "source"):
         table.add_column(column, overflow="fold")
     for kind, entry in sorted(shelf.items()):
-        table.add_row(kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
+        cells = (kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
+        table.add_row(*(Text(cell) for cell in cells))  # a formula's brackets are not markup
     _console().print(table)
 
 

@@ -1,6 +1,6 @@
 """A config file becomes a checked `Config`, and that what the Python interface takes."""
 
-from gdlab.config.build import over, probes, problem_factory, rule_factories, stop
+from gdlab.config.build import over, precision, probes, problem_factory, rule_factories, stop
 from gdlab.config.code import CodeError, load_code
 from gdlab.config.dump import dump
 from gdlab.config.json_schema import json_schema
@@ -20,6 +20,7 @@ __all__ = [
     "load",
     "load_code",
     "over",
+    "precision",
     "probes",
     "problem_factory",
     "rule_factories",

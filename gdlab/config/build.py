@@ -1,8 +1,11 @@
 """From a `Config` to what the Python interface takes."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
+
+import jax
 
 from gdlab import register
 from gdlab.config.choices import Choices, read_choices
@@ -52,6 +55,13 @@ def probes(config: Config) -> dict[str, Probe]:
 def stop(config: Config) -> Stop:
     """When a run ends early."""
     return Stop(**config.train.stop.model_dump())
+
+
+@contextlib.contextmanager
+def precision(config: Config) -> Iterator[None]:
+    """The float precision that a config asks for, while the block runs."""
+    with jax.enable_x64(config.precision == "float64"):
+        yield
 
 
 class Scheduled:

@@ -73,10 +73,14 @@ class Landscape(_Section):
         description="exact for two parameters, else through the paths' principal or two random directions",
     )
     points: Annotated[
-        tuple[_Count, _Count],
+        tuple[_Count, _Count] | None,
         BeforeValidator(_pair),
-        WithJsonSchema({"anyOf": [_POINTS, {"type": "array", "items": _POINTS, "minItems": 2, "maxItems": 2}]}),
-    ] = Field(default=(51, 51), description="points along each direction: n, or [nx, ny]")
+        WithJsonSchema(
+            {"anyOf": [_POINTS, {"type": "array", "items": _POINTS, "minItems": 2, "maxItems": 2}, {"type": "null"}]}
+        ),
+    ] = Field(
+        default=None, description="points along each direction: n, or [nx, ny]; null: 201 on an exact plane, else 51"
+    )
     margin: float = Field(default=0.15, ge=0, description="room around the paths, as a share of their extent")
 
 

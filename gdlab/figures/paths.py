@@ -51,6 +51,8 @@ def handles(data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> "list[Ar
             words.append("no finite point")
         elif "lr" in data.coords:
             words.append(f"lr {number(np.broadcast_to(data['lr'].values, len(styles))[place])}")
+        if "path_diverged" in data and bool(np.atleast_1d(data["path_diverged"].values)[place]):
+            words.append("diverged")
         at = dict(zip("xy", ends.get(name, ()), strict=False))
         if not all(data[axis].min() <= value <= data[axis].max() for axis, value in at.items()):
             words.append("(ends outside)")

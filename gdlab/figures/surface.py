@@ -37,10 +37,10 @@ def landscape(
 
     Args:
         data: `loss` over (y, x) with the coordinates x and y; if there are paths, `path_x` and `path_y` over
-            (rule, point), NaN after a run's end, and `path_off_plane`, their distance from the plane; `min_x` and
-            `min_y`, known minima; the coordinate lr(rule); attributes `plane` ("exact", "pca" or "random"), `x_label`,
-            `y_label`, `loss_label`, `paths` (a sentence on which runs they are) and, for pca, `captured`, the share of
-            the paths' variance that lies in the plane.
+            (rule, point), NaN after a run's end, `path_off_plane`, their distance from the plane, and over rule
+            `path_diverged`, whether the run did; `min_x` and `min_y`, known minima; the coordinate lr(rule); attributes
+            `plane` ("exact", "pca" or "random"), `x_label`, `y_label`, `loss_label`, `paths` (a sentence on which runs
+            they are) and, for pca, `captured`, the share of the paths' variance that lies in the plane.
         steps: how many between the least loss and the greatest.
         log: whether levels are evenly spaced in log(loss - min + eps); "auto": if that spans more than two decades.
         width: "single" or "double" column.

@@ -1,0 +1,40 @@
+"""Up to which learning rate theory says that a config's rules are stable."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gdlab import config as configs
+from gdlab import register
+from gdlab.config import Config
+from gdlab.training import PROBLEM
+
+
+def stable_lr(config: Config) -> dict[str, dict[str, float]]:
+    """By label, the theory's limit: the rule is stable on the problem for rates below `lr` = `c` / L.
+
+    Only for rules that have such a limit, on a problem whose greatest curvature L is known, where neither is swept.
+    """
+    swept = {n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names)}
+    if any(name.startswith(PROBLEM) for name in swept):
+        return {}
+    if not any("stability" in _rule_entry(rule.kind).info for rule in config.rules.values()):
+        return {}
+    smoothness = configs.problem_factory(config)().facts.get("smoothness")
+    limits = {}
+    for label, rule in config.rules.items():
+        entry = _rule_entry(rule.kind)
+        if smoothness is None or "stability" not in entry.info:
+            continue
+        values = {n: p.default for n, p in entry.parameters.items()} | rule.hyperparameters
+        values.pop("lr", None)
+        if swept & set(values) or any(isinstance(value, Mapping) for value in rule.hyperparameters.values()):
+            continue  # a limit for each value, or one that moves with the schedule
+        constant = float(entry.info["stability"](**values))
+        if np.isfinite(constant):
+            limits[label] = {"c": constant, "lr": constant / float(smoothness)}
+    return limits
+
+
+def _rule_entry(kind: str) -> register.Entry:
+    return register.rules.get(kind) or register.Entry(kind, lambda: None)
