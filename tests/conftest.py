@@ -12,3 +12,25 @@ def x64():
     """Double precision for one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def standard_promotion():
+    """JAX as users have it, for a test of code that is not ours."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """A function that says how many programs XLA has compiled since the test began."""
+    count = 0
+    compile_or_get = jax._src.compiler.compile_or_get_cached
+
+    def counted(*args, **kwargs):
+        nonlocal count
+        count += 1
+        return compile_or_get(*args, **kwargs)
+
+    monkeypatch.setattr(jax._src.compiler, "compile_or_get_cached", counted)
+    return lambda: count

@@ -113,10 +113,8 @@ def _rows(block: Block, lanes: Lanes, static: Mapping[str, Any]) -> tuple[np.nda
 
 
 def label(column: np.ndarray | list[Any]) -> np.ndarray:
-    """The values of an axis as a coordinate: numbers as they are, anything else by its name."""
+    """The values of an axis as a coordinate: numbers, truth values and words as they are, anything else by its name."""
     if isinstance(column, np.ndarray):
         return column
-    return np.array(
-        [value if isinstance(value, str) else getattr(value, "__name__", str(value)) for value in column],
-        object,
-    )
+    plain = (str, bool, int, float)
+    return np.array([v if isinstance(v, plain) else getattr(v, "__name__", str(v)) for v in column], object)
