@@ -56,8 +56,7 @@ class Store:
             process = group.process
             columns["step"] = ("step", np.arange(0, process.steps, process.every))
         for name, (dim, column) in columns.items():
-            array = here.create_array(name, data=np.ascontiguousarray(column), dimension_names=[dim])
-            array.attrs["axis"] = True
+            here.create_array(name, data=np.ascontiguousarray(column), dimension_names=[dim])
         for name, variable in variables.items():
             own = ["step"] if variable.series else []
             own += [f"{name}_{i}" for i in range(len(variable.shape) - len(own))]
@@ -77,6 +76,7 @@ class Store:
             {
                 # xarray reads the names of coordinates that are no dims from this attribute
                 "coordinates": " ".join(name for name, (dim, _) in columns.items() if name != dim),
+                "results": list(variables),
                 "static": {name: _plain(value) for name, value in group.static.items()},
                 "lanes": [
                     {"names": list(lanes.names), "outer": lanes.outer, "size": lanes.size} for lanes in group.lanes
@@ -131,18 +131,17 @@ def read_store(folder: Path) -> tuple[Space, list[Piece], set[str], np.ndarray]:
     series: set[str] = set()
     steps = np.zeros(0, int)
     names = sorted((name for name in root.group_keys() if name.startswith("group_")), key=lambda n: int(n[6:]))
-    for name in names:
-        here = root[name]
+    for group in names:
+        here = root[group]
         lanes = [_lanes(here, kept) for kept in here.attrs["lanes"]]
         outer = any(lane.outer for lane in lanes)
         results = {}
-        for key, array in here.arrays():
-            if array.attrs.get("axis"):
-                steps = array[:] if key == "step" else steps
-                continue
+        for name in here.attrs["results"]:
+            array = here[name]
             if array.attrs["series"]:
-                series.add(key)
-            results[key] = array[:] if outer else array[:][None]
+                series.add(name)
+                steps = here["step"][:]
+            results[name] = array[:] if outer else array[:][None]
         pieces.append(Piece(here.attrs["static"], lanes, results))
     return space, pieces, series, steps
 

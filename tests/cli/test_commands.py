@@ -1,0 +1,101 @@
+"""Each command does what its help says."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gdlab import register
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'jax', 'numpy', 'xarray', 'matplotlib', 'pydantic', 'rich', 'zarr', 'optax', 'flax', 'sklearn'}"
+    code = (
+        "import sys; from gdlab.cli import main; main(['--help'], standalone_mode=False); "
+        f"found = {heavy} & set(sys.modules); assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("run", "validate", "schema", "list", "show", "best", "plot", "doctor"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_validate_imports_nothing_it_does_not_need():
+    heavy = "{'xarray', 'matplotlib', 'zarr', 'flax', 'sklearn', 'scipy'}"
+    code = (
+        "import sys; from gdlab.cli import main; main(['validate', 'configs/quickstart.yaml'], standalone_mode=False); "
+        f"found = {heavy} & set(sys.modules); assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = "quickstart: 5 rule x 25 lr x 4 seed = 500 runs of 300 steps\n"
+    assert done.stdout == f"configs/quickstart.yaml is fine: {said}"
+
+
+def test_run_says_what_came_out_and_where(gdlab, write, tmp_path):
+    write()
+    result = gdlab("run", "c.yaml", "train.steps=3", "rules.heavy.beta=0.5", "--format", "svg")
+    assert result.exit_code == 0, result.output
+    (folder,) = (path for path in (tmp_path / "results" / "small").iterdir() if not path.is_symlink())
+    assert folder.name in result.stdout
+    assert "2 rule x 4 lr x 2 seed = 16 runs" in result.stdout
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+        "landscape.svg",
+        "loss_curves.svg",
+        "lr_sensitivity.svg",
+    ]
+    text = (folder / "config.yaml").read_text()
+    assert "steps: 3\n" in text
+    assert "beta: 0.5}" in text
+
+
+def test_show_finds_the_latest_by_name(gdlab, finished):
+    result = gdlab("show", finished.parent)
+    assert result.exit_code == 0
+    assert "2 rule x 4 lr x 2 seed = 16 runs" in result.stdout
+    assert "runs.csv" in result.stdout
+
+
+def test_best_is_a_row_for_each_rule(gdlab, finished):
+    result = gdlab("best", finished, "--metric", "best_loss")
+    assert result.exit_code == 0
+    head, *rows = result.stdout.splitlines()
+    assert "median best_loss" in head
+    assert [row.split()[0] for row in rows] == ["gd", "heavy"]
+
+
+def test_plot_draws_into_the_folder(gdlab, finished):
+    result = gdlab("plot", finished, "lr_sensitivity", "metric=best_loss", "width=single", "--format", "png")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(finished / "figures" / "lr_sensitivity.png")
+
+
+@pytest.mark.parametrize("what", ["rules", "problems", "probes", "figures", "schedules"])
+def test_list_names_all_that_is_registered(gdlab, what):
+    shelf = {
+        kind: entry for kind, entry in getattr(register, what).items() if entry.make.__module__.startswith("gdlab")
+    }
+    result = gdlab("list", what)
+    assert result.exit_code == 0
+    first = {line.split()[0] for line in result.stdout.splitlines()[1:] if not line.startswith(" ")}
+    assert set(shelf) <= first
+    for kind, entry in shelf.items():
+        told = gdlab("list", what, kind)
+        assert entry.summary in told.stdout
+
+
+def test_schema_is_json_schema(gdlab):
+    content = json.loads(gdlab("schema").stdout)
+    assert {"name", "problem", "rules", "sweep", "train"} <= set(content["properties"])
+
+
+def test_doctor_finds_all_well_here(gdlab):
+    result = gdlab("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.endswith("all is well\n")
+
+
+def test_doctor_says_what_does_not_work(gdlab, monkeypatch):
+    monkeypatch.setattr("zarr.create_array", None)
+    result = gdlab("doctor")
+    assert result.exit_code == 1
+    assert "store          FAILS: TypeError" in result.stdout

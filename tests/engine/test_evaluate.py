@@ -1,0 +1,150 @@
+"""A function over a labelled space is a loop over its points."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray
+from engine_cases import assert_same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdlab import evaluate
+from gdlab.engine.space import SpaceError
+
+# Sums and products of such numbers are exact in float32, so that the loop and the program agree to the bit.
+small = st.integers(-20, 20)
+axes = st.fixed_dictionaries(
+    {
+        "a": st.lists(small.map(float), min_size=1, max_size=3),
+        "n": st.lists(small, min_size=1, max_size=3),
+        ("b", "m"): st.lists(st.tuples(small.map(float), small), min_size=1, max_size=3),
+        "sign": st.lists(st.sampled_from(["plus", "minus"]), min_size=1, max_size=3),
+    }
+)
+
+
+def mixed(a, n, b, m, sign):
+    total = a * jnp.float32(n) + 3 * b
+    return {"total": total if sign == "plus" else -total, "whole": n * m, "pair": jnp.stack([a, b])}
+
+
+def looped(point):
+    total = point["a"] * point["n"] + 3 * point["b"]
+    return {
+        "total": total if point["sign"] == "plus" else -total,
+        "whole": point["n"] * point["m"],
+        "pair": [point["a"], point["b"]],
+    }
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(axes, st.permutations(["a", "n", ("b", "m"), "sign"]), st.sampled_from([None, 1, 4]))
+def test_it_equals_a_loop_over_numbers_zips_and_names(values, order, chunk):
+    over = {names: values[names] for names in order}
+    data = evaluate(mixed, over, chunk=chunk)
+    dims = tuple("_".join(names) if isinstance(names, tuple) else names for names in over)
+    assert data["total"].dims == data["whole"].dims == dims
+    assert data["pair"].dims == (*dims, "pair_0")
+    assert (data["total"].dtype, data["whole"].dtype) == (np.float32, np.int32)
+    for place in itertools.product(*(range(len(rows)) for rows in over.values())):
+        point = {}
+        for names, rows, index in zip(over, over.values(), place, strict=True):
+            point |= dict(zip(names, rows[index], strict=True)) if isinstance(names, tuple) else {names: rows[index]}
+        for name, wanted in looped(point).items():
+            np.testing.assert_array_equal(data[name].values[place], wanted)
+    assert {name: data[name].values.tolist() for name in data.coords} == {
+        "a": values["a"],
+        "n": values["n"],
+        "b": [b for b, _ in values["b", "m"]],
+        "m": [m for _, m in values["b", "m"]],
+        "sign": values["sign"],
+    }
+    assert data["b"].dims == data["m"].dims == ("b_m",)
+
+
+@pytest.mark.usefixtures("x64")
+def test_it_equals_numpy_in_double_precision():
+    x, y = np.linspace(-2, 2, 7), np.geomspace(0.1, 30, 5)
+    data = evaluate(lambda x, y: jnp.exp(-(x**2)) * jnp.log(y), {"x": x, "y": y})
+    assert data["value"].dtype == np.float64
+    np.testing.assert_allclose(data["value"], np.exp(-(x[:, None] ** 2)) * np.log(y), rtol=1e-13, atol=1e-15)
+    np.testing.assert_array_equal(data["y"], y)
+
+
+def test_a_space_without_axes_is_one_call():
+    data = evaluate(lambda: jnp.arange(3), {})
+    assert data["value"].dims == ("value_0",)
+    np.testing.assert_array_equal(data["value"], [0, 1, 2])
+
+
+def test_a_function_of_a_static_axis_alone():
+    data = evaluate(lambda word: jnp.asarray(float(len(word))), {"word": ["a", "abc", "ab"]})
+    np.testing.assert_array_equal(data["value"], [1, 3, 2])
+
+
+def test_smaller_results_are_filled_up():
+    data = evaluate(lambda n, x: {"real": x * jnp.ones((n, 2)), "whole": jnp.arange(n)}, {"n": [1, 3], "x": [5.0, 6.0]})
+    assert data["real"].dims == ("n", "x", "real_0", "real_1")
+    blank = [np.nan, np.nan]
+    np.testing.assert_array_equal(data["real"].sel(x=6), [[[6, 6], blank, blank], [[6, 6]] * 3])
+    np.testing.assert_array_equal(data["whole"].sel(x=5), [[0, -1, -1], [0, 1, 2]])
+
+
+def test_results_that_only_some_groups_have_are_blank_elsewhere():
+    data = evaluate(lambda kind, x: {"both": x} | ({"own": x} if kind == "a" else {}), {"kind": ["a", "b"], "x": [2.0]})
+    np.testing.assert_array_equal(data["both"], [[2], [2]])
+    np.testing.assert_array_equal(data["own"], [[2], [np.nan]])
+
+
+def test_a_result_named_like_an_axis_is_refused():
+    with pytest.raises(SpaceError, match="a result and an axis are both called 'x'"):
+        evaluate(lambda x: {"x": x}, {"x": [1.0]})
+
+
+def test_fixed_values_are_given_to_every_point(programs):
+    weights = np.array([1.0, 10.0])
+    data = evaluate(lambda x, w: x * w.sum(), {"x": [1.0, 2.0]}, fixed={"w": weights})
+    np.testing.assert_array_equal(data["value"], [11, 22])
+    before = len(programs)
+    again = evaluate(lambda x, w: x * w.sum(), {"x": [1.0, 2.0]}, fixed={"w": 2 * weights})
+    np.testing.assert_array_equal(again["value"], [22, 44])
+    assert len(programs) == before > 0
+
+
+def test_a_fixed_value_may_decide_a_shape():
+    for n in (2, 4):
+        assert evaluate(lambda x, n: x * jnp.ones(n), {"x": [1.0]}, fixed={"n": n})["value"].shape == (1, n)
+
+
+def test_axes_named_static_reach_the_function_as_python_numbers():
+    def kind_of(n, x):
+        assert isinstance(x, jax.core.Tracer)
+        return jnp.asarray(type(n) is int)
+
+    assert evaluate(kind_of, {"n": [1, 2], "x": [0.5]}, static=["n"])["value"].values.all()
+
+
+def test_the_dataset_opens_with_xarrays_own_words():
+    data = evaluate(lambda x, y, mode: x + y if mode == "sum" else x * y, {"x": [1.0, 2.0], "y": [3.0], "mode": ["sum"]})
+    assert isinstance(data, xarray.Dataset)
+    assert data["value"].sel(x=2, y=3, mode="sum") == 5
+    assert data.attrs["run_seconds"] > 0
+
+
+def test_more_points_than_a_tile_holds_by_default():
+    x, y = np.arange(-50.0, 50.0), np.arange(60.0)
+    data = evaluate(lambda x, y: x * y, {"x": x, "y": y})
+    np.testing.assert_array_equal(data["value"], x[:, None] * y)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 10])
+def test_the_chunk_makes_no_difference_to_any_bit(chunk):
+    def fn(x, seed, scale):
+        noise = jax.random.normal(jax.random.key(seed), (5,))
+        return {"a": jnp.sum(jnp.sin(x * noise) / scale), "b": jnp.exp(x) * noise}
+
+    over = {"x": np.linspace(-3, 3, 5), "seed": 3, "scale": [0.3, 7.0]}
+    assert_same_bits(evaluate(fn, over, chunk=chunk), evaluate(fn, over))

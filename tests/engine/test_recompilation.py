@@ -1,0 +1,125 @@
+"""What is compiled again, and what is not."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from engine_cases import bowl
+
+from gdlab import Problem, Stop, evaluate, sweep
+from gdlab.rules import gd, momentum
+
+
+def go(rates, seeds=2, *, curvature=4.0, beta=0.5, bound=1e6, steps=4):
+    rule = functools.partial(momentum, beta=beta)
+    problem = functools.partial(bowl, curvature=curvature)
+    return sweep(problem, rule, {"lr": rates, "seed": seeds}, steps=steps, stop=Stop(bound=bound))
+
+
+def test_other_numbers_of_the_same_shape_compile_nothing(programs):
+    first = go([0.1, 0.2, 0.3])
+    before = len(programs)
+    assert before == 3
+    assert first.attrs["compile_seconds"] > 0
+    others = [
+        go([0.15, 2.0, 1e-4]),
+        go([0.1, 0.2, 0.3], [7, 5]),
+        go([0.1, 0.2, 0.3], curvature=1.0),
+        go([0.1, 0.2, 0.3], beta=0.9),
+        go([0.1, 0.2, 0.3], bound=1e-3),
+    ]
+    assert len(programs) == before
+    for other in others:
+        assert other.attrs["compile_seconds"] == 0
+        assert (other["final_loss"].values != first["final_loss"].values).any()
+
+
+def test_the_numbers_of_a_program_used_again_are_the_new_ones():
+    go([0.1, 0.2, 0.3])
+    again = go([0.05, 0.2, 0.1], [3, 9], curvature=2.0, beta=0.7)
+    for row, lr in zip(again["final_loss"].values, (0.05, 0.2, 0.1), strict=True):
+        for found, seed in zip(row, (3, 9), strict=True):
+            problem = bowl(2.0)
+            start = np.asarray(problem.init(jax.random.split(jax.random.key(seed), 3)[0]), float)
+            x, v = start, np.zeros(2)
+            for _ in range(4):
+                v = 0.7 * v + np.array([1.0, 2.0]) * x
+                x = x - lr * v
+            np.testing.assert_allclose(found, 0.5 * (x[0] ** 2 + 2 * x[1] ** 2), rtol=1e-5)
+
+
+def test_another_shape_or_number_of_steps_is_compiled(programs):
+    go([0.1, 0.2, 0.3])
+    for other in (lambda: go([0.1, 0.2]), lambda: go([0.1, 0.2, 0.3], steps=6)):
+        before = len(programs)
+        assert other().attrs["compile_seconds"] > 0
+        assert len(programs) > before
+
+
+@pytest.mark.parametrize("where", ["plain", "scan", "cond"])
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_an_array_closed_over_is_an_argument_of_the_program(where, kind, programs):
+    def closing_over(array):
+        def total(x):
+            if where == "scan":
+                return jax.lax.scan(lambda c, i: (c + x * jnp.asarray(array)[i], None), 0.0 * x, jnp.arange(3000))[0]
+            if where == "cond":
+                return jax.lax.cond(x > 0, lambda: x * jnp.sum(jnp.asarray(array)), lambda: 0.0 * x)
+            return x * jnp.sum(jnp.asarray(array))
+
+        return total
+
+    counts = []
+    for seed in range(3):
+        array = np.random.default_rng(seed).integers(0, 9, 3000).astype(np.float32)
+        data = evaluate(closing_over(kind(array)), {"x": [1.0, 2.0]})
+        np.testing.assert_array_equal(data["value"], [array.sum(), 2 * array.sum()])
+        counts.append(len(programs))
+    assert counts[0] == counts[1] == counts[2] > 0
+
+
+@pytest.mark.parametrize("size", [3, 50_000])
+def test_an_array_inside_a_jitted_function_is_never_taken_for_another(size):
+    for place in (0, size // 2, size - 1):
+        array = np.zeros(size, np.float32)
+        array[place] = place + 1
+        data = evaluate(lambda x, array=array: jax.jit(lambda y: jnp.max(y * array))(x), {"x": [1.0, 2.0]})
+        np.testing.assert_array_equal(data["value"], [place + 1, 2 * place + 2])
+
+
+def test_another_data_set_of_the_same_shape_compiles_nothing(programs):
+    def fit(target):
+        problem = Problem(
+            init=lambda key: jnp.zeros(2),
+            loss=lambda w, batch: jnp.mean(jnp.sum((w - batch) ** 2, axis=-1)),
+            data=jnp.asarray(target) + jnp.zeros((6, 2)),
+        )
+        return sweep(problem, gd, {"lr": [0.5]}, steps=1, batch_size=2)
+
+    np.testing.assert_allclose(fit(3.0)["loss"][0, 0], 18)
+    before = len(programs)
+    other = fit(5.0)
+    np.testing.assert_allclose(other["loss"][0, 0], 50)
+    assert len(programs) == before
+    assert other.attrs["compile_seconds"] == 0
+
+
+def test_groups_of_one_program_share_it(programs):
+    over = {"kind": ["a", "b"], "x": [1.0, 2.0]}
+    data = evaluate(lambda kind, x: 2 * x, over)
+    alone = len(programs)
+    evaluate(lambda kind, x: 2 * x, {"kind": ["a"], "x": [1.0, 2.0]})
+    assert len(programs) == alone
+    np.testing.assert_array_equal(data["value"], [[2, 4], [2, 4]])
+
+
+def test_double_precision_is_another_program(programs):
+    def tenth():
+        return evaluate(lambda x: x / 10, {"x": [1.0, 2.0]})["value"].dtype
+
+    assert tenth() == np.float32
+    with jax.enable_x64(True):
+        assert tenth() == np.float64
+    assert tenth() == np.float32
