@@ -1,0 +1,65 @@
+"""The configs that come with the project run, and their editor schema is the present one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from matplotlib.image import imread
+
+from gdlab.config import json_schema
+from gdlab.results import open_landscape, open_results
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def figures(folder):
+    return {path.name for path in (folder / "figures").iterdir()}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
+    axis = "batch_size=[8, null]" if "batch" in config.stem else "seed=2"
+    result = gdlab("run", config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}", "--quiet")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / result.stdout.strip()
+    data = open_results(folder)
+    assert (data["steps_taken"] == 6).any()
+    asked = {name.split(".")[0] for name in figures(folder)}
+    assert asked
+    for name in asked:
+        assert f"{name}.pdf" in figures(folder)
+        picture = imread(folder / "figures" / f"{name}.png")
+        assert min(picture.shape[:2]) > 400
+        assert picture.std() > 0.05
+
+
+def test_the_schema_that_editors_read_is_the_present_one():
+    assert json.loads((ROOT / "docs" / "schema.json").read_text()) == json_schema(), "gdlab schema > docs/schema.json"
+
+
+@pytest.mark.slow
+def test_quickstart_twice_gives_the_same_bits_and_what_the_readme_says(gdlab, tmp_path):
+    folders = []
+    for _ in range(2):
+        result = gdlab("run", ROOT / "configs" / "quickstart.yaml", "--quiet")
+        assert result.exit_code == 0, result.output
+        folders.append(tmp_path / result.stdout.strip())
+    first, second = (open_results(folder) for folder in folders)
+    xarray.testing.assert_identical(first, second)
+    xarray.testing.assert_identical(*(open_landscape(folder) for folder in folders))
+    assert first["final_loss"].shape == (5, 25, 4)
+    best = first["eval_accuracy"].median("seed").max("lr")
+    assert (best > 0.95).all()
+    assert figures(folders[0]) >= {"lr_sensitivity.png", "loss_curves.png", "landscape.png"}
+
+
+@pytest.mark.slow
+def test_a_rate_above_two_over_the_curvature_is_too_high(gdlab, tmp_path):
+    result = gdlab("run", ROOT / "configs" / "learning_rate_too_high.yaml", "--quiet")
+    data = open_results(tmp_path / result.stdout.strip()).sel(rule="gd")
+    np.testing.assert_allclose(data["stable_lr"], 0.2)
+    rates = data["lr"].values
+    np.testing.assert_array_equal(data["diverged_at"].values >= 0, rates > 0.2 + 1e-9)
