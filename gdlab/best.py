@@ -83,6 +83,16 @@ def locate(
     return {str(dim): place.drop_vars(list(place.coords)) for dim, place in places.items()}
 
 
+def matters(data: "xarray.Dataset", metric: str, axis: str) -> "xarray.DataArray":
+    """Whether an axis makes any difference to a metric, for each rule: it makes none where a rule does not have it."""
+    import xarray
+
+    (dim,) = data[axis].dims
+    values = score(data, metric)
+    same = (values == values.isel({dim: 0})).all([other for other in values.dims if other != RULE])
+    return ~same if values.sizes[dim] > 1 else xarray.ones_like(same)
+
+
 def score(data: "xarray.Dataset", metric: str) -> "xarray.DataArray":
     """A metric of each run, in float64, with the worst value (infinite) for a run that diverged or has none.
 

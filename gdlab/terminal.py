@@ -93,7 +93,7 @@ def summary(folder: Path) -> None:
 
 def print_best(data: "xarray.Dataset", metric: str) -> None:
     """A table of the best hyperparameters of each rule."""
-    from gdlab.best import best
+    from gdlab.best import best, matters
 
     chosen = best(data, metric)
     axes = [str(name) for name in chosen.coords if name != "rule"]
@@ -107,7 +107,8 @@ def print_best(data: "xarray.Dataset", metric: str) -> None:
             table.add_row(Text(str(rule)), *("-" for _ in axes), "diverged", *("-" for _ in others), *_counts(one))
             continue
         there = _at(data, one, axes)
-        cells = [_number(one[axis].item()) for axis in axes]
+        own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
+        cells = [_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
         more = [_number(float(np.median(there[name].values))) for name in others]
         table.add_row(Text(str(rule)), *cells, _number(one[metric].item()), *more, *_counts(one))
     _console().print(table)

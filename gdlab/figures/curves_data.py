@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE, SEED, STEP, best, locate
+from gdlab.best import RULE, SEED, STEP, best, locate, matters
 from gdlab.figures.panels import Panel
 from gdlab.figures.spread import Spread, spread
 from gdlab.figures.wording import number
@@ -37,7 +37,8 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
     labels = []
     for i, name in enumerate(names):
         one = top.isel({RULE: i})
-        words = [f"{axis} {number((one if axis in one.coords else data)[axis].item())}" for axis in (*axes, *fixed)]
+        own = [axis for axis in axes if np.atleast_1d(matters(data, metric, str(axis)).values)[i]]
+        words = [f"{axis} {number((one if axis in one.coords else data)[axis].item())}" for axis in (*own, *fixed)]
         lost = int(one["diverged"])
         if not one["found"]:
             words = ["every run diverged" if along else "diverged"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdlab.best import RULE, SEED, STEP
 from gdlab.errors import SelectionError
-from gdlab.figures.wording import number, spelled
+from gdlab.figures.wording import numbers, spelled
 
 if TYPE_CHECKING:
     import xarray
@@ -91,7 +91,7 @@ def _title(data: "xarray.Dataset", dim: str, place: int) -> str:
     axes = [name for name, coord in data.coords.items() if coord.dims == (dim,)]
     # A dim of zipped axes may be numbered itself; its axes say more.
     axes = [name for name in axes if name != dim] or axes
-    return ", ".join(f"{name} = {number(data[name].values[place])}" for name in axes) or f"{dim} {place}"
+    return ", ".join(f"{name} = {numbers(data[name].values.tolist())[place]}" for name in axes) or f"{dim} {place}"
 
 
 def _literal(data: "xarray.Dataset", dim: str) -> str:

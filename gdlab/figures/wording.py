@@ -16,13 +16,15 @@ _PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds", "batch_size": "batc
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number to so many digits, as short as it goes: 3.2e-3, 0.032, 0.5, 10, 1e5; other things as text."""
+    """A number to so many digits, as short as it goes: 3.2e-3, 0.032, 0.5, 0.999, 10, 1e5; other as text."""
     try:
         value = float(value)
     except (TypeError, ValueError):
         return str(value)
     if not math.isfinite(value):
         return str(value)
+    if 0.9 <= value < 1:  # a decay: how far it is from 1 is what tells it from others
+        return f"{value:.{math.ceil(-math.log10(1 - value)) + digits - 1}f}".rstrip("0")
     if value == 0 or 0.01 <= abs(value) < 1000:
         plain = f"{value:.{digits}g}"
         return plain if "e" not in plain else f"{value:.0f}"
@@ -30,8 +32,8 @@ def number(value: Any, digits: int = 2) -> str:
     return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
 
 
-def numbers(values: Sequence[float]) -> list[str]:
-    """Numbers to as many digits as tell them apart, two at least."""
+def numbers(values: Sequence[Any]) -> list[str]:
+    """Numbers to as many digits as tell them apart, two at least; other things as text."""
     for digits in range(2, 9):
         words = [number(value, digits) for value in values]
         if len(set(words)) == len(words):
