@@ -178,6 +178,8 @@ def mistakes() -> Iterator[None]:
         _stop(INTERRUPTED, "interrupted")
     except UserError as error:
         _stop(WRONG, str(error))
+    except BrokenPipeError:
+        raise  # whoever read the output has had enough; click ends quietly
     except OSError as error:
         _stop(FAILED, f"{error.filename}: {error.strerror}" if error.filename else str(error))
 

@@ -133,6 +133,8 @@ def read_store(folder: Path) -> tuple[Space, list[Piece], set[str], np.ndarray]:
     names = sorted((name for name in root.group_keys() if name.startswith("group_")), key=lambda n: int(n[6:]))
     for group in names:
         here = root[group]
+        if "results" not in here.attrs:  # stopped while its arrays were being made
+            continue
         lanes = [_lanes(here, kept) for kept in here.attrs["lanes"]]
         outer = any(lane.outer for lane in lanes)
         results = {}
@@ -143,6 +145,8 @@ def read_store(folder: Path) -> tuple[Space, list[Piece], set[str], np.ndarray]:
                 steps = here["step"][:]
             results[name] = array[:] if outer else array[:][None]
         pieces.append(Piece(here.attrs["static"], lanes, results))
+    if not pieces:
+        raise StoreError(f"{folder} holds no results: its run stopped before the first of them")
     return space, pieces, series, steps
 
 

@@ -45,7 +45,7 @@ def test_random_is_sorted_within_its_bounds_and_decided_by_its_seed(scale, seed)
     values = random(0.01, 3.0, 200, scale=scale, seed=seed)
     assert values.shape == (200,)
     assert (np.diff(values) > 0).all()
-    assert 0.01 <= values[0]
+    assert values[0] >= 0.01
     assert values[-1] < 3.0
     np.testing.assert_array_equal(values, random(0.01, 3.0, 200, scale=scale, seed=seed))
     assert not np.isin(values, random(0.01, 3.0, 200, scale=scale, seed=seed + 1)).any()

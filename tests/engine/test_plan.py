@@ -55,8 +55,8 @@ def test_static_axes_multiply_in_the_order_of_the_space():
     "use",
     [
         lambda n: jnp.zeros(int(n)),
-        lambda n: jnp.zeros(n),
-        lambda n: jnp.arange(n),
+        jnp.zeros,
+        jnp.arange,
         lambda n: sum(jnp.ones(()) for _ in range(n)),
         lambda n: jnp.ones(()) if n > 2 else jnp.zeros(()),
         lambda n: jnp.asarray([1.0, 2.0, 3.0, 4.0, 5.0][n]),
@@ -107,7 +107,7 @@ def test_a_functions_own_mistake_is_not_laid_to_an_axis():
 
 def test_an_axis_that_nothing_reads_is_refused_by_name():
     over = {"rule": ["one", "two"], "lr": [0.1], "bta": [0.9]}
-    with pytest.raises(SpaceError, match="the axis 'bta' makes no difference.*Known: lr, rule"):
+    with pytest.raises(SpaceError, match=r"the axis 'bta' makes no difference.*Known: lr, rule"):
         plan(space(over), of_rule(one=("lr",), two=("lr",)))
 
 

@@ -93,7 +93,7 @@ def test_another_data_set_of_the_same_shape_compiles_nothing(programs):
     def fit(target):
         problem = Problem(
             init=lambda key: jnp.zeros(2),
-            loss=lambda w, batch: jnp.mean(jnp.sum((w - batch) ** 2, axis=-1)),
+            loss=lambda w, batch: jnp.mean(jnp.sum((w[None] - batch) ** 2, axis=-1)),
             data=jnp.asarray(target) + jnp.zeros((6, 2)),
         )
         return sweep(problem, gd, {"lr": [0.5]}, steps=1, batch_size=2)
