@@ -85,7 +85,7 @@ class Landscape(_Section):
 
 
 class Compute(_Section):
-    """How the work is laid out; it changes no result."""
+    """How the work is laid out; it changes results by rounding at most."""
 
     chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
 
