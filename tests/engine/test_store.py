@@ -163,6 +163,19 @@ def test_each_group_opens_with_xarray(folder, in_memory):
     heavy.close()
 
 
+def test_what_an_interrupted_store_does_not_list_is_blank(tmp_path):
+    groups, points = runs()
+    with pytest.raises(PowerError):
+        execute(groups, Until(Store(tmp_path, points), 1, torn=False), chunk=2)
+    here = zarr.open_group(tmp_path / "store.zarr", mode="r")["group_0"]
+    assert np.isfinite(here["best_loss"][0]).all()
+    assert (here["steps_taken"][0] > 0).all()
+    for name in ("best_loss", "final_loss", "loss", "x"):
+        assert np.isnan(here[name][1]).all()
+    for name in ("steps_taken", "diverged_at", "index"):
+        assert (here[name][1] == -1).all()
+
+
 def test_a_tile_is_a_chunk_of_each_array(folder):
     root = zarr.open_group(folder / "store.zarr", mode="r")
     assert root["group_0/final_loss"].chunks == (1, 2)
