@@ -312,8 +312,8 @@ def _where(condition: Array, new: PyTree, old: PyTree) -> PyTree:
 
 
 def _blank_unless(present: Array, value: Array) -> Array:
-    """NaN (-1 for integers and truth values) where there is nothing to report."""
+    """NaN (-1 for integers and truth values, signed then) where there is nothing to report."""
     if jnp.issubdtype(value.dtype, jnp.inexact):
         return jnp.where(present, value, jnp.asarray(jnp.nan, value.dtype))
-    whole = value.astype(jnp.int32) if value.dtype == jnp.bool_ else value
+    whole = value if jnp.issubdtype(value.dtype, jnp.signedinteger) else value.astype(jnp.int32)
     return jnp.where(present, whole, jnp.asarray(-1, whole.dtype))

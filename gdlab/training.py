@@ -107,6 +107,8 @@ def assignment(
         over = {"rule": list(rules), **over}
     elif "rule" in over:
         raise SpaceError("an axis named 'rule' needs a dict of rules by name")
+    if any("step" in ([names] if isinstance(names, str) else names) for names in over):
+        raise SpaceError("an axis can't be called 'step': that is the dim of the series")
     points = space({name: _named_batches(name, values) for name, values in over.items()})
     make_problem, bound = _numbers(_factory(problem, Problem))
     problem_fixed = {f"{PROBLEM}{name}": value for name, value in bound.items()}

@@ -194,6 +194,7 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
         ({"problem.conditon": [1.0]}, "'problem.conditon' makes no difference"),
         ({"rule": ["gd"]}, "needs a dict of rules by name"),
         ({"lr": [0.1], ("lr", "beta"): [(0.1, 0.9)]}, "'lr' is given more than once"),
+        ({"step": [1]}, "an axis can't be called 'step'"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused_in_words(over, said):

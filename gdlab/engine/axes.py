@@ -19,6 +19,8 @@ def linear(lo: float, hi: float, n: int) -> np.ndarray:
 
 def random(lo: float, hi: float, n: int, *, scale: Literal["log", "linear"] = "log", seed: int = 0) -> np.ndarray:
     """`n` sorted values drawn from [lo, hi): uniform in the logarithm, or uniform; the same for the same `seed`."""
+    if scale not in ("log", "linear"):
+        raise ValueError(f"scale must be 'log' or 'linear', not {scale!r}")
     draws = np.sort(np.random.default_rng(seed).uniform(size=_count(n)))
     if scale == "linear":
         return lo + (hi - lo) * draws

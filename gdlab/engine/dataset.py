@@ -58,10 +58,9 @@ def assemble(
     import xarray
 
     dims = [block.dim for block in space.blocks]
+    _refuse_collisions(space, pieces)
     variables: dict[str, Any] = {}
     for name in dict.fromkeys(name for piece in pieces for name in piece.results):
-        if name in {*space.names, *dims, "step"}:
-            raise SpaceError(f"a result and an axis are both called {name!r}")
         own = ["step"] if name in series else []
         values = _placed(space, name, [piece for piece in pieces if name in piece.results])
         own += [f"{name}_{i}" for i in range(values.ndim - len(dims) - len(own))]
@@ -74,10 +73,19 @@ def assemble(
     return xarray.Dataset(variables, coords)
 
 
+def _refuse_collisions(space: Space, pieces: Sequence[Piece]) -> None:
+    taken = {*space.names, *(block.dim for block in space.blocks), "step"}
+    called = {name for piece in pieces for name in piece.results}
+    called |= {f"{n}_{i}" for piece in pieces for n, values in piece.results.items() for i in range(values.ndim - 2)}
+    if taken & called:
+        raise SpaceError(f"a result and an axis are both called {sorted(taken & called)[0]!r}")
+
+
 def _placed(space: Space, name: str, pieces: Sequence[Piece]) -> np.ndarray:
     own = tuple(max(sizes) for sizes in zip(*(piece.results[name].shape[2:] for piece in pieces), strict=True))
     dtype = np.result_type(*(piece.results[name].dtype for piece in pieces))
-    whole = np.full((*space.shape, *own), np.nan if np.issubdtype(dtype, np.inexact) else -1, dtype)
+    covered = np.zeros((*space.shape, *own), bool)
+    whole = np.empty(covered.shape, dtype)
     for static, lanes, results in pieces:
         values = results[name]
         outer = [i for i, lane in enumerate(lanes) if lane.outer]
@@ -85,15 +93,24 @@ def _placed(space: Space, name: str, pieces: Sequence[Piece]) -> np.ndarray:
         sizes = [lanes[i].size for i in (*outer, *inner)]
         blocks = len(lanes)
         order = [*np.argsort((*outer, *inner)), *range(blocks, blocks + len(own))]
-        gridded = values.reshape(*sizes, *values.shape[2:]).transpose([int(i) for i in order])
+        gridded = values.reshape((*sizes, *values.shape[2:])).transpose([int(i) for i in order])
         part = tuple(slice(size) for size in values.shape[2:])
         if not blocks:
-            whole[part] = gridded
+            whole[part], covered[part] = gridded, True
             continue
         rows, which = zip(*(_rows(*pair, static) for pair in zip(space.blocks, lanes, strict=True)), strict=True)
         target: Any = (*np.ix_(*rows), *part)
-        whole[target] = gridded[np.ix_(*which)]
-    return whole
+        whole[target], covered[target] = gridded[np.ix_(*which)], True
+    return (
+        whole if covered.all() else np.where(covered, whole, blank(dtype)).astype(np.result_type(dtype, blank(dtype)))
+    )
+
+
+def blank(dtype: np.dtype) -> np.generic:
+    """What stands where there is no result: NaN, or -1 in a signed dtype that holds the others too."""
+    if np.issubdtype(dtype, np.inexact):
+        return dtype.type(np.nan)
+    return dtype.type(-1) if np.issubdtype(dtype, np.signedinteger) else np.int32(-1)
 
 
 def _rows(block: Block, lanes: Lanes, static: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

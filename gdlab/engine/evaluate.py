@@ -1,5 +1,6 @@
 """The engine's door: a function or a process, and a space, in; a labelled Dataset out."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from gdlab.engine.dataset import Memory, Piece, assemble
 from gdlab.engine.execute import Progress, execute
 from gdlab.engine.plan import Build, plan
-from gdlab.engine.space import Over, space
+from gdlab.engine.space import Over, SpaceError, space
 from gdlab.types import Array, Point, Process
 
 if TYPE_CHECKING:
@@ -42,8 +43,18 @@ def evaluate(
         gdlab.engine.space.SpaceError: a space that is empty, ambiguous, or has an axis that `fn` does not take.
     """
     points = space(over)
-    names = (*points.names, *(fixed or {}))
     numbers = dict(fixed or {})
+    names = (*points.names, *numbers)
+    parameters = inspect.signature(fn).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name in names:
+        if names.count(name) > 1:
+            raise SpaceError(f"{name!r} is an axis, and fixed as well")
+        if name not in parameters and not open_ended:
+            raise SpaceError(f"the function takes no {name!r}; it takes {', '.join(parameters) or 'nothing'}")
+    for name, value in numbers.items():
+        if np.asarray(value).dtype.kind not in "iuf":
+            raise SpaceError(f"what is fixed must be a number, and {name} is {value!r}")
 
     def build(values: Mapping[str, Any]) -> Process:
         return function(lambda **point: fn(**values, **point), names, numbers)

@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
 from gdlab.engine.plan import Group, describe
@@ -74,6 +75,8 @@ def execute(
     `chunk`: at most so many lanes in one call; by default as many as `WIDTH` and `MEMORY` allow. The last tile is
     padded with copies of its last lane, so that every call runs the same program.
     """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk must be at least 1, not {chunk}")
     watch = _Watch(groups, progress)
     timings = []
     ready: dict[int, Programs] = {}
@@ -119,9 +122,9 @@ def variables(group: Group, compiled: Programs) -> dict[str, Variable]:
         for name, leaf in compiled.advance.result[1].items():
             records = -(-group.process.steps // group.process.every)
             assert records <= blocks
-            named[name] = Variable(np.dtype(leaf.dtype), (records, *leaf.shape[lane_dims + 1 :]), True)
+            named[name] = Variable(_on_host(leaf.dtype), (records, *leaf.shape[lane_dims + 1 :]), True)
     for name, leaf in compiled.finish.result.items():
-        named[name] = Variable(np.dtype(leaf.dtype), tuple(leaf.shape[lane_dims:]), False)
+        named[name] = Variable(_on_host(leaf.dtype), tuple(leaf.shape[lane_dims:]), False)
     return named
 
 
@@ -183,7 +186,13 @@ def _run_tile(group: Group, compiled: Programs, outer: slice, inner: slice, watc
     results |= {name: np.asarray(values)[cut] for name, values in compiled.finish(*at, carry).items()}
     watch.leave(lanes, status)
     shape = (kept[0].stop, kept[1].stop)
-    return {name: np.reshape(values, (*shape, *named[name].shape)) for name, values in results.items()}
+    return {n: np.reshape(values, (*shape, *named[n].shape)).astype(named[n].dtype) for n, values in results.items()}
+
+
+def _on_host(dtype: Any) -> np.dtype:
+    """The dtype of a result in NumPy: float32 for the halves that NumPy, xarray and zarr do not all know."""
+    narrow = jax.numpy.issubdtype(dtype, np.floating) and dtype.itemsize < 4
+    return np.dtype(np.float32) if narrow else np.dtype(dtype)
 
 
 def _padded(part: slice, size: int) -> np.ndarray:
@@ -196,10 +205,9 @@ def _joined(parts: list[np.ndarray], variable: Variable, cut: tuple[slice, ...])
     series = np.concatenate(parts, axis=axis)
     missing = variable.shape[0] - series.shape[axis]
     if missing > 0:
-        blank = np.nan if np.issubdtype(variable.dtype, np.inexact) else -1
         pad = [(0, 0)] * series.ndim
         pad[axis] = (0, missing)
-        series = np.pad(series, pad, constant_values=blank)
+        series = np.pad(series, pad, constant_values=np.nan if np.issubdtype(variable.dtype, np.inexact) else -1)
     return series
 
 

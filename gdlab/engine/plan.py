@@ -168,7 +168,7 @@ def _traceable(
     return bake(process, constants), frozenset(culprits)
 
 
-def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]) -> TypeError | None:
+def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]) -> TypeError | IndexError | None:
     """The error met when the process is traced with some values traced and the rest as they are."""
 
     def whole(tracers: Mapping[str, Any]) -> Any:
@@ -180,7 +180,7 @@ def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]
 
     try:
         jax.eval_shape(whole, {name: lane_dtype(np.asarray(value)) for name, value in traced.items()})
-    except TypeError as error:  # what JAX raises where a tracer stands for a shape, a branch or a Python number
+    except (TypeError, IndexError) as error:  # JAX, where a tracer stands for a shape, a branch, a slice or a mask
         return error
     return None
 

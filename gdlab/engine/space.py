@@ -71,6 +71,9 @@ def space(over: Over) -> Space:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SpaceError(f"the axis {twice[0]!r} is given more than once")
+    for block in blocks:
+        if len(block.names) > 1 and block.dim in names:
+            raise SpaceError(f"the zipped axes {', '.join(block.names)} and an axis would both be called {block.dim!r}")
     return Space(blocks)
 
 
@@ -103,6 +106,8 @@ def _column(name: str, values: Any) -> np.ndarray | list[Any]:
         if not listed:
             raise SpaceError(f"the axis {name!r} has no values")
         return listed
+    if not hasattr(listed, "dtype") and any(isinstance(v, int) and not -(2**31) <= v < 2**31 for v in listed):
+        raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
     column = np.asarray(listed)
     if column.ndim != 1:
         raise SpaceError(f"the axis {name!r} needs one dimension, not {column.ndim}")
@@ -112,6 +117,8 @@ def _column(name: str, values: Any) -> np.ndarray | list[Any]:
         return column.tolist()
     if column.dtype.kind in "iu" and (column.min() < -(2**31) or column.max() >= 2**31):
         raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
+    if np.isnan(column).any():
+        raise SpaceError(f"the axis {name!r} holds a value that is not a number (NaN)")
     return column
 
 

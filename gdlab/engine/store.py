@@ -40,13 +40,13 @@ class Store:
         self._folder = folder
         self._root = zarr.create_group(folder / "store.zarr", overwrite=False)
         self._root.attrs.update({"gdlab_format": FORMAT, "space": [_written(block) for block in space.blocks]})
-        self._groups: list[zarr.Group] = []
+        self._arrays: list[dict[str, zarr.Array]] = []
         self._lanes: list[bool] = []
         (folder / "ledger.jsonl").touch(exist_ok=False)
 
     def begin(self, index: int, group: Group, tile: Tile, variables: Mapping[str, Variable]) -> None:
         """Make the arrays of a group."""
-        assert index == len(self._groups)
+        assert index == len(self._arrays)
         here = self._root.create_group(f"group_{index}")
         outer_dim = "_".join(name for i in group.outer for name in group.lanes[i].names)
         dims = ([outer_dim] if group.outer else []) + ["point"]
@@ -57,21 +57,23 @@ class Store:
             columns["step"] = ("step", np.arange(0, process.steps, process.every))
         for name, (dim, column) in columns.items():
             here.create_array(name, data=np.ascontiguousarray(column), dimension_names=[dim])
+        arrays = {}
         for name, variable in variables.items():
             own = ["step"] if variable.series else []
             own += [f"{name}_{i}" for i in range(len(variable.shape) - len(own))]
             inexact = np.issubdtype(variable.dtype, np.inexact)
-            array = here.create_array(
+            arrays[name] = here.create_array(
                 name,
                 shape=(*(group.shape if group.outer else group.shape[1:]), *variable.shape),
                 chunks=(*(tile if group.outer else tile[1:]), *(max(1, size) for size in variable.shape)),
                 dtype=variable.dtype,
                 fill_value=np.nan if inexact else -1,
                 dimension_names=[*dims, *own],
-                # zarr leaves out a chunk that is all fill value; a finished tile must not look like a missing one.
+                # zarr leaves out a chunk that is all fill value; a finished tile must not look like a missing one. The
+                # array itself is kept: one opened anew would not know.
                 config={"write_empty_chunks": True},
             )
-            array.attrs["series"] = variable.series
+            arrays[name].attrs["series"] = variable.series
         here.attrs.update(
             {
                 # xarray reads the names of coordinates that are no dims from this attribute
@@ -83,14 +85,13 @@ class Store:
                 ],
             }
         )
-        self._groups.append(here)
+        self._arrays.append(arrays)
         self._lanes.append(bool(group.outer))
 
     def write(self, index: int, outer: slice, inner: slice, results: Mapping[str, np.ndarray]) -> None:
         """Write a tile; once all its arrays are there, enter it in the ledger."""
-        here: Any = self._groups[index]
         for name, values in results.items():
-            array = here[name]
+            array = self._arrays[index][name]
             if self._lanes[index]:
                 array[outer, inner] = values
             else:

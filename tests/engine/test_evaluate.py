@@ -150,3 +150,38 @@ def test_the_chunk_makes_no_difference_to_any_bit(chunk):
 
     over = {"x": np.linspace(-3, 3, 5), "seed": 3, "scale": [0.5, 7.0]}
     assert_same_bits(evaluate(fn, over, chunk=chunk), evaluate(fn, over))
+
+
+def test_a_space_without_axes_is_one_point():
+    assert evaluate(lambda: jnp.asarray(3.0), {})["value"].item() == 3
+    np.testing.assert_array_equal(evaluate(lambda: jnp.arange(3.0), {})["value"], [0, 1, 2])
+
+
+def test_an_axis_that_slices_is_found_to_be_static():
+    np.testing.assert_array_equal(evaluate(lambda n: jnp.arange(5.0)[:n].sum(), {"n": [1, 3]})["value"], [0, 3])
+
+
+def test_narrow_unsigned_and_truth_values_keep_their_meaning():
+    def several(x, m):
+        return {m: x > 1, "u": jnp.asarray(x).astype(jnp.uint8), "h": jnp.asarray(x).astype(jnp.bfloat16)}
+
+    data = evaluate(several, {"x": [1.0, 2.0], "m": ["a", "b"]})
+    np.testing.assert_array_equal(data["a"], [[0, -1], [1, -1]])
+    np.testing.assert_array_equal(data["u"], [[1, 1], [2, 2]])
+    assert data["u"].dtype == np.uint8
+    assert data["h"].dtype == np.float32
+    assert evaluate(lambda x: x > 1, {"x": [1.0, 2.0]})["value"].dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("fn", "over", "fixed", "said"),
+    [
+        (lambda x: x, {"x": [1.0], "y": [2.0]}, {}, "the function takes no 'y'; it takes x"),
+        (lambda x: x, {"x": [1.0]}, {"x": 1.0}, "'x' is an axis, and fixed as well"),
+        (lambda x, k: x, {"x": [1.0]}, {"k": "a"}, "what is fixed must be a number, and k is 'a'"),
+        (lambda x_0: {"x": jnp.ones(2) * x_0}, {"x_0": [1.0]}, {}, "a result and an axis are both called 'x_0'"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_in_words(fn, over, fixed, said):
+    with pytest.raises(SpaceError, match=said):
+        evaluate(fn, over, fixed=fixed)

@@ -149,3 +149,17 @@ def test_truth_values_and_numbers_have_identities_of_their_own():
 def test_what_is_no_space_is_refused_in_words(over, said):
     with pytest.raises(SpaceError, match=said):
         space(over)
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"a": [2**70]}, "must fit in 32 bits"),
+        ({"a": [-1, 2**63]}, "must fit in 32 bits"),
+        ({"a": [0.1, float("nan")]}, "holds a value that is not a number"),
+        ({"lr_b": [1.0], ("lr", "b"): [(1.0, 2.0)]}, "would both be called 'lr_b'"),
+    ],
+)
+def test_values_and_names_that_would_be_lost_are_refused(over, said):
+    with pytest.raises(SpaceError, match=said):
+        space(over)

@@ -207,3 +207,10 @@ def test_a_store_of_another_format_is_refused(number, tmp_path):
     zarr.open_group(tmp_path / "store.zarr").attrs["gdlab_format"] = number
     with pytest.raises(StoreError, match=f"has the format {number}, but this version reads 1"):
         open_store(tmp_path)
+
+
+def test_a_finished_tile_of_blanks_is_on_disk_too(tmp_path):
+    groups, points = function_runs(lambda x: {"real": x * jnp.nan, "whole": jnp.asarray(-1)}, {"x": [1.0, 2.0]})
+    stored(tmp_path, groups, points, chunk=1)
+    here = zarr.open_group(tmp_path / "store.zarr", mode="r")["group_0"]
+    assert all(here[n].nchunks_initialized == here[n].nchunks == 2 for n in ("real", "whole"))
