@@ -9,6 +9,7 @@ import optax
 
 from gdlab.batches import Sampling, batches
 from gdlab.inner_product import norm
+from gdlab.rules.evaluation import evaluation_point
 from gdlab.types import (
     Array,
     Outcome,
@@ -215,6 +216,7 @@ def _stepper(
             grad_fn=lambda params: problem.value_and_grad(params, batch)[1],
             key=noise,
             step=index,
+            **_further(problem, batch),
         )
         params = jax.tree.map(lambda x, u: x + u.astype(x.dtype), run.params, updates)
         value = _wide(value)
@@ -235,6 +237,18 @@ def _stepper(
         return after, Step(problem, run.params, grads, updates, state, value, batch, index, noise), active
 
     return take
+
+
+def _further(problem: Problem, batch: Any) -> dict[str, Callable[[Any], Any]]:
+    """What a rule may ask of the problem itself, as far as it has it."""
+    offered: dict[str, Callable[[Any], Any]] = {}
+    if problem.sample is None:
+        offered["full_grad_fn"] = lambda params: problem.value_and_grad(params, problem.data)[1]
+    if problem.outputs is not None and problem.criterion is not None:
+        outputs, criterion = problem.outputs, problem.criterion
+        offered["outputs_fn"] = lambda params: outputs(params, batch)
+        offered["criterion_fn"] = lambda z: criterion(z, batch)
+    return offered
 
 
 def _measured(
@@ -260,15 +274,16 @@ def _measured(
 
 
 def _ended(problem: Problem, run: Run, stop: Stop, whole: Any) -> dict[str, Array]:
-    """The outcome by name, measured at the final point; the metrics too."""
-    loss = _wide(problem.loss(run.params, whole))
+    """The outcome by name, measured at the final point, or where the rule wants to be judged; the metrics too."""
+    judged = evaluation_point(run.state, run.params)
+    loss = _wide(problem.loss(judged, whole))
     lost = run.alive & ~_bounded(loss, stop)  # the last update itself led there
     diverged_at = jnp.where(lost, run.steps_taken, run.diverged_at)
     sound = diverged_at < 0
     held_out = whole if problem.eval_data is None else problem.eval_data
-    measured = {f"eval_{name}": jnp.asarray(metric(run.params, held_out)) for name, metric in problem.metrics.items()}
+    measured = {f"eval_{name}": jnp.asarray(metric(judged, held_out)) for name, metric in problem.metrics.items()}
     if problem.eval_data is not None:
-        measured["eval_loss"] = _wide(problem.loss(run.params, held_out))
+        measured["eval_loss"] = _wide(problem.loss(judged, held_out))
     return {
         "final_loss": _blank_unless(sound, loss),
         "best_loss": _blank_unless(jnp.isfinite(run.best_loss), run.best_loss),

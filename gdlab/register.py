@@ -70,7 +70,16 @@ def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any])
 def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     """Register a rule factory.
 
-    `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L the rule is stable for lr < c / L.
+    Known of a rule, where it applies:
+        url, year: of its source.
+        ranges: `{hyperparameter: (low, high)}`, between which a sweep of it makes sense.
+        needs: what its update reads beside the gradients: "params", or an extra that the runner offers ("value_fn").
+        scope: how far the update of one coordinate looks: "coordinate" (the default), its "leaf", or the whole "tree".
+        memory: how many numbers its state keeps for each parameter.
+        optax: its name in optax, where that is another; None where optax's rule of the same name is another rule.
+        differs: in a sentence, where optax's code, or another framework's, does something else.
+        differentiable: False where a run can't be differentiated by its hyperparameters.
+        `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L it is stable for lr < c / L.
     """
     return _into(rules, kind, source, info)
 

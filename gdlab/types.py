@@ -41,6 +41,9 @@ class Problem:
         data: a pytree of arrays whose leading axis counts the examples, or None.
         sample: `sample(key, step, size) -> batch`, an endless stream, in place of `data`.
         eval_data: held-out examples, shaped like `data`.
+        outputs, criterion: `outputs(params, batch) -> z`, what a model says, and `criterion(z, batch) -> scalar`, what
+            that costs: the loss but for penalties, and `loss` may be left out where there are none. For rules that
+            linearise the model (Gauss-Newton, natural gradient).
         metrics: `{name: f(params, batch) -> scalar}`, measured on `eval_data` (or `data`) at the end of a run.
         facts: what is known in closed form. Keys in use: `minimum` (the least value), `minimisers` (array [k, d], a row
             each), `hessian` (array [d, d]), `smoothness` (the largest Hessian eigenvalue L), `strong_convexity` (the
@@ -48,13 +51,24 @@ class Problem:
     """
 
     init: Callable[[Array], Params]
-    loss: Callable[[Params, Any], Array]
+    loss: Callable[[Params, Any], Array] = None  # type: ignore[assignment]  # filled in from outputs and criterion
     gradient: Callable[[Params, Any], tuple[Array, Grads]] | None = None
     data: PyTree = None
     sample: Callable[[Array, Array, int], Any] | None = None
     eval_data: PyTree = None
+    outputs: Callable[[Params, Any], Array] | None = None
+    criterion: Callable[[Array, Any], Array] | None = None
     metrics: Mapping[str, Callable[[Params, Any], Array]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.outputs is None) != (self.criterion is None):
+            raise ValueError("outputs and criterion belong together: give both, or neither")
+        if self.loss is None:
+            outputs, criterion = self.outputs, self.criterion
+            if outputs is None or criterion is None:
+                raise ValueError("a problem needs a loss, or outputs and a criterion")
+            object.__setattr__(self, "loss", lambda params, batch: criterion(outputs(params, batch), batch))
 
     def value_and_grad(self, params: Params, batch: Any) -> tuple[Array, Grads]:
         """The value at `params` on `batch` and the direction that a rule is given for its gradient."""

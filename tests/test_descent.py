@@ -187,7 +187,7 @@ def test_the_runner_hands_over_every_extra():
 
     rule = optax.GradientTransformationExtraArgs(lambda params: (), update)
     descend(bowl(), rule, jax.random.key(0), steps=2)
-    assert set(seen) == {"value", "grad", "value_fn", "grad_fn", "key", "step"}
+    assert set(seen) == {"value", "grad", "value_fn", "grad_fn", "key", "step", "full_grad_fn"}
 
 
 def test_hypergradient_equals_a_finite_difference():

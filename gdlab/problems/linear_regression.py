@@ -50,6 +50,8 @@ def linear_regression(data: Measured = "diabetes", l2: float = 0.0) -> Problem:
         loss=lambda params, batch: with_l2(0.5 * mse(params, batch), l2, params["w"]),
         data=on_device(split.train),
         eval_data=on_device(split.test),
+        outputs=lambda params, batch: batch.x @ params["w"] + params["b"],
+        criterion=lambda z, batch: 0.5 * jnp.mean((z - batch.y) ** 2),
         metrics={"mse": mse, "r2": lambda params, batch: 1.0 - mse(params, batch) / jnp.var(batch.y)},
         facts=_facts(_moments(data), as_float(l2)),
     )

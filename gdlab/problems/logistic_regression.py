@@ -50,6 +50,8 @@ def logistic_regression(data: Classified = "breast_cancer", l2: float = 0.0, spr
         loss=lambda params, batch: with_l2(cross_entropy(logits(params, batch), batch.y), l2, params["w"]),
         data=on_device(split.train),
         eval_data=on_device(split.test),
+        outputs=logits,
+        criterion=lambda z, batch: cross_entropy(z, batch.y),
         metrics={"accuracy": lambda params, batch: accuracy(logits(params, batch), batch.y)},
         facts={"smoothness_bound": 0.5 * as_float(_largest_moment(data)) + as_float(l2)},
     )

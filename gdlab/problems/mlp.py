@@ -61,5 +61,7 @@ def mlp(
         loss=loss,
         data=on_device(split.train),
         eval_data=on_device(split.test),
+        outputs=lambda params, batch: apply(params, batch.x),
+        criterion=lambda z, batch: cross_entropy(z, batch.y),
         metrics={"accuracy": lambda params, batch: accuracy(apply(params, batch.x), batch.y)},
     )

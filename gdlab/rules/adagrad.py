@@ -22,6 +22,8 @@ class AdagradState(NamedTuple):
     url="https://jmlr.org/papers/v12/duchi11a.html",
     year=2011,
     ranges={"lr": (1e-4, 10.0), "eps": (1e-12, 1e-2), "initial_accumulator": (0.0, 1.0)},
+    memory=1,
+    differs="Optax adds eps inside the root, and starts its sum of squares at 0.1.",
 )
 @schedulable
 def adagrad(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-10, initial_accumulator: Hyperparameter = 0.0) -> Rule:

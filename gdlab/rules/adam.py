@@ -25,6 +25,8 @@ class AdamState(NamedTuple):
     url="https://arxiv.org/abs/1412.6980",
     year=2015,
     ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "eps": (1e-12, 1e-2)},
+    memory=2,
+    differs="TensorFlow adds eps to the root of the average that is not corrected.",
 )
 @schedulable
 def adam(

@@ -21,6 +21,9 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
         "eps": (1e-12, 1e-2),
         "weight_decay": (1e-5, 1.0),
     },
+    needs=("params",),
+    memory=2,
+    differs="The paper multiplies the decay by the schedule's factor alone, not by lr.",
 )
 @schedulable
 def adamw(

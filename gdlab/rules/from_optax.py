@@ -18,7 +18,7 @@ from gdlab.rules.scheduled import schedulable
 from gdlab.types import Grads, Params, PyTree, Rule, RuleFactory, State, Updates
 
 # What gdlab's runner offers every rule and no optimiser of optax reads; L-BFGS refuses what it does not know.
-_UNREAD = ("grad_fn", "key", "step")
+_UNREAD = ("grad_fn", "full_grad_fn", "outputs_fn", "criterion_fn", "key", "step")
 # An optimiser's own names for some of the others.
 _ALSO_CALLED = {"sophia": {"obj_fn": "value_fn"}}
 

@@ -23,6 +23,8 @@ def _stability() -> float:
     year=1847,
     ranges={"lr": (1e-4, 10.0)},
     stability=_stability,
+    memory=0,
+    optax="sgd",
 )
 @schedulable
 def gd(lr: Hyperparameter = 0.1) -> Rule:

@@ -44,6 +44,13 @@ def zeros(params: Params) -> PyTree:
     return jax.tree.map(jnp.zeros_like, widen(params))
 
 
+def normal(key: Array, like: Params) -> PyTree:
+    """Standard normal draws in the shape of each leaf, at least float32; leaf i from the key `fold_in(key, i)`."""
+    leaves, structure = jax.tree.flatten(widen(like))
+    draws = [jax.random.normal(jax.random.fold_in(key, i), leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, draws)
+
+
 def widen(tree: PyTree) -> PyTree:
     """The tree in at least float32.
 

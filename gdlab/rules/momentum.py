@@ -29,6 +29,9 @@ def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
     year=1964,
     ranges={"lr": (1e-4, 10.0), "beta": (0.0, 0.99), "dampening": (0.0, 0.99)},
     stability=stability,
+    memory=1,
+    optax="sgd",
+    differs="PyTorch does not dampen the first step.",
 )
 @schedulable
 def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hyperparameter = 0.0) -> Rule:

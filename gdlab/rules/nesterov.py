@@ -29,6 +29,8 @@ def _stability(beta: float = 0.9) -> float:
     year=1983,
     ranges={"lr": (1e-4, 10.0), "beta": (0.0, 0.99)},
     stability=_stability,
+    memory=1,
+    optax="sgd",
 )
 @schedulable
 def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:

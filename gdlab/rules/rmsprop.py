@@ -23,6 +23,8 @@ class RMSPropState(NamedTuple):
     url="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
     year=2012,
     ranges={"lr": (1e-5, 1.0), "decay": (0.0, 0.999), "eps": (1e-10, 1e-2)},
+    memory=1,
+    differs="Optax adds eps inside the root, as `eps_inside` does.",
 )
 @schedulable
 def rmsprop(

@@ -1,11 +1,14 @@
 """What the suites run: every registered rule of the lab, with every setting of its switches."""
 
 import itertools
-from typing import NamedTuple
+import typing
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from rule_problem import SHAPE, extras
 
 import gdlab.rules  # noqa: F401  (fills the register)
 from gdlab import register
@@ -15,7 +18,7 @@ class Case(NamedTuple):
     """A rule with its switches set; what is left are numbers."""
 
     entry: register.Entry
-    switches: dict
+    switches: dict[str, Any]
 
     def __call__(self, **numbers):
         return self.entry.make(**numbers, **self.switches)
@@ -23,15 +26,38 @@ class Case(NamedTuple):
     @property
     def numbers(self):
         """The names of its numbers."""
-        return [n for n, p in self.entry.parameters.items() if not isinstance(p.default, bool)]
+        return [n for n, p in self.entry.parameters.items() if _is_number(p.default)]
 
     @property
     def defaults(self):
         return {name: self.entry.parameters[name].default for name in self.numbers}
 
     def at(self, part):
-        """A value for each number, that far into its range."""
-        return {n: lo + part * (hi - lo) for n, (lo, hi) in self.entry.info["ranges"].items()}
+        """A value for each number, that far into its range; a whole one for a count."""
+        found = {n: lo + part * (hi - lo) for n, (lo, hi) in self.entry.info["ranges"].items()}
+        return {n: round(value) if isinstance(self.defaults[n], int) else value for n, value in found.items()}
+
+    @property
+    def needs(self):
+        """What it reads of what the runner offers, beside the gradient and the parameters."""
+        return set(self.entry.info.get("needs", ())) - {"params"}
+
+    @property
+    def scope(self):
+        """How far one coordinate's update looks: "coordinate", "leaf" or "tree"."""
+        return self.entry.info.get("scope", "coordinate")
+
+
+def _is_number(default):
+    return isinstance(default, int | float) and not isinstance(default, bool)
+
+
+def _settings(make, parameter):
+    """What a switch can be set to; nothing for what is none."""
+    if isinstance(parameter.default, bool):
+        return (False, True)
+    annotation = typing.get_type_hints(make).get(parameter.name)
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 ENTRIES = [entry for entry in register.rules.values() if entry.make.__module__.startswith("gdlab.rules.")]
@@ -39,29 +65,41 @@ ENTRIES = [entry for entry in register.rules.values() if entry.make.__module__.s
 
 def _cases():
     for entry in ENTRIES:
-        flags = [n for n, p in entry.parameters.items() if isinstance(p.default, bool)]
-        for values in itertools.product([False, True], repeat=len(flags)):
-            label = "-".join([entry.kind, *(flag for flag, on in zip(flags, values, strict=True) if on)])
-            yield pytest.param(Case(entry, dict(zip(flags, values, strict=True))), id=label)
+        known = {name: _settings(entry.make, p) for name, p in entry.parameters.items()}
+        switches = {name: values for name, values in known.items() if values}
+        for values in itertools.product(*switches.values()):
+            on = [f"{n}" if v is True else f"{v}" for n, v in zip(switches, values, strict=True) if v is not False]
+            case = Case(entry, dict(zip(switches, values, strict=True)))
+            yield pytest.param(case, id="-".join([entry.kind, *on]))
 
 
-every_rule = pytest.mark.parametrize("case", list(_cases()))
+CASES = list(_cases())
+every_rule = pytest.mark.parametrize("case", CASES)
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.kind)
 
 
-def trajectory(rule, grads, params):
-    """The updates [T, ...] of a rule on the gradients [T, ...], and its last state."""
+def some_rules(wanted):
+    """Those that a law is about, by what is registered of them."""
+    return pytest.mark.parametrize("case", [param for param in CASES if wanted(param.values[0])])
 
-    def step(carry, g):
+
+def trajectory(rule, params, *, steps=None, grads=None):
+    """The updates [T, ...] of a rule, and its last state: on given gradients [T, ...], or on those of the problem."""
+    count = len(grads) if grads is not None else steps
+
+    def step(carry, t):
         x, state = carry
-        updates, state = rule.update(g, state, x)
+        offered = extras(x, t)
+        g = offered["grad"] if grads is None else grads[t]
+        updates, state = rule.update(g, state, x, **offered)
         return (jax.tree.map(lambda a, u: a + u, x, updates), state), updates
 
-    (_, state), updates = jax.lax.scan(step, (params, rule.init(params)), grads)
+    (_, state), updates = jax.lax.scan(step, (params, rule.init(params)), jnp.arange(count, dtype=jnp.int32))
     return updates, state
 
 
 def gradients(steps=5, seed=0):
-    """Gradients [steps, 6] of mixed sizes and signs, and a first point [6]."""
+    """Gradients [steps, 2, 3] of mixed sizes and signs, and a first point [2, 3]."""
     draw = np.random.default_rng(seed)
-    return draw.normal(size=(steps, 6)) * 10.0 ** np.arange(-3, 3), draw.normal(size=6)
+    g = draw.normal(size=(steps, 6)) * 10.0 ** np.arange(-3, 3)
+    return g.reshape(steps, *SHAPE), draw.normal(size=SHAPE)

@@ -1,83 +1,14 @@
-"""Every rule once more, from its paper, in NumPy and double precision.
+"""Every rule once more, from its paper, in NumPy and double precision, and the same rule of optax where there is one.
 
-Each function takes the gradients of all steps [T, d] and the first point [d], and returns the updates [T, d]. Where a
-rule keeps a running average, the reference sums over the whole past instead.
+`REFERENCES[kind]` of a rule that reads nothing but gradients and parameters takes the gradients of all steps [T, 2, 3]
+and the first point [2, 3]; of one that `needs` more, the number of steps and the first point, and then it asks
+`rule_problem`. Either returns the updates [T, 2, 3]. `OPTAX["kind"]` or `OPTAX["kind, words"]` is hyperparameters and
+the rule of optax that they make ours equal to.
 """
 
-import numpy as np
+import importlib
+from pathlib import Path
 
-
-def gd(g, x, lr):
-    return -lr * g
-
-
-def _past(g, weight):
-    """Row t: the sum over k <= t of weight(t - k) g_k."""
-    t = np.arange(len(g))
-    weights = np.where(t[:, None] >= t, weight(np.maximum(t[:, None] - t, 0)), 0.0)
-    return weights @ g
-
-
-def momentum(g, x, lr, beta, dampening):
-    return -lr * (1 - dampening) * _past(g, lambda age: beta**age)
-
-
-def momentum_ema(g, x, lr, beta):
-    return -lr * _past(g, lambda age: (1 - beta) * beta**age)
-
-
-def nesterov(g, x, lr, beta):
-    """Sutskever's two sequences: theta, the point, and w, the last step; the gradient is taken at theta + beta w."""
-    theta, w, ahead, steps = x.copy(), np.zeros_like(x), x.copy(), []
-    for gradient in g:
-        w = beta * w - lr * gradient
-        theta = theta + w
-        steps.append(theta + beta * w - ahead)
-        ahead = theta + beta * w
-    return np.stack(steps)
-
-
-def adagrad(g, x, lr, eps, initial_accumulator):
-    return -lr * g / (np.sqrt(initial_accumulator + np.cumsum(g**2, axis=0)) + eps)
-
-
-def rmsprop(g, x, *, lr, decay, eps, centred, eps_inside):
-    def average(of):
-        return _past(of, lambda age: (1 - decay) * decay**age)
-
-    variance = average(g**2) - (average(g) ** 2 if centred else 0.0)
-    return -lr * g / (np.sqrt(variance + eps) if eps_inside else np.sqrt(variance) + eps)
-
-
-def _adam_direction(g, b1, b2, eps):
-    def corrected(of, b):
-        t = np.arange(1, len(g) + 1)[:, None]
-        return _past(of, lambda age: (1 - b) * b**age) / (1 - b**t)
-
-    return corrected(g, b1) / (np.sqrt(corrected(g**2, b2)) + eps)
-
-
-def adam(g, x, *, lr, b1, b2, eps):
-    return -lr * _adam_direction(g, b1, b2, eps)
-
-
-def adamw(g, x, *, lr, b1, b2, eps, weight_decay):
-    """The decay shrinks the point by the factor 1 - lr weight_decay at each step, apart from Adam's own move."""
-    moves, point, steps = adam(g, x, lr=lr, b1=b1, b2=b2, eps=eps), x, []
-    for move in moves:
-        after = (1 - lr * weight_decay) * point + move
-        steps.append(after - point)
-        point = after
-    return np.stack(steps)
-
-
-REFERENCES = {
-    "adagrad": adagrad,
-    "adam": adam,
-    "adamw": adamw,
-    "gd": gd,
-    "momentum": momentum,
-    "momentum_ema": momentum_ema,
-    "nesterov": nesterov,
-    "rmsprop": rmsprop,
-}
+_families = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("references_*.py"))]
+REFERENCES = {kind: reference for family in _families for kind, reference in family.REFERENCES.items()}
+OPTAX = {name: pair for family in _families for name, pair in family.OPTAX.items()}

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from rule_cases import every_entry, every_rule, gradients, trajectory
+from rule_cases import Case, every_entry, every_rule, gradients, some_rules, trajectory
+from rule_problem import bowl_extras, extras
 
 from gdlab import register
 
-G, X = gradients(4)
+STEPS = 8
+G, X = gradients(STEPS)
 MIXES = {
     "f32": ([jnp.float32] * 3, False),
     "bf16": ([jnp.bfloat16] * 3, False),
@@ -23,11 +25,15 @@ MIXES = {
 
 
 def final(case, numbers):
-    return trajectory(case(**numbers), jnp.asarray(G, jnp.float32), jnp.asarray(X, jnp.float32))[0]
+    grads = None if case.needs else jnp.asarray(G, jnp.float32)
+    return trajectory(case(**numbers), jnp.asarray(X, jnp.float32), steps=STEPS, grads=grads)[0]
 
 
 def close(left, right):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-30), left, right)
+    def same(a, b):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * np.max(np.abs(b), initial=1e-24))
+
+    jax.tree.map(same, left, right)
 
 
 @every_rule
@@ -42,11 +48,11 @@ def test_mapping_over_a_number_is_a_loop_over_it(case):
     for row, updates in zip(rows, mapped, strict=True):
         close(updates, one(row))
     assert one._cache_size() == 1
-    assert not (mapped[1:] == mapped[:1]).all(axis=(1, 2)).any()  # each number matters
+    assert not (mapped[1:] == mapped[:1]).all(axis=(1, 2, 3)).any()  # each number matters
 
 
 def first_update(rule, x):
-    return rule.update(x, rule.init(x), x)
+    return rule.update(x, rule.init(x), x, **bowl_extras(x))
 
 
 @every_rule
@@ -86,7 +92,7 @@ def test_state_and_dtypes_are_fixed(case, mix, given):
     assert not any(leaf.weak_type for leaf in jax.tree.leaves((state, updates)))
 
 
-@every_rule
+@some_rules(lambda case: not case.needs)
 def test_half_precision_is_rounded_only_at_the_end(case):
     """The state after bfloat16 gradients is that after the same numbers in float32; so are the updates, rounded."""
     half = jnp.asarray(G[0], jnp.bfloat16)
@@ -97,18 +103,21 @@ def test_half_precision_is_rounded_only_at_the_end(case):
     np.testing.assert_array_equal(updates, exact.astype(jnp.bfloat16))
 
 
-@every_rule
+@some_rules(lambda case: case.entry.info.get("differentiable", True))
 def test_a_run_can_be_differentiated_by_its_numbers(case):
     """One coordinate never has a gradient, as behind a dead unit; the derivative by finite differences, in float64."""
     with jax.enable_x64(True):
-        curvature, start, numbers = jnp.asarray([1.0, 0.3, 0.0]), jnp.asarray([1.0, -2.0, 0.0]), case.at(0.2)
-        names = list(numbers)
+        curvature = jnp.asarray([[1.0, 0.3, 0.0], [0.5, 0.2, 0.0]])
+        start, numbers = jnp.asarray([[1.0, -2.0, 0.0], [0.5, 1.5, 0.0]]), case.at(0.2)
+        counts = {name: value for name, value in numbers.items() if isinstance(value, int)}
+        names = [name for name in numbers if name not in counts]
 
         def loss(values):
-            rule = case(**{name: values[i] for i, name in enumerate(names)})
+            rule = case(**counts, **{name: values[i] for i, name in enumerate(names)})
             x, state = start, rule.init(start)
-            for _ in range(2):
-                updates, state = rule.update(curvature * x, state, x)
+            for t in range(2):
+                grads = curvature * x
+                updates, state = rule.update(grads, state, x, **(extras(x, t) | {"grad": grads}))
                 x = x + updates
             return 0.5 * jnp.sum(curvature * x**2)
 
@@ -123,13 +132,13 @@ def test_a_run_can_be_differentiated_by_its_numbers(case):
 def test_it_chains(case):
     rule, g, x = case(**case.at(0.3)), jnp.asarray(G[0], jnp.float32), jnp.asarray(X, jnp.float32)
     chain = optax.chain(optax.clip(0.5), rule)
-    updates, _ = chain.update(g, chain.init(x), x, value=1.0)
-    close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x)[0])
+    updates, _ = chain.update(g, chain.init(x), x, **extras(x, 0))
+    close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x, **extras(x, 0))[0])
 
 
 @every_rule
 def test_many_values_for_one_run_are_refused(case):
-    x = jnp.ones(4)
+    x = jnp.ones((2, 2))
     for name in case.numbers:
         rule = case(**{**case.defaults, name: jnp.full(4, 0.1)})
         with pytest.raises(ValueError, match=rf"{name} must be one number, not an array of shape \(4,\)"):
@@ -139,8 +148,13 @@ def test_many_values_for_one_run_are_refused(case):
 @every_rule
 @pytest.mark.parametrize("bad", [jnp.arange(3), jnp.ones(2, jnp.complex64)])
 def test_only_real_floating_point_is_moved(case, bad):
+    rule, offered = case(**case.defaults), extras(jnp.ones((2, 3)), 0)
+
+    def first():
+        return rule.update(bad, rule.init(bad), bad, **offered)
+
     with pytest.raises(TypeError, match=f"not {bad.dtype}"):
-        first_update(case(**case.defaults), bad)
+        first()
 
 
 @every_entry
@@ -149,8 +163,11 @@ def test_what_is_registered(entry):
     assert entry.source
     assert entry.info["url"].startswith("https://")
     assert 1800 < entry.info["year"] < 2100
-    numbers = {n: p.default for n, p in entry.parameters.items() if not isinstance(p.default, bool)}
+    numbers = Case(entry, {}).defaults
     assert set(entry.info["ranges"]) == set(numbers)
+    assert entry.info.get("scope", "coordinate") in ("coordinate", "leaf", "tree")
+    assert set(entry.info.get("needs", ())) <= {"params", *extras(jnp.ones((2, 3)), 0)}
+    assert entry.info["memory"] >= 0
     for name, (lo, hi) in entry.info["ranges"].items():
         assert lo <= numbers[name] <= hi
     assert f">>> rule = {entry.kind}(" in entry.make.__doc__

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rule_cases import ENTRIES
+from rule_cases import ENTRIES, Case
+from rule_problem import bowl_extras
 
 leaves = st.builds(
     lambda shape, dtype, seed: jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype),
@@ -25,20 +26,20 @@ trees = st.recursive(
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
-@given(tree=trees, entry=st.sampled_from(ENTRIES))
+@given(tree=trees.filter(lambda tree: tree is not None), entry=st.sampled_from(ENTRIES))
 def test_a_tree_is_its_leaves(tree, entry):
     rule = entry.make()
 
     def two_steps(x):
         state = rule.init(x)
-        first, state = rule.update(x, state, x)
-        second, state = rule.update(first, state, x)
+        first, state = rule.update(x, state, x, **bowl_extras(x))
+        second, state = rule.update(first, state, x, **bowl_extras(x))
         return second, state
 
     updates, state = two_steps(tree)
     assert jax.tree.structure(updates) == jax.tree.structure(tree)
     assert jax.tree.structure(state) == jax.tree.structure(rule.init(tree))
     for leaf, update in zip(jax.tree.leaves(tree), jax.tree.leaves(updates), strict=True):
-        alone, _ = two_steps(leaf)
         assert (update.shape, update.dtype) == (leaf.shape, leaf.dtype)
-        np.testing.assert_array_equal(update, alone)
+        if Case(entry, {}).scope != "tree" and not Case(entry, {}).needs:
+            np.testing.assert_array_equal(update, two_steps(leaf)[0])

@@ -34,7 +34,7 @@ def test_any_number_can_be_a_schedule(case):
     """Under jit, with every number of the rule a schedule of its own."""
     low, high = case.at(0.2), case.at(0.6)
     fs = {n: lambda t, a=low[n], b=high[n]: jnp.where(t % 2 == 0, a, b) for n in low}
-    updates, state = jax.jit(lambda: trajectory(case(**fs), G, X))()
+    updates, state = jax.jit(lambda: trajectory(case(**fs), X, grads=G))()
     expected = rebuilt(lambda values: case(**values), [low, high, low, high])
     np.testing.assert_allclose(updates, expected, rtol=2e-5, atol=1e-30)
     assert isinstance(state, ScheduledState)
@@ -49,23 +49,23 @@ def test_a_schedule_of_the_lab_of_optax_or_of_ones_own():
         optax.cosine_decay_schedule(0.2, 3),
         lambda t: 0.1 + 0.1 * jnp.cos(t / 3 * np.pi),
     ):
-        np.testing.assert_allclose(trajectory(gd(lr=lr), G, X)[0], expected, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(trajectory(gd(lr=lr), X, grads=G)[0], expected, rtol=1e-5, atol=1e-9)
 
 
 def test_a_schedule_by_place_and_beside_numbers():
     expected = rebuilt(lambda beta: momentum(0.1, beta), [0.0, 0.25, 0.5, 0.75])
     for rule in (momentum(0.1, lambda t: t / 4), momentum(beta=lambda t: t / 4), momentum(0.1, beta=lambda t: t / 4)):
-        np.testing.assert_allclose(trajectory(rule, G, X)[0], expected, rtol=1e-6)
+        np.testing.assert_allclose(trajectory(rule, X, grads=G)[0], expected, rtol=1e-6)
 
 
 def test_the_average_form_takes_one_beta_for_both_its_places():
     expected = rebuilt(lambda b: momentum(0.1, b, b), [0.0, 0.25, 0.5, 0.75])
-    np.testing.assert_allclose(trajectory(momentum_ema(0.1, lambda t: t / 4), G, X)[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(trajectory(momentum_ema(0.1, lambda t: t / 4), X, grads=G)[0], expected, rtol=1e-6)
 
 
 def test_a_schedules_own_numbers_are_traced():
     def run(peak, steps):
-        return trajectory(adam(lr=schedules.cosine(peak, steps)), G, X)[0]
+        return trajectory(adam(lr=schedules.cosine(peak, steps)), X, grads=G)[0]
 
     peaks, counts = jnp.asarray([0.1, 0.4]), jnp.asarray([2, 9])
     mapped = jax.jit(jax.vmap(run))(peaks, counts)
@@ -135,7 +135,7 @@ def test_a_mask_annotated_as_one_is_no_schedule():
 
 def test_twice_schedulable_is_once():
     lr = schedules.exponential(0.1, 0.5)
-    twice, once = (trajectory(make(lr=lr), G, X) for make in (schedulable(gd), gd))
+    twice, once = (trajectory(make(lr=lr), X, grads=G) for make in (schedulable(gd), gd))
     np.testing.assert_array_equal(twice[0], once[0])
     assert jax.tree.structure(twice[1]) == jax.tree.structure(once[1])
 

@@ -1,0 +1,103 @@
+"""A small least-squares problem twice: in NumPy and double precision for the references, and in JAX for the rules.
+
+f_t(x) = 1/2 |s(A x) - y_t|^2 over eight residuals, with s(u) = u + 0.3 sin u and x six numbers in a matrix [2, 3]. Each
+step has a target of its own, as a mini-batch has; `full` is the one that they vary about.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SHAPE = (2, 3)
+_draw = np.random.default_rng(7)
+A = _draw.normal(size=(8, 6)) * np.array([0.2, 0.5, 1.0, 0.3, 0.8, 0.4])
+Y = _draw.normal(size=8)
+KEY = 11
+
+
+def target(t):
+    """y_t; t None for the full problem."""
+    return Y if t is None else Y + 0.2 * np.cos(t + np.arange(8))
+
+
+def residuals(x, t):
+    u = A @ x.ravel()
+    return u + 0.3 * np.sin(u) - target(t)
+
+
+def jacobian(x):
+    """Of the residuals, [8, 6]."""
+    return (1 + 0.3 * np.cos(A @ x.ravel()))[:, None] * A
+
+
+def value(x, t):
+    return 0.5 * np.sum(residuals(x, t) ** 2)
+
+
+def grad(x, t):
+    return (jacobian(x).T @ residuals(x, t)).reshape(x.shape)
+
+
+def hessian(x, t):
+    """[6, 6]."""
+    bend = -0.3 * np.sin(A @ x.ravel()) * residuals(x, t)
+    return jacobian(x).T @ jacobian(x) + A.T @ (bend[:, None] * A)
+
+
+def noise(t):
+    """The standard normal draws of step t, shaped like x: those of `gdlab.rules.leafwise.normal`."""
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(KEY), t), 0)
+    with jax.enable_x64(True):
+        return np.asarray(jax.random.normal(key, SHAPE, jnp.float64))
+
+
+def extras(x, t):
+    """All that the runner offers a rule at step t (which may be traced), in the dtype of x."""
+
+    def outputs(x):
+        u = jnp.asarray(A, x.dtype) @ x.ravel()
+        return u + jnp.asarray(0.3, x.dtype) * jnp.sin(u)
+
+    def against(y):
+        return lambda z: 0.5 * jnp.sum((z - jnp.asarray(y, z.dtype)) ** 2)
+
+    t = jnp.asarray(t, x.dtype)
+    criterion = against(jnp.asarray(Y, x.dtype) + 0.2 * jnp.cos(t + jnp.arange(8, dtype=x.dtype)))
+
+    def loss(x):
+        return criterion(outputs(x))
+
+    return {
+        "value": loss(x),
+        "grad": jax.grad(loss)(x),
+        "value_fn": loss,
+        "grad_fn": jax.grad(loss),
+        "full_grad_fn": jax.grad(lambda x: against(Y)(outputs(x))),
+        "outputs_fn": outputs,
+        "criterion_fn": criterion,
+        "key": jax.random.fold_in(jax.random.key(KEY), t.astype(jnp.int32)),
+        "step": t.astype(jnp.int32),
+    }
+
+
+def bowl_extras(x):
+    """The same for the sum of squares of any tree, half of it: its gradient is the tree."""
+
+    def flat(x):
+        leaves = [jnp.asarray(leaf, jnp.float32).ravel() for leaf in jax.tree.leaves(x)]
+        return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+
+    def loss(x):
+        return 0.5 * jnp.sum(flat(x) ** 2)
+
+    return {
+        "value": loss(x),
+        "grad": x,
+        "value_fn": loss,
+        "grad_fn": jax.grad(loss),
+        "full_grad_fn": jax.grad(loss),
+        "outputs_fn": flat,
+        "criterion_fn": lambda z: 0.5 * jnp.sum(z**2),
+        "key": jax.random.key(KEY),
+        "step": jnp.asarray(0, jnp.int32),
+    }

@@ -1,0 +1,55 @@
+"""Some rate in its registered range makes every rule converge: on a bowl, down a valley, on images of digits."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rule_cases import every_rule
+
+import gdlab
+from gdlab import Problem, problems, sweep
+
+
+def least(case, problem, steps, rates=16, **settings):
+    """The least final loss over the rates of a rule's range, and the loss at the start."""
+    low, high = case.entry.info["ranges"]["lr"]
+
+    def rule(lr):
+        return case(**{**case.defaults, "lr": lr})
+
+    data = sweep(problem, rule, {"lr": gdlab.log(low, high, rates)}, steps=steps, every=steps, **settings)
+    return float(data["final_loss"].min()), float(data["loss"][0, 0])
+
+
+@every_rule
+def test_it_converges_on_an_ill_conditioned_quadratic(case):
+    """f = 1/2 x' diag(0.01 ... 1) x, turned by a rotation: the loss falls to a ten-thousandth within 1500 steps."""
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))
+    bowl = Problem(
+        init=lambda key: jnp.asarray(turn @ np.ones(4), jnp.float32).reshape(2, 2),
+        outputs=lambda x, batch: jnp.asarray(np.sqrt([0.01, 0.05, 0.2, 1.0])[:, None] * turn.T, x.dtype) @ x.ravel(),
+        criterion=lambda z, batch: 0.5 * jnp.sum(z**2),
+    )
+    end, start = least(case, bowl, 1500)
+    assert end < 1e-4 * start
+
+
+@every_rule
+def test_it_goes_down_rosenbrocks_valley(case):
+    """From (-1.2, 1), where the loss is 24.2, to below 0.5: past the bend, near the minimum, in 3000 steps."""
+    valley = Problem(
+        init=problems.rosenbrock().init,
+        outputs=lambda x, batch: jnp.stack([1 - x[0], 10 * (x[1] - x[0] ** 2)]),
+        criterion=lambda z, batch: jnp.sum(z**2),
+    )
+    end, start = least(case, valley, 3000, rates=25)
+    assert start == pytest.approx(24.2)
+    assert end < 0.5
+
+
+@pytest.mark.slow
+@every_rule
+def test_it_learns_to_read_digits(case):
+    """Logistic regression in batches of 64: the training loss falls from log 10 to below a half in 300 steps."""
+    end, start = least(case, problems.logistic_regression("digits"), 300, rates=9, batch_size=64)
+    assert start == pytest.approx(np.log(10), rel=1e-3)
+    assert end < 0.5
