@@ -95,10 +95,11 @@ def schema() -> None:
 @main.command("list")
 @click.argument("what", type=click.Choice([*SHELVES, "configs"]))
 @click.argument("name", required=False)
-def list_(what: str, name: str | None) -> None:
+@click.option("--markdown", is_flag=True, help="The rules as a page, which is docs/rules.md.")
+def list_(what: str, name: str | None, markdown: bool) -> None:
     """List what a config can name; with NAME, what is known of one."""
     with mistakes():
-        from gdlab.terminal import list_configs, list_shelf, tell_entry
+        from gdlab.listing import list_configs, list_shelf, markdown_of_rules, tell_entry
 
         if what == "configs":
             list_configs(Path("configs"))
@@ -111,7 +112,11 @@ def list_(what: str, name: str | None) -> None:
         from gdlab import register
 
         shelf = getattr(register, what)
-        if name is None:
+        if markdown:
+            if what != "rules":
+                raise UserError("only the rules have a page: gdlab list rules --markdown")
+            click.echo(markdown_of_rules(shelf), nl=False)
+        elif name is None:
             list_shelf(what, shelf)
         else:
             tell_entry(what, shelf, name)
@@ -159,6 +164,17 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
         stem = folder / FIGURES / figure
         for path in draw(folder, figure, chosen.hyperparameters, stem, formats or FORMATS):
             click.echo(path)
+
+
+@main.command()
+@click.argument("what", type=click.Choice(["rules"]))
+@click.option("--repeats", type=click.IntRange(min=1), default=30, show_default=True, help="Measurements of each.")
+def bench(what: str, repeats: int) -> None:
+    """Measure what things cost here: one update of each rule, beside optax's, on a million parameters."""
+    from gdlab.bench.update_cost import update_costs
+    from gdlab.terminal import print_costs
+
+    print_costs(update_costs(repeats))
 
 
 @main.command()

@@ -77,6 +77,7 @@ def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
         scope: how far the update of one coordinate looks: "coordinate" (the default), its "leaf", or the whole "tree".
         memory: how many numbers its state keeps for each parameter.
         optax: its name in optax, where that is another; None where optax's rule of the same name is another rule.
+        optax_with: hyperparameters that make optax's rule this one.
         differs: in a sentence, where optax's code, or another framework's, does something else.
         differentiable: False where a run can't be differentiated by its hyperparameters.
         `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L it is stable for lr < c / L.

@@ -1,8 +1,6 @@
 """What the command line prints: a progress bar, tables, summaries."""
 
-import inspect
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gdlab import results
-from gdlab.errors import UserError
-from gdlab.register import Entry
 
 if TYPE_CHECKING:
     import xarray
 
+    from gdlab.bench.update_cost import Cost
     from gdlab.config import Config
     from gdlab.engine.execute import Progress as State
 
@@ -98,68 +95,46 @@ def print_best(data: "xarray.Dataset", metric: str) -> None:
     chosen = best(data, metric)
     axes = [str(name) for name in chosen.coords if name != "rule"]
     others = [name for name in ("final_loss", "eval_loss", "eval_accuracy") if name in data and name != metric]
+    bands = _bands(data, metric)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("rule", *axes, f"median {metric}", *(f"median {name}" for name in others), "runs", "diverged"):
+    medians = (f"median {metric}", *(f"median {name}" for name in others))
+    for column in ("rule", *axes, *medians, *(["good rates", "seed spread"] if bands else []), "runs", "diverged"):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for index, rule in enumerate(chosen["rule"].values if "rule" in chosen.dims else [""]):
         one = chosen.isel(rule=index) if "rule" in chosen.dims else chosen
         if not one["found"]:
-            table.add_row(Text(str(rule)), *("-" for _ in axes), "diverged", *("-" for _ in others), *_counts(one))
+            blanks = ("-" for _ in (*others, *(bands[index] if bands else ())))
+            table.add_row(Text(str(rule)), *("-" for _ in axes), "diverged", *blanks, *_counts(one))
             continue
         there = _at(data, one, axes)
         own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
-        cells = [_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
-        more = [_number(float(np.median(there[name].values))) for name in others]
-        table.add_row(Text(str(rule)), *cells, _number(one[metric].item()), *more, *_counts(one))
-    _console().print(table)
+        cells = [shown_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
+        more = [shown_number(float(np.median(there[name].values))) for name in others]
+        more += bands[index] if bands else []
+        table.add_row(Text(str(rule)), *cells, shown_number(one[metric].item()), *more, *_counts(one))
+    console().print(table)
 
 
-def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
-    """A line for each registered thing."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (what[:-1], "what it is", "hyperparameters" if what != "figures" else "options", "source"):
-        table.add_column(column, overflow="fold")
-    for kind, entry in sorted(shelf.items()):
-        cells = (kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
-        table.add_row(*(Text(cell) for cell in cells))  # a formula's brackets are not markup
-    _console().print(table)
+def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
+    """For each rule its good rates and how far its seeds are apart; nothing where there is no start to compare with."""
+    from gdlab.rate_band import rate_band
 
-
-def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
-    """All that is known of one.
-
-    Raises:
-        UserError: there is none of that name.
-    """
-    if name not in shelf:
-        near = get_close_matches(name, shelf, 1)
-        raise UserError(f"there is no {what[:-1]} {name!r}" + (f": did you mean {near[0]}?" if near else ""))
-    entry = shelf[name]
-    click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
-    click.echo(inspect.getdoc(entry.make) or "")
-    title = "options" if what == "figures" else "hyperparameters"
-    click.echo(f"\n{title}: {', '.join(_parameters(what, entry)) or 'none'}")
-
-
-def list_configs(folder: Path) -> None:
-    """The configs in a folder, each with its leading comment.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder} here")
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.toml")]):
-        comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
-        said = next((line for line in comments if "yaml-language-server" not in line), "")
-        click.echo(f"{path}  {said}")
-
-
-def _parameters(what: str, entry: Entry) -> list[str]:
-    if what == "probes":
+    if "lr" not in data.dims or "step" not in data.dims or data.sizes["lr"] < 3:
         return []
-    parameters = list(entry.parameters.values())[1 if what == "figures" else 0 :]
-    return [p.name if p.default is p.empty else f"{p.name}={_number(p.default)}" for p in parameters]
+    found = rate_band(data, metric)
+    columns = [np.atleast_1d(found[name].values) for name in ("low", "high", "decades", "spread")]
+    return [
+        [f"{low:.2g} to {high:.2g} ({decades:.1f} decades)", f"{spread:.2g}"]
+        for low, high, decades, spread in zip(*columns, strict=True)
+    ]
+
+
+def print_costs(costs: "Iterable[Cost]") -> None:
+    """A line for each rule as it is measured."""
+    click.echo(f"{'rule':24}{'ms':>9}  {'optax':24}{'ms':>9}{'ratio':>8}")
+    for cost in costs:
+        theirs = f"{cost.their_name:24}{1e3 * cost.their_seconds:9.3f}{cost.ratio:8.2f}" if cost.their_name else ""
+        click.echo(f"{cost.kind:24}{1e3 * cost.seconds:9.3f}  {theirs}".rstrip())
 
 
 def _at(data: "xarray.Dataset", one: "xarray.Dataset", axes: list[str]) -> "xarray.Dataset":
@@ -176,11 +151,13 @@ def _counts(one: "xarray.Dataset") -> tuple[str, str]:
     return str(int(one["runs"])), str(int(one["diverged"]))
 
 
-def _number(value: Any) -> str:
+def shown_number(value: Any) -> str:
+    """A number to four digits; anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Where tables are printed."""
     # A pipe has no width of its own; tables must not be cut to 80 columns there.
-    console = Console(soft_wrap=False)
-    return console if console.is_terminal else Console(width=200)
+    found = Console(soft_wrap=False)
+    return found if found.is_terminal else Console(width=200)

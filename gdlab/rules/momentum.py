@@ -31,6 +31,7 @@ def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
     stability=stability,
     memory=1,
     optax="sgd",
+    optax_with={"momentum": 0.9},
     differs="PyTorch does not dampen the first step.",
 )
 @schedulable

@@ -44,6 +44,12 @@ def test_the_schema_that_editors_read_is_the_present_one():
     assert json.loads((ROOT / "docs" / "schema.json").read_text()) == present, "gdlab schema > docs/schema.json"
 
 
+def test_the_page_of_rules_is_the_present_one():
+    words = [sys.executable, "-c", "from gdlab.cli import main; main()", "list", "rules", "--markdown"]
+    present = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs" / "rules.md").read_text() == present, "gdlab list rules --markdown > docs/rules.md"
+
+
 @pytest.mark.slow
 def test_quickstart_twice_gives_the_same_bits_and_what_the_readme_says(gdlab, tmp_path):
     folders = []
