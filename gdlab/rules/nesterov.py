@@ -31,6 +31,7 @@ def _stability(beta: float = 0.9) -> float:
     stability=_stability,
     memory=1,
     optax="sgd",
+    optax_with={"momentum": 0.9, "nesterov": True},
 )
 @schedulable
 def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
@@ -38,7 +39,7 @@ def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
 
     Sutskever's form takes the gradient at a look-ahead point, theta + beta w with w = -lr v the last step. Here the
     parameters are that point, so the gradient is taken where they stand, and the iterates are the same, shifted by
-    beta w; they are those of PyTorch and optax too. Nesterov's own beta grows with the step: give a schedule.
+    beta w; they are those of PyTorch and optax too. Nesterov's own beta grows with the step: `nesterov_1983`.
 
     On a quadratic whose largest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
 

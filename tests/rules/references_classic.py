@@ -39,12 +39,13 @@ def adagrad(g, x, lr, eps, initial_accumulator):
     return -lr * g / (np.sqrt(initial_accumulator + np.cumsum(g**2, axis=0)) + eps)
 
 
-def rmsprop(g, x, *, lr, decay, eps, centred, eps_inside):
+def rmsprop(g, x, *, lr, decay, eps, momentum, centred, eps_inside):
     def average(of):
         return _past(of, lambda age: (1 - decay) * decay**age)
 
     variance = average(g**2) - (average(g) ** 2 if centred else 0.0)
-    return -lr * g / (np.sqrt(variance + eps) if eps_inside else np.sqrt(variance) + eps)
+    divided = g / (np.sqrt(variance + eps) if eps_inside else np.sqrt(variance) + eps)
+    return -lr * _past(divided, lambda age: momentum**age)
 
 
 def _adam_direction(g, b1, b2, eps):
@@ -89,6 +90,10 @@ OPTAX = {
     "adagrad": ({"lr": 0.3, "eps": 0.0, "initial_accumulator": 0.2}, optax.adagrad(0.3, 0.2, eps=0.0)),
     "rmsprop": ({"lr": 0.3, "decay": 0.7, "eps": 1e-3}, optax.rmsprop(0.3, 0.7, eps=1e-3, eps_in_sqrt=False)),
     "rmsprop, eps inside": ({"lr": 0.3, "decay": 0.7, "eps": 1e-3, "eps_inside": True}, optax.rmsprop(0.3, 0.7, 1e-3)),
+    "rmsprop, momentum": (
+        {"lr": 0.3, "decay": 0.7, "eps": 1e-3, "eps_inside": True, "momentum": 0.8},
+        optax.rmsprop(0.3, 0.7, 1e-3, momentum=0.8),
+    ),
     "rmsprop, centred": (
         {"lr": 0.3, "decay": 0.7, "eps": 1e-3, "eps_inside": True, "centred": True},
         optax.rmsprop(0.3, 0.7, 1e-3, centered=True),

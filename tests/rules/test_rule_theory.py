@@ -22,7 +22,15 @@ def descend(rule, curvature, x, steps):
 
 
 def test_which_rules_have_a_limit():
-    assert {entry.kind for entry in STABLE} == {"gd", "momentum", "momentum_ema", "nesterov"}
+    assert {entry.kind for entry in STABLE} == {
+        "aggmo",
+        "gd",
+        "momentum",
+        "momentum_ema",
+        "nesterov",
+        "nesterov_1983",
+        "qhm",
+    }
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.9])

@@ -1,0 +1,77 @@
+"""AMSGrad, Adam with a denominator that only grows (Reddi, Kale & Kumar, 2018). https://arxiv.org/abs/1904.09237"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.rules.adam import AdamState, moments, start
+from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
+
+
+class AMSGradState(NamedTuple):
+    """The moments of the gradient, and the greatest second moment yet."""
+
+    moments: AdamState
+    greatest: PyTree  # s, shaped like params, at least float32
+
+
+@register.rule(
+    "amsgrad",
+    source="Reddi, Kale & Kumar, On the convergence of Adam and beyond, 2018, Algorithm 2",
+    url="https://arxiv.org/abs/1904.09237",
+    year=2018,
+    ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "eps": (1e-12, 1e-2)},
+    memory=3,
+    optax_with={"bias_correction_mu": False, "bias_correction_nu": False},
+    differs="Optax corrects both moments for their start at 0, as `corrected` does; PyTorch takes the greatest of the "
+    "moments that are not corrected and corrects that.",
+)
+@schedulable
+def amsgrad(
+    lr: Hyperparameter = 1e-3,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-8,
+    corrected: bool = False,
+) -> Rule:
+    """AMSGrad: s <- max(s, v), u = -lr m / (sqrt(s) + eps), from s = 0, with Adam's moments m and v of the gradient.
+
+    m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2 from 0. As s never falls, a rare great gradient is not
+    forgotten, and the effective rate of a coordinate never grows; Adam's may, and then Adam may go uphill on average.
+
+    The paper does not correct the moments for their start at 0, and has no eps. With `corrected` both are,
+    m / (1 - b1^t) and v / (1 - b2^t), before the maximum is taken, as in optax. Differs from PyTorch, which corrects
+    the maximum itself.
+
+    Source: Reddi, Kale & Kumar (2018), Algorithm 2.
+
+    >>> rule = amsgrad(lr=0.5, b1=0.5, b2=0.75, eps=0.0)
+    >>> updates, state = rule.update(3.0, rule.init(1.0))
+    >>> round(float(updates), 6)
+    -0.5
+    """
+
+    def first(m: Array, t: Array, b1: Array) -> Array:
+        return m / (1 - b1**t) if corrected else m
+
+    def second(v: Array, t: Array, b2: Array) -> Array:
+        return v / (1 - b2**t) if corrected else v
+
+    def formula(_: Array, m: Array, s: Array, *, t: Array, lr: Array, b1: Array, eps: Array) -> Array:
+        return -lr * first(m, t, b1) / (root(s) + eps)
+
+    def init(params: Params) -> AMSGradState:
+        return AMSGradState(start(params), zeros(params))
+
+    def update(
+        grads: Grads, state: AMSGradState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, AMSGradState]:
+        after = moments(grads, state.moments, b1, b2)
+        t = after.step
+        s = each(lambda s, v, t, b2: jnp.maximum(s, second(v, t, b2)), state.greatest, after.mean_square, t=t, b2=b2)
+        return each(formula, grads, after.mean, s, t=t, lr=lr, b1=b1, eps=eps), AMSGradState(after, s)
+
+    return Rule(init, update)

@@ -1,0 +1,76 @@
+"""Yogi (Zaheer et al., 2018). https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from gdlab import register
+from gdlab.rules.adam import AdamState, direction
+from gdlab.rules.leafwise import each, root, widen, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Array, Grads, Params, Rule, Updates
+
+
+@register.rule(
+    "yogi",
+    source="Zaheer, Reddi, Sachan, Kale & Kumar, Adaptive methods for nonconvex optimization, 2018, Algorithm 2",
+    url="https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization",
+    year=2018,
+    ranges={
+        "lr": (1e-5, 1.0),
+        "b1": (0.0, 0.99),
+        "b2": (0.9, 0.9999),
+        "eps": (1e-12, 1e-2),
+        "initial_accumulator": (0.0, 1.0),
+    },
+    memory=2,
+    differs="Optax corrects both averages, as `corrected` does, and starts m at 1e-6 as well.",
+)
+@schedulable
+def yogi(
+    lr: Hyperparameter = 0.01,
+    b1: Hyperparameter = 0.9,
+    b2: Hyperparameter = 0.999,
+    eps: Hyperparameter = 1e-3,
+    initial_accumulator: Hyperparameter = 1e-6,
+    corrected: bool = False,
+) -> Rule:
+    """Yogi: m <- b1 m + (1 - b1) g, v <- v - (1 - b2) sign(v - g^2) g^2, u = -lr m / (sqrt(v) + eps), from m = 0.
+
+    Adam moves v towards g^2 by a share of the distance, this by a share of g^2 alone: where gradients become small, v
+    falls slowly, and so the effective rate cannot leap up. v starts at `initial_accumulator`; the paper starts it at
+    the mean of g^2 over a large batch.
+
+    With `corrected` m and v are divided by 1 - b1^t and 1 - b2^t, as in optax; there m starts at 1e-6 too.
+
+    Source: Zaheer et al. (2018), Algorithm 2.
+
+    >>> rule = yogi(lr=0.5, b1=0.5, b2=0.75, eps=0.0, initial_accumulator=0.0)
+    >>> updates, state = rule.update(3.0, rule.init(1.0))
+    >>> round(float(updates), 6)
+    -0.5
+    """
+
+    def average(v: Array, g: Array, *, b2: Array) -> Array:
+        return v - (1 - b2) * jnp.sign(v - g**2) * g**2
+
+    def formula(_: Array, m: Array, v: Array, *, t: Array, lr: Array, b1: Array, b2: Array, eps: Array) -> Array:
+        if corrected:
+            return -lr * direction(m, v, t, b1=b1, b2=b2, eps=eps)
+        return -lr * m / (root(v) + eps)
+
+    def init(params: Params) -> AdamState:
+        def accumulator(x: Array, initial_accumulator: Array) -> Array:
+            return jnp.full_like(x, initial_accumulator)
+
+        v = each(accumulator, widen(params), initial_accumulator=initial_accumulator)
+        return AdamState(jnp.zeros([], jnp.int32), zeros(params), v)
+
+    def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
+        t = optax.safe_increment(state.step)
+        m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
+        v = each(average, state.mean_square, grads, b2=b2)
+        return each(formula, grads, m, v, t=t, lr=lr, b1=b1, b2=b2, eps=eps), AdamState(t, m, v)
+
+    return Rule(init, update)
