@@ -12,17 +12,29 @@ from gdlab.rules.adamax import adamax
 from gdlab.rules.adamw import adamw
 from gdlab.rules.aggmo import aggmo
 from gdlab.rules.amsgrad import amsgrad
+from gdlab.rules.armijo import armijo
+from gdlab.rules.barzilai_borwein import barzilai_borwein
+from gdlab.rules.conjugate_gradient import conjugate_gradient
+from gdlab.rules.extragradient import extragradient
 from gdlab.rules.from_optax import from_optax
+from gdlab.rules.gauss_newton import gauss_newton
 from gdlab.rules.gd import gd
 from gdlab.rules.lamb import lamb
 from gdlab.rules.lars import lars
+from gdlab.rules.lbfgs import lbfgs
+from gdlab.rules.levenberg_marquardt import levenberg_marquardt
 from gdlab.rules.lion import lion
 from gdlab.rules.momentum import momentum
 from gdlab.rules.momentum_ema import momentum_ema
 from gdlab.rules.nadam import nadam
+from gdlab.rules.natural_gradient import natural_gradient
 from gdlab.rules.nesterov import nesterov
 from gdlab.rules.nesterov_1983 import nesterov_1983
+from gdlab.rules.newton import newton
 from gdlab.rules.normalised_gd import normalised_gd
+from gdlab.rules.optimistic import optimistic
+from gdlab.rules.perturbed_gd import perturbed_gd
+from gdlab.rules.polyak import polyak
 from gdlab.rules.qhadam import qhadam
 from gdlab.rules.qhm import qhm
 from gdlab.rules.radam import radam
@@ -30,7 +42,9 @@ from gdlab.rules.rmsprop import rmsprop
 from gdlab.rules.rprop import rprop
 from gdlab.rules.schedule_free_adamw import schedule_free_adamw
 from gdlab.rules.schedule_free_sgd import schedule_free_sgd
+from gdlab.rules.sgld import sgld
 from gdlab.rules.sign_gd import sign_gd
+from gdlab.rules.svrg import svrg
 from gdlab.rules.yogi import yogi
 
 __all__ = [
@@ -42,17 +56,29 @@ __all__ = [
     "adamw",
     "aggmo",
     "amsgrad",
+    "armijo",
+    "barzilai_borwein",
+    "conjugate_gradient",
+    "extragradient",
     "from_optax",
+    "gauss_newton",
     "gd",
     "lamb",
     "lars",
+    "lbfgs",
+    "levenberg_marquardt",
     "lion",
     "momentum",
     "momentum_ema",
     "nadam",
+    "natural_gradient",
     "nesterov",
     "nesterov_1983",
+    "newton",
     "normalised_gd",
+    "optimistic",
+    "perturbed_gd",
+    "polyak",
     "qhadam",
     "qhm",
     "radam",
@@ -60,6 +86,8 @@ __all__ = [
     "rprop",
     "schedule_free_adamw",
     "schedule_free_sgd",
+    "sgld",
     "sign_gd",
+    "svrg",
     "yogi",
 ]

@@ -47,8 +47,7 @@ def hessian(x, t):
 def noise(t):
     """The standard normal draws of step t, shaped like x: those of `gdlab.rules.leafwise.normal`."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(KEY), t), 0)
-    with jax.enable_x64(True):
-        return np.asarray(jax.random.normal(key, SHAPE, jnp.float64))
+    return np.asarray(jax.random.normal(key, SHAPE, jnp.result_type(float)), np.float64)
 
 
 def extras(x, t):

@@ -1,0 +1,99 @@
+"""Nonlinear conjugate gradients (Fletcher & Reeves, 1964; Polak & Ribière, 1969). https://doi.org/10.1137/0802003"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gdlab import register
+from gdlab.inner_product import dot
+from gdlab.rules.hessian_products import hessian_product
+from gdlab.rules.leafwise import each, widen, zeros
+from gdlab.rules.scheduled import Hyperparameter, schedulable
+from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
+
+
+class ConjugateGradientState(NamedTuple):
+    """The last direction and the gradient that it was made from."""
+
+    step: Array  # t, [] int32: steps taken
+    direction: PyTree  # d, shaped like params, at least float32
+    grads: PyTree  # g of the step before, at least float32
+
+
+@register.rule(
+    "conjugate_gradient",
+    source="Gilbert & Nocedal, Global convergence properties of conjugate gradient methods for optimization, 1992",
+    url="https://doi.org/10.1137/0802003",
+    year=1964,
+    ranges={"lr": (0.01, 2.0), "damping": (0.0, 10.0)},
+    needs=("params", "grad_fn"),
+    scope="tree",
+    memory=2,
+)
+@schedulable
+def conjugate_gradient(
+    lr: Hyperparameter = 1.0,
+    damping: Hyperparameter = 1e-6,
+    formula: Literal["polak-ribiere", "fletcher-reeves"] = "polak-ribiere",
+) -> Rule:
+    """Conjugate gradients: d <- -g + b d, u = lr a d; a = -g.d / (|d.Hd| + damping d.d), H the Hessian at x.
+
+    Polak & Ribière: b = max(0, g.(g - g_last) / g_last.g_last), the max being Powell's; Fletcher & Reeves:
+    b = g.g / g_last.g_last. b is 0 at first, and wherever d would not go down. Differs from the sources in the step's
+    length: there a line search, here the minimum along d of the quadratic model, by one Hessian-vector product, at
+    lr = 1 without damping; on a quadratic that is the exact line search, and n steps end at the minimum.
+
+    Source: Fletcher & Reeves (1964), https://doi.org/10.1093/comjnl/7.2.149; Polak & Ribière (1969); Gilbert & Nocedal
+    (1992), for the max; a with damping: Møller, A scaled conjugate gradient algorithm (1993), without its adaptation.
+
+    Raises:
+        ValueError: `update` is not given the parameters.
+
+    >>> rule = conjugate_gradient(lr=1.0, damping=0.0)
+    >>> updates, _ = rule.update(6.0, rule.init(2.0), 2.0, grad_fn=lambda x: 3.0 * x)
+    >>> float(updates)
+    -2.0
+    """
+
+    def init(params: Params) -> ConjugateGradientState:
+        return ConjugateGradientState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
+
+    def update(
+        grads: Grads,
+        state: ConjugateGradientState,
+        params: Params | None = None,
+        *,
+        grad_fn: Callable[[Params], Grads],
+        **extra: Any,
+    ) -> tuple[Updates, ConjugateGradientState]:
+        if params is None:
+            raise ValueError(
+                "conjugate_gradient differentiates at the parameters: update(grads, state, params) needs them"
+            )
+        g = widen(grads)
+        last = dot(state.grads, state.grads)
+        fresh = dot(g, g) - dot(g, state.grads) if formula == "polak-ribiere" else dot(g, g)
+        known = (state.step > 0) & (last > 0)
+        weight = jnp.where(known, jnp.maximum(fresh, 0) / jnp.where(known, last, 1), 0)
+        d = each(lambda g, d, b: b * d - g, g, state.direction, b=weight)
+        down = dot(g, d) < 0
+        d = jax.tree.map(lambda d, g: jnp.where(down, d, -g), d, g)
+
+        def length(descent: Array, square: Array, curvature: Array, *, lr: Array, damping: Array) -> Array:
+            denominator = jnp.abs(curvature) + damping * square
+            curved = denominator > 0
+            return jnp.where(curved, -lr * descent / jnp.where(curved, denominator, 1), 0)
+
+        bend = dot(d, hessian_product(grad_fn, params)(d))
+        a = each(length, dot(g, d), dot(d, d), bend, lr=lr, damping=damping)
+        after = ConjugateGradientState(
+            optax.safe_increment(state.step),
+            each(lambda old, d: d, state.direction, d),
+            each(lambda old, g: g, state.grads, g),
+        )
+        return each(lambda _, d, a: a * d, grads, d, a=a), after
+
+    return Rule(init, update)
