@@ -19,7 +19,7 @@ def both(lr, learning_rate=1.0):
 
 def test_names_are_those_of_the_signature():
     assert hyperparameters(adam) == {"lr", "b1", "b2", "eps"}
-    assert hyperparameters(rmsprop) == {"lr", "decay", "eps", "centred", "eps_inside"}
+    assert hyperparameters(rmsprop) == {"lr", "decay", "eps", "momentum", "centred", "eps_inside"}
     assert hyperparameters(lambda: None) == frozenset()
     assert hyperparameters(lambda a, /, b, *c, d: None) == {"b", "d"}
 
