@@ -154,7 +154,7 @@ def _program(
         return jax.core.eval_jaxpr(jaxpr.jaxpr, consts, *(next(source) for source in sources))
 
     consts = [jax.device_put(const) for const in jaxpr.consts]
-    lowered = jax.jit(flat, donate_argnums=2).lower([_shape(const) for const in consts], held, lent)
+    lowered = jax.jit(flat, donate_argnums=2, keep_unused=True).lower([_shape(const) for const in consts], held, lent)
     executable, fresh = _compile(lowered, dict(options or {}))
     return Program(executable, fresh, consts, result, donate)
 
@@ -170,7 +170,8 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def _compile(lowered: Any, options: dict[str, Any]) -> "tuple[Future[_Executable], bool]":
-    # The text leaves out arguments that are not used, so what is passed belongs to the key too.
+    # The text must tell all arguments apart, those that are not used too: two programs that read different leaves of
+    # carries of one shape would else have one text. Hence `keep_unused`.
     text = f"{lowered.as_text()} {lowered.in_avals} {jax.default_backend()} {options}"
     key = hashlib.sha256(text.encode()).hexdigest()
     if key in _compiled:

@@ -123,3 +123,9 @@ def test_double_precision_is_another_program(programs):
     with jax.enable_x64(True):
         assert tenth() == np.float64
     assert tenth() == np.float32
+
+
+def test_functions_that_read_different_ones_of_their_arguments_are_told_apart():
+    over = {"x": [1.0, 2.0], "y": [3.0, 4.0]}
+    np.testing.assert_array_equal(evaluate(lambda x, y: 2 * x, over)["value"], [[2, 2], [4, 4]])
+    np.testing.assert_array_equal(evaluate(lambda x, y: 2 * y, over)["value"], [[6, 8], [6, 8]])
