@@ -122,7 +122,9 @@ def _parameters(what: str, entry: Entry) -> list[str]:
     if what == "probes":
         return []
     parameters = list(entry.parameters.values())[1 if what == "figures" else 0 :]
-    return [p.name if p.default is p.empty else f"{p.name}={_default(p.default)}" for p in parameters]
+    named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    words = [p.name if p.default is p.empty else f"{p.name}={_default(p.default)}" for p in named]
+    return [*words, "and those of the rule inside"] if entry.info.get("wraps") else words
 
 
 def _default(value: Any) -> str:

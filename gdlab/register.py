@@ -79,6 +79,8 @@ def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
         optax: its name in optax, where that is another; None where optax's rule of the same name is another rule.
         optax_with: hyperparameters that make optax's rule this one.
         differs: in a sentence, where optax's code, or another framework's, does something else.
+        wraps: True for a rule around another, named by its hyperparameter `of`, whose hyperparameters it takes too.
+        projects: True where updates keep to a subspace, so that not every minimum can be reached.
         differentiable: False where a run can't be differentiated by its hyperparameters.
         `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L it is stable for lr < c / L.
     """

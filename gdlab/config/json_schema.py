@@ -4,7 +4,7 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config import forms
-from gdlab.config.kinds import OPTAX, SHELVES, What, parameters
+from gdlab.config.kinds import OPTAX, SHELVES, What, parameters, wraps
 from gdlab.config.merge import SPECS
 from gdlab.config.schema import Config
 
@@ -63,6 +63,9 @@ def _kind(what: What, kind: str, entry: register.Entry) -> dict[str, Any]:
         elif isinstance(default, tuple | list):
             schema = {**schema, "default": list(default)}
         properties[name] = schema
+    if what == "rule" and wraps(kind):
+        kinds = {"anyOf": [{"enum": sorted(register.rules)}, {"type": "string", "pattern": f"^{OPTAX}."}]}
+        properties["of"] = {"anyOf": [kinds, {"$ref": "#/$defs/rule"}], "default": defaults["of"]}
     described = ". ".join(part for part in (entry.summary.rstrip("."), entry.source.rstrip(".")) if part)
     return {
         "type": "object",

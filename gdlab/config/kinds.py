@@ -17,6 +17,8 @@ from gdlab.config.chosen import Chosen
 from gdlab.config.forms import Forms
 from gdlab.config.mistakes import shown
 from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.rules import wrapping
+from gdlab.rules.wrapping import OPTAX
 
 What = Literal["rule", "schedule", "problem", "probe", "figure"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
@@ -26,7 +28,6 @@ SHELVES: dict[What, dict[str, register.Entry]] = {
     "probe": register.probes,
     "figure": register.figures,
 }
-OPTAX = "optax:"
 
 
 def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | None:
@@ -37,14 +38,24 @@ def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | Non
     if not isinstance(written, dict) or not isinstance(written.get("kind"), str):
         return None  # a mistake of form, reported with the others of that sort
     make = factory(what, (*path, "kind"), written["kind"], report)
+    given = {(*path, name): value for name, value in written.items() if name != "kind"}
+    if what == "rule" and make is not None and wraps(written["kind"]):
+        make, given = _around(make, path, written, report)
     if make is None:
         return None
     takes, required, is_open = parameters(make, skip=1 if what == "figure" else 0)
     chosen = Chosen(path, written["kind"], make, takes, is_open, required)
-    for name, value in written.items():
-        if name != "kind":
-            _give(what, chosen, name, value, report)
+    for place, value in given.items():
+        _give(what, chosen, place, value, report)
     return chosen
+
+
+bound = cache(wrapping.around)  # the same two are the same factory, and its parameters are read once
+
+
+def wraps(kind: str) -> bool:
+    """Whether a rule is one around another, which its parameter `of` names."""
+    return kind in register.rules and bool(register.rules[kind].info.get("wraps"))
 
 
 def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., Any] | None:
@@ -65,6 +76,33 @@ def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., 
         hint = asked(nearest(kind, shelf)) or f"there are {', '.join(sorted(shelf))}"
         report.add(path, f"there is no {what} {kind!r}", hint=hint)
     return None
+
+
+def _around(
+    make: Callable[..., Any], path: Path, written: dict[str, Any], report: Report
+) -> tuple[Callable[..., Any] | None, dict[Path, Any]]:
+    """A rule with the one in it, which takes the hyperparameters of both; and those given, by the place of each.
+
+    `of` is the inner rule's kind; or a mapping of its kind and hyperparameters, each of which might stand beside `of`.
+    """
+    place, own = (*path, "of"), parameters(make)[0]
+    of = written.get("of", inspect.signature(make).parameters["of"].default)
+    inside = of if isinstance(of, dict) else {"kind": of}
+    if not isinstance(inside.get("kind"), str):
+        report.add(place, f"must be a rule's kind, or a mapping with its kind, not {shown(of)}")
+        return None, {}
+    inner = factory("rule", (*place, "kind") if inside is of else place, inside["kind"], report)
+    within = {(*place, name): value for name, value in inside.items() if name != "kind"}
+    if inner is not None and wraps(inside["kind"]):
+        inner, within = _around(inner, place, inside, report)
+    for at in within:
+        name = str(at[-1])
+        if name != "of" and (name in written or (name in own and name != "lr")):
+            hint = "drop one" if name in written else f"it can't be given to the {inside['kind']} inside"
+            report.add(at, f"{name} is a hyperparameter of the {written['kind']} around it too", hint=hint, key=True)
+    beside = {(*path, name): value for name, value in written.items() if name not in ("kind", "of")}
+    shared = {at: value for at, value in within.items() if not report.faulty(*at)}
+    return None if inner is None else bound(make, inner), beside | shared
 
 
 @cache
@@ -90,8 +128,9 @@ def _is_schedule(what: What, allowed: Forms, value: Any) -> bool:
     return forms.takes_schedule(allowed) or (what == "rule" and forms.is_numeric(allowed))
 
 
-def _give(what: What, chosen: Chosen, given: str, value: Any, report: Report) -> None:
-    path, name = (*chosen.path, given), chosen.own(given)
+def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) -> None:
+    given = str(path[-1])
+    name = chosen.own(given)
     allowed = chosen.parameter(name) if "." not in name else None
     if allowed is None:
         word, near = "option" if what == "figure" else "hyperparameter", nearest(given, chosen.takes)

@@ -46,6 +46,9 @@ def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
         return frozenset(declared)
     if isinstance(factory, functools.partial) and hasattr(factory.func, "hyperparameters"):
         return _own(factory.func)
+    if isinstance(factory, functools.partial) and hasattr(factory.func, "around") and "of" in factory.keywords:
+        known = _own(factory.func.around(factory.keywords["of"]))  # a rule around another, and around which
+        return None if known is None else known | {"of"}
     parameters = inspect.signature(factory).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None

@@ -1,14 +1,19 @@
 """Optax's optimisers by name."""
 
+import functools
 import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 from rule_cases import gradients, trajectory
+from rule_problem import extras
 
+from gdlab import Problem, sweep
+from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.from_optax import from_optax, names
 from gdlab.rules.hyperparameters import hyperparameters
 
@@ -53,6 +58,117 @@ def test_every_optimiser_runs_traced_with_what_the_runner_offers(name, dtype):
     assert form(states[1])[0] == form(states[0])[0]
     assert [s[:2] for s in form(states[2])[1]] == [s[:2] for s in form(states[0])[1]]
     assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {jnp.dtype(dtype)}
+
+
+THEIRS = {"sophia": {"value_fn": "obj_fn"}}  # what they call it
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", names())
+def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
+    """Three steps with all that the runner offers, compiled for three traced rates, and one at a time by optax."""
+    factory, x = from_optax(name), jnp.asarray(X, jnp.float32)
+    rate = "lr" if "lr" in inspect.signature(factory).parameters else "max_learning_rate"
+    theirs = inspect.unwrap(factory)
+
+    def given(grads):
+        return grads[None] if name in PER_EXAMPLE else grads
+
+    @jax.jit
+    @jax.vmap
+    def ours(lr):
+        rule = factory(**{rate: lr}, **MORE.get(name, {}))
+        point, state, seen = x, rule.init(x), []
+        for t in range(3):
+            offered = extras(point, t)
+            updates, state = rule.update(given(offered["grad"]), state, point, **offered)
+            point = point + updates
+            seen.append(updates)
+        return jnp.stack(seen)
+
+    rates = (0.003, 0.01, 0.03)
+    mapped = ours(jnp.asarray(rates))
+    for lr, row in zip(rates, mapped, strict=True):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            long = "learning_rate" if rate == "lr" else rate
+            optimiser = optax.with_extra_args_support(theirs(**{long: lr}, **MORE.get(name, {})))
+            point, state = x, optimiser.init(x)
+            for t in range(3):
+                offered = {key: extras(point, t)[key] for key in ("value", "grad", "value_fn")}
+                offered |= {word: offered[ours_] for ours_, word in THEIRS.get(name, {}).items()}
+                updates, state = optimiser.update(given(offered["grad"]), state, point, **offered)
+                np.testing.assert_allclose(row[t], updates, rtol=1e-4, atol=1e-5 * np.abs(updates).max())
+                point = point + updates
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "culprit"),
+    [
+        ("adam", {"lr": 0.1, "nesterov": True}, "nesterov"),
+        ("lbfgs", {"lr": 0.1, "memory_size": 5}, "memory_size"),
+        ("galore", {"lr": 0.1, "rank": 2}, "rank"),
+        ("adafactor", {"lr": 0.1, "decay_rate": 0.7, "factored": True}, "factored"),
+    ],
+)
+def test_what_optax_cant_trace_is_told(name, values, culprit):
+    """The one at fault of several; as a fixed value it is taken, and as an axis it is found out by the sweep."""
+    told = f"optax's {name} can't take {culprit} as a swept or scheduled number; give it as a fixed value"
+
+    x = jnp.asarray(X, jnp.float32)
+
+    def three(values):
+        rule = from_optax(name)(**values)
+        point, state = x, rule.init(x)
+        for t in range(3):
+            offered = extras(point, t)
+            updates, state = rule.update(offered["grad"], state, point, **offered)
+            point = point + updates
+        return point
+
+    with pytest.raises(TypeError, match=told) as caught:
+        jax.jit(three)(values)
+    assert isinstance(caught.value.__cause__, TypeError | IndexError)
+    fixed = values.pop(culprit)
+    expected = jax.jit(lambda values: three({**values, culprit: fixed}))(values)
+    assert np.isfinite(expected).all()
+    scheduled = from_optax(name)(**values, **{culprit: lambda t: jnp.where(t > 1, 0, 1)})
+    with pytest.raises(TypeError, match=told):
+        jax.jit(lambda x: scheduled.update(x, scheduled.init(x), x, **extras(x, 0)))(x)
+
+
+def test_an_axis_that_optax_cant_trace_splits_the_sweep():
+    bowl = Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.5 * jnp.sum(x**2))
+    over = {"lr": [0.1, 0.2], "memory_size": [1, 4]}
+    data = sweep(bowl, from_optax("lbfgs"), over, steps=3)
+    for lr, size in [(0.1, 1), (0.2, 4)]:
+        one = sweep(bowl, functools.partial(from_optax("lbfgs"), memory_size=size), {"lr": [lr]}, steps=3)
+        np.testing.assert_allclose(data["final_loss"].sel(lr=lr, memory_size=size), one["final_loss"][0], rtol=1e-5)
+
+
+def test_an_error_that_is_not_of_tracing_is_left_as_it_is():
+    with pytest.raises(TypeError, match="not int32"):
+        jax.jit(lambda lr: from_optax("adam")(lr=lr).init(jnp.arange(3)))(0.1)
+
+
+@pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_the_schedule_free_are_judged_at_their_average(name):
+    """Where optax's `schedule_free_eval_params` says, inside a chain and a wrapper's state too."""
+    rule, x = from_optax(name)(lr=0.1, b1=0.75), jnp.asarray(X, jnp.float32)
+    optimiser = getattr(optax.contrib, name)(0.1, b1=0.75)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        updates, state = trajectory(optimiser, x, grads=jnp.asarray(G, jnp.float32))
+        end = x + updates.sum(0)
+        expected = optax.contrib.schedule_free_eval_params(state, end)
+    ours, state = trajectory(rule, x, grads=jnp.asarray(G, jnp.float32))
+    np.testing.assert_allclose(ours, updates, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(evaluation_point(state, end), expected, rtol=1e-5)
+    assert np.abs(expected - end).max() > 1e-3
+    np.testing.assert_array_equal(evaluation_point((optax.EmptyState(), state), end), evaluation_point(state, end))
+    half = evaluation_point(jax.jit(rule.init)(x.astype(jnp.bfloat16)), x.astype(jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    scheduled = from_optax(name)(lr=lambda t: 0.1, b1=0.75)
+    _, state = trajectory(scheduled, x, grads=jnp.asarray(G, jnp.float32))
+    np.testing.assert_allclose(evaluation_point(state, end), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

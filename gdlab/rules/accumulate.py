@@ -1,0 +1,66 @@
+"""Gradient accumulation: one step for several gradients, by their mean. https://arxiv.org/abs/1806.00187"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.rules.leafwise import each, narrow, widen, zeros
+from gdlab.rules.scheduled import Hyperparameter
+from gdlab.rules.wrapping import LR, Inner, either, inner_rule, number, wrapper
+from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
+
+
+class AccumulateState(NamedTuple):
+    """The gradients since the last step, and the rule inside."""
+
+    gathered: Array  # [] int32: how many there are
+    total: PyTree  # their sum, shaped like params, at least float32
+    inner: State
+
+
+@register.rule(
+    "accumulate",
+    source="Ott et al., Scaling neural machine translation, 2018",
+    url="https://arxiv.org/abs/1806.00187",
+    year=2018,
+    ranges={"lr": (1e-4, 10.0), "every": (1, 6)},
+    wraps=True,
+    memory=1,
+    optax="MultiSteps",
+)
+@wrapper
+def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hyperparameters: Any) -> Rule:
+    """Gradient accumulation: on every `every`-th call another rule's step by the mean of the gradients since the last.
+
+    The calls between give updates of 0 and leave the other rule as it is. Over batches of equal size it is the step of
+    one batch of all their examples. What a rule reads beside gradients (a value, say) is that of the last call.
+
+    Source: Ott et al. (2018), there for want of machines; such updates are also called delayed.
+
+    >>> rule = accumulate(of="gd", lr=0.5, every=2)
+    >>> first, state = rule.update(2.0, rule.init(1.0))
+    >>> float(first), float(rule.update(6.0, state)[0])
+    (0.0, -2.0)
+    """
+    inner = inner_rule(of, lr, hyperparameters)
+
+    def init(params: Params) -> AccumulateState:
+        return AccumulateState(jnp.zeros([], jnp.int32), zeros(params), inner.init(params))
+
+    def update(
+        grads: Grads, state: AccumulateState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, AccumulateState]:
+        count = state.gathered + 1
+        total = each(lambda total, g: total + g, state.total, grads)
+        mean = each(lambda _, total, n: total / n, widen(grads), total, n=count)
+        updates, after = inner.update(mean, state.inner, params, **extra)
+        due = count.astype(jnp.result_type(float)) >= number(every=every)
+
+        nothing = jax.tree.map(jnp.zeros_like, total)
+        updates = either(due, updates, jax.tree.map(jnp.zeros_like, updates))
+        state = AccumulateState(jnp.where(due, 0, count), either(due, nothing, total), either(due, after, state.inner))
+        return narrow(updates, grads), state
+
+    return Rule(init, update)

@@ -1,0 +1,82 @@
+"""Averages of the iterates (Ruppert, 1988; Polyak & Juditsky, 1992). https://doi.org/10.1137/0330046"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import optax
+
+from gdlab import register
+from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.scheduled import Hyperparameter
+from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
+from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
+
+
+class AveragedState(NamedTuple):
+    """A mean of the points that the rule inside has come to."""
+
+    step: Array  # t, [] int32: steps taken
+    mean: PyTree  # shaped like params, at least float32
+    inner: State
+
+    def evaluation(self, params: Params) -> Params:
+        """The mean."""
+        return narrow(self.mean, params)
+
+
+@register.rule(
+    "average",
+    source="Polyak & Juditsky, Acceleration of stochastic approximation by averaging, 1992",
+    url="https://doi.org/10.1137/0330046",
+    year=1992,
+    ranges={"lr": (1e-4, 10.0), "start": (0, 8)},
+    needs=("params",),
+    wraps=True,
+    memory=1,
+)
+@wrapper
+def average(of: Inner = "gd", lr: Hyperparameter = LR, start: int = 0, **hyperparameters: Any) -> Rule:
+    """Polyak-Ruppert averaging: another rule, judged at the mean of where its steps start, start + 1, ... led.
+
+    The other rule's own run is left as it is. Before there is a mean it is judged where it stands. The mean forgets the
+    noise of stochastic gradients, which a constant rate never does, and the starting point only like 1 / t: give a
+    `start` past the descent.
+
+    Source: Polyak & Juditsky (1992); Ruppert, Efficient estimations from a slowly convergent Robbins-Monro process
+    (1988).
+
+    Raises:
+        ValueError: `update` is not given the parameters.
+
+    >>> rule = average(of="gd", lr=0.5)
+    >>> first, state = rule.update(2.0, rule.init(1.0), 1.0)
+    >>> second, state = rule.update(2.0, state, 0.0)
+    >>> float(state.evaluation(-1.0))
+    -0.5
+    """
+
+    def weight(step: Array) -> Array:
+        late = step - number(start=start)
+        return jnp.where(late > 0, 1 / (1 + jnp.maximum(late, 0)), 1)
+
+    return averaging("average", inner_rule(of, lr, hyperparameters), weight)
+
+
+def averaging(kind: str, inner: Rule, weight: Callable[[Array], Array]) -> Rule:
+    """Another rule, judged at mean <- (1 - weight(t)) mean + weight(t) x, x where step t = 0, 1, ... led."""
+
+    def init(params: Params) -> AveragedState:
+        return AveragedState(jnp.zeros([], jnp.int32), widen(params), inner.init(params))
+
+    def update(
+        grads: Grads, state: AveragedState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, AveragedState]:
+        if params is None:
+            raise ValueError(f"{kind} is of the parameters: update(grads, state, params) needs them")
+        updates, after = inner.update(widen(grads), state.inner, params, **extra)
+        new = weight(state.step.astype(jnp.result_type(float)))
+        mean = each(lambda mean, x, u, new: (1 - new) * mean + new * (x + u), state.mean, params, updates, new=new)
+        return narrow(updates, grads), AveragedState(optax.safe_increment(state.step), mean, after)
+
+    return Rule(init, update)

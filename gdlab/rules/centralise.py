@@ -1,0 +1,56 @@
+"""Gradient centralisation (Yong et al., 2020). https://arxiv.org/abs/2004.01461"""
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.rules.leafwise import each
+from gdlab.rules.scheduled import Hyperparameter
+from gdlab.rules.wrapping import LR, Inner, inner_rule, on_gradients, wrapper
+from gdlab.types import Array, Rule
+
+_MATRIX = 2
+
+
+@register.rule(
+    "centralise",
+    source="Yong et al., Gradient centralization: a new optimization technique for deep neural networks, 2020",
+    url="https://arxiv.org/abs/2004.01461",
+    year=2020,
+    ranges={"lr": (1e-4, 10.0)},
+    scope="leaf",
+    wraps=True,
+    projects=True,
+    memory=0,
+    optax="centralize",
+    differs='Optax, like PyTorch, takes the first axis for the outputs, as `outputs="first"` does.',
+)
+@wrapper
+def centralise(
+    of: Inner = "gd",
+    lr: Hyperparameter = LR,
+    outputs: Literal["last", "first"] = "last",
+    **hyperparameters: Any,
+) -> Rule:
+    """Gradient centralisation: another rule, given g minus its mean over all axes but the outputs', leaf by leaf.
+
+    So each output's weights keep their mean, where the rule is linear in the gradient: what is minimised is the loss on
+    that hyperplane. Leaves of fewer than two axes (biases) are left as they are. Kernels are [..., inputs, outputs], as
+    in flax; `outputs="first"` is for PyTorch's order.
+
+    Source: Yong et al. (2020), Equation 1.
+
+    >>> rule = centralise(of="gd", lr=1.0)
+    >>> updates, state = rule.update(jnp.asarray([[1.0, 5.0], [3.0, 1.0]]), rule.init(jnp.zeros((2, 2))))
+    >>> updates.tolist()
+    [[1.0, -2.0], [-1.0, 2.0]]
+    """
+
+    def centred(g: Array) -> Array:
+        if g.ndim < _MATRIX or g.size == 0:
+            return g
+        axes = range(g.ndim - 1) if outputs == "last" else range(1, g.ndim)
+        return g - jnp.broadcast_to(jnp.mean(g, axis=tuple(axes), keepdims=True), g.shape)
+
+    return on_gradients(inner_rule(of, lr, hyperparameters), lambda grads, params: each(centred, grads))

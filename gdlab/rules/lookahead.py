@@ -1,0 +1,80 @@
+"""Lookahead, k steps forward, one step back (Zhang et al., 2019). https://arxiv.org/abs/1907.08610"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.scheduled import Hyperparameter
+from gdlab.rules.wrapping import LR, Inner, either, inner_rule, number, wrapper
+from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
+
+
+class LookaheadState(NamedTuple):
+    """The slow weights, and the rule that moves the fast ones."""
+
+    since: Array  # [] int32: fast steps since the slow weights moved
+    slow: PyTree  # phi, shaped like params, at least float32
+    inner: State
+
+    def evaluation(self, params: Params) -> Params:
+        """The slow weights."""
+        return narrow(self.slow, params)
+
+
+@register.rule(
+    "lookahead",
+    source="Zhang et al., Lookahead optimizer: k steps forward, 1 step back, 2019, Algorithm 1",
+    url="https://arxiv.org/abs/1907.08610",
+    year=2019,
+    ranges={"lr": (1e-4, 10.0), "period": (1, 10), "pull": (0.1, 1.0)},
+    needs=("params",),
+    wraps=True,
+    memory=1,
+    optax=None,
+    differs="Optax moves a pair of parameters, the fast and the slow; here the slow ones are in the state.",
+)
+@wrapper
+def lookahead(
+    of: Inner = "gd",
+    lr: Hyperparameter = LR,
+    period: int = 5,
+    pull: Hyperparameter = 0.5,
+    **hyperparameters: Any,
+) -> Rule:
+    """Lookahead: after each `period` fast steps theta of another rule, phi <- phi + pull (theta - phi), theta <- phi.
+
+    phi, the slow weights, start where the parameters do; a run is judged there. The other rule's state lives on when
+    the fast weights are set back. `period` and `pull` are the paper's k and alpha.
+
+    Source: Zhang et al. (2019), Algorithm 1.
+
+    Raises:
+        ValueError: `update` is not given the parameters.
+
+    >>> rule = lookahead(of="gd", lr=0.5, period=1, pull=0.25)
+    >>> updates, state = rule.update(2.0, rule.init(1.0), 1.0)
+    >>> float(updates), float(state.slow)
+    (-0.25, 0.75)
+    """
+    inner = inner_rule(of, lr, hyperparameters)
+
+    def init(params: Params) -> LookaheadState:
+        return LookaheadState(jnp.zeros([], jnp.int32), widen(params), inner.init(params))
+
+    def update(
+        grads: Grads, state: LookaheadState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, LookaheadState]:
+        if params is None:
+            raise ValueError("lookahead pulls the parameters back: update(grads, state, params) needs them")
+        updates, after = inner.update(widen(grads), state.inner, params, **extra)
+        count = state.since + 1
+        due = count.astype(jnp.result_type(float)) >= number(period=period)
+        fast = each(lambda _, x, u: x + u, state.slow, params, updates)
+        pulled = each(lambda slow, fast, pull: slow + pull * (fast - slow), state.slow, fast, pull=pull)
+        slow = either(due, pulled, state.slow)
+        back = each(lambda u, slow, x: slow - x, updates, slow, params)
+        return narrow(either(due, back, updates), grads), LookaheadState(jnp.where(due, 0, count), slow, after)
+
+    return Rule(init, update)

@@ -1,0 +1,67 @@
+"""Sharpness-aware minimisation (Foret et al., 2021). https://arxiv.org/abs/2010.01412"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdlab import register
+from gdlab.inner_product import norm
+from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.scheduled import Hyperparameter
+from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
+from gdlab.types import Array, Grads, Params, Rule, State, Updates
+
+
+@register.rule(
+    "sam",
+    source="Foret et al., Sharpness-aware minimization for efficiently improving generalization, 2021, Algorithm 1",
+    url="https://arxiv.org/abs/2010.01412",
+    year=2021,
+    ranges={"lr": (1e-4, 0.2), "rho": (1e-4, 0.5)},
+    needs=("params", "grad_fn"),
+    scope="tree",
+    wraps=True,
+    memory=0,
+    optax=None,
+    differs="Optax's takes the ascent and the descent in turn, on gradients of two calls, by default of two batches.",
+)
+@wrapper
+def sam(of: Inner = "gd", lr: Hyperparameter = LR, rho: Hyperparameter = 0.05, **hyperparameters: Any) -> Rule:
+    """SAM: another rule, given the gradient at x + rho g / |g|, on the same batch; |g| over all parameters.
+
+    That point is, to first order, the worst within rho of x. It costs two gradients a step. With constant rho it does
+    not settle in a minimum but about rho lr L / 2 from it, L the curvature.
+
+    Source: Foret et al. (2021), Algorithm 1 and Equation 2, for p = 2.
+
+    Raises:
+        ValueError: `update` is not given the parameters.
+
+    >>> rule = sam(of="gd", lr=0.5, rho=1.0)
+    >>> updates, state = rule.update(2.0, rule.init(2.0), 2.0, grad_fn=lambda x: x)
+    >>> float(updates)
+    -1.5
+    """
+    inner = inner_rule(of, lr, hyperparameters)
+
+    def update(
+        grads: Grads,
+        state: State,
+        params: Params | None = None,
+        *,
+        grad_fn: Callable[[Params], Grads],
+        **extra: Any,
+    ) -> tuple[Updates, State]:
+        if params is None:
+            raise ValueError("sam looks about the parameters: update(grads, state, params) needs them")
+        ahead = each(_worst, params, grads, norm=norm(widen(grads)), rho=rho)
+        updates, after = inner.update(widen(grad_fn(ahead)), state, params, grad_fn=grad_fn, **extra)
+        return narrow(updates, grads), after
+
+    return Rule(inner.init, update)
+
+
+def _worst(x: Array, g: Array, *, norm: Array, rho: Array) -> Array:
+    """The point rho further up the gradient; x itself where there is none."""
+    return x + jnp.where(norm > 0, rho / jnp.where(norm > 0, norm, 1), 0) * g
