@@ -12,6 +12,7 @@ import optax
 import gdlab.rules  # noqa: F401  (fills the register)
 from gdlab import register
 from gdlab.rules.from_optax import from_optax, names
+from gdlab.rules.hyperparameters import hyperparameters
 
 # A network of 1,000,090 parameters, its largest layers square.
 SHAPES = ((784, 640), (640,), (640, 640), (640,), (640, 128), (128,), (128, 46), (46,))
@@ -42,7 +43,13 @@ def _cost(kind: str, entry: register.Entry, repeats: int) -> Cost:
     theirs = entry.info.get("optax", kind)
     known = theirs is not None and theirs in names()
     ours = _stepper(entry.make(lr=1e-3))
-    other = _stepper(from_optax(theirs)(lr=1e-3, **entry.info.get("optax_with", {}))) if known else None
+    other = None
+    if known:
+        factory = from_optax(theirs)
+        given = dict(entry.info.get("optax_with", {}))
+        if "lr" in (hyperparameters(factory) or ()) and not {"lr", "learning_rate"} & set(given):
+            given["lr"] = 1e-3
+        other = _stepper(factory(**given))
     times: list[tuple[float, float]] = [(ours(), other() if other else np.nan) for _ in range(repeats)]
     mine, their = np.array(times).T
     ratio = float(np.median(mine / their))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COLOUR, LOST = COLOURS[0], COLOURS[1]
 # Inches: how wide a panel is at least, and how high.
 NARROWEST, HIGH = 1.05, 0.95
+# Letters of a title that a panel holds at full size; a longer one is set smaller.
+LETTERS = 21
 
 
 @register.figure(
@@ -118,4 +120,4 @@ def _draw(axes: "Axes", curves: Curves, rule: int, vertical: Scale) -> None:
         words += f"  {number(rate)}"
     else:
         axes.text(0.5, 0.5, "every rate\ndiverged", transform=axes.transAxes, ha="center", va="center", color=GREY)
-    axes.set_title(words, fontsize=6.5, pad=2, loc="left")
+    axes.set_title(words, fontsize=min(6.5, 6.5 * LETTERS / len(words)) if words else 6.5, pad=2, loc="left")

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import functools
 import inspect
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -92,8 +93,8 @@ def _optimisers() -> dict[str, Callable[..., optax.GradientTransformation]]:
     found: dict[str, Callable[..., optax.GradientTransformation]] = {}
     for module in (optax.contrib, optax):  # optax's own last: where both have a name, it is that one
         for name, thing in vars(module).items():
-            if name.startswith(("_", "scale_")) or not inspect.isfunction(thing):
-                continue
+            if name.startswith(("_", "scale_")) or not isinstance(thing, types.FunctionType | functools.partial):
+                continue  # nadam is a partial of adam
             parameters = inspect.signature(thing).parameters
             if {"learning_rate", "max_learning_rate"} & set(parameters) and "base_optimizer" not in _required(thing):
                 found[name] = thing

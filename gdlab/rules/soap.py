@@ -48,8 +48,8 @@ def soap(
     """SOAP: u = -lr P N Q', N Adam's direction for the gradient P' G Q, in the eigenvectors P, Q of Shampoo's factors.
 
     M <- b1 M + (1 - b1) G and V <- b2 V + (1 - b2) (P' G Q)^2, corrected for their start at 0 as in `adam`, and
-    N = P' Mhat Q / (sqrt(Vhat) + eps). After every `period`-th step P and Q take a step of the power
-    iteration, P <- the Q factor of L P and Q <- that of R Q, with L <- b2 L + (1 - b2) G G' and R <- b2 R + (1 - b2) G' G. Until
+    N = P' Mhat Q / (sqrt(Vhat) + eps). After every `period`-th step P and Q take a step of the power iteration,
+    P <- the Q factor of L P and Q <- that of R Q, with L <- b2 L + (1 - b2) G G' and R <- b2 R + (1 - b2) G' G. Until
     then they are I, and the rule is Adam; for a vector or a number it always is. A leaf of more axes is a matrix
     [first, rest]. QR has no derivative where columns are dependent (two dead units), so a run can't be differentiated.
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from gdlab import register
+from gdlab.rules.from_optax import names
 
 
 def test_help_imports_nothing_heavy():
@@ -76,8 +77,11 @@ def test_list_names_all_that_is_registered(gdlab, what):
     }
     result = gdlab("list", what)
     assert result.exit_code == 0
-    first = {line.split()[0] for line in result.stdout.splitlines()[1:] if not line.startswith(" ")}
+    first = {line.split()[0] for line in result.stdout.splitlines()[1:] if line.strip() and not line.startswith(" ")}
     assert set(shelf) <= first
+    if what == "rules":
+        assert {f"optax:{name}" for name in names()} <= first
+        assert len(shelf) >= 40
     for kind, entry in shelf.items():
         told = gdlab("list", what, kind)
         assert entry.summary in told.stdout

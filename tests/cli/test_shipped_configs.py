@@ -13,14 +13,17 @@ from matplotlib.image import imread
 from gdlab.results import open_landscape, open_results
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem == "rule_zoo" else [])
+    for path in sorted((ROOT / "configs").glob("*.yaml"))
+]
 
 
 def figures(folder):
     return {path.name for path in (folder / "figures").iterdir()}
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
     axis = "batch_size=[8, null]" if "batch" in config.stem else "seed=2"
     result = gdlab("run", config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}", "--quiet")
