@@ -18,7 +18,7 @@ PAIRS = 10
 
 
 class LBFGSState(NamedTuple):
-    """The last point and gradient, and the differences between those before, the latest first."""
+    """The last point and gradient, and the differences between those before, in a ring: the oldest is overwritten."""
 
     step: Array  # t, [] int32: steps taken
     params: PyTree  # x of the step before, at least float32
@@ -26,6 +26,7 @@ class LBFGSState(NamedTuple):
     moves: PyTree  # s, each leaf [history, *shape], at least float32
     bends: PyTree  # y, each leaf [history, *shape], at least float32
     weights: Array  # 1 / s.y, [history], at least float32; 0 where there is no pair
+    newest: Array  # [] int32: where in the ring the latest pair is
 
 
 @register.rule(
@@ -66,7 +67,8 @@ def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | Non
     def init(params: Params) -> LBFGSState:
         none = zeros(params)
         stack = jax.tree.map(lambda leaf: jnp.zeros((pairs, *leaf.shape), leaf.dtype), none)
-        return LBFGSState(jnp.zeros([], jnp.int32), none, none, stack, stack, jnp.zeros(pairs, precision(none)))
+        weights, zero = jnp.zeros(pairs, precision(none)), jnp.zeros([], jnp.int32)
+        return LBFGSState(zero, none, none, stack, stack, weights, zero + pairs - 1)
 
     def update(
         grads: Grads,
@@ -91,14 +93,16 @@ def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | Non
 
 
 def _with_pair(state: LBFGSState, grads: Grads, params: Params) -> LBFGSState:
-    """The state with this step's pair, if there is one of positive curvature, in front."""
+    """The state with this step's pair, if there is one of positive curvature, in the place of the oldest."""
     s = each(lambda old, x: x - old, state.params, params)
     y = each(lambda old, g: g - old, state.grads, grads)
     curvature = dot(s, y)
     kept = (state.step > 0) & (curvature > 0)
 
-    def pushed(stack: Array, first: Array) -> Array:
-        return jnp.where(kept, jnp.concatenate([first[None], stack[:-1]]), stack)
+    newest = jnp.where(kept, (state.newest + 1) % len(state.weights), state.newest)
+
+    def pushed(ring: Array, latest: Array) -> Array:
+        return ring.at[newest].set(jnp.where(kept, latest, ring[newest]))
 
     return LBFGSState(
         optax.safe_increment(state.step),
@@ -107,27 +111,35 @@ def _with_pair(state: LBFGSState, grads: Grads, params: Params) -> LBFGSState:
         jax.tree.map(pushed, state.moves, s),
         jax.tree.map(pushed, state.bends, y),
         pushed(state.weights, (1 / jnp.where(kept, curvature, 1)).astype(state.weights.dtype)),
+        newest,
     )
 
 
 def _product(state: LBFGSState, g: PyTree) -> PyTree:
     """B g, by the two loops. A place without a pair has s = y = 0 and weight 0, and changes nothing."""
-    stored = (state.moves, state.bends, state.weights)
+    history = len(state.weights)
+    places = (state.newest - jnp.arange(history, dtype=jnp.int32)) % history  # the latest first
 
-    def down(q: PyTree, pair: tuple[PyTree, PyTree, Array]) -> tuple[PyTree, Array]:
-        s, y, weight = pair
+    def pair(place: Array) -> tuple[PyTree, PyTree, Array]:
+        rings = (state.moves, state.bends, state.weights)
+        s, y, weight = jax.tree.map(lambda ring: ring[place], rings)
+        return s, y, weight
+
+    def down(q: PyTree, place: Array) -> tuple[PyTree, Array]:
+        s, y, weight = pair(place)
         alpha = weight * dot(s, q)
         return each(lambda q, y, c: q - c * y, q, y, c=alpha), alpha
 
-    q, alphas = jax.lax.scan(down, g, stored)
-    newest = jax.tree.map(lambda stack: stack[0], state.bends)
-    square, size = dot(newest, newest), norm(g)
-    bent = (state.weights[0] > 0) & (square > 0)
-    gamma = jnp.where(bent, 1 / jnp.where(bent, state.weights[0] * square, 1), 1 / jnp.maximum(size, 1))
+    q, alphas = jax.lax.scan(down, g, places)
+    _, latest, curved = pair(state.newest)
+    square, size = dot(latest, latest), norm(g)
+    bent = (curved > 0) & (square > 0)
+    gamma = jnp.where(bent, 1 / jnp.where(bent, curved * square, 1), 1 / jnp.maximum(size, 1))
 
-    def up(r: PyTree, pair: tuple[PyTree, PyTree, Array, Array]) -> tuple[PyTree, None]:
-        s, y, weight, alpha = pair
+    def up(r: PyTree, at: tuple[Array, Array]) -> tuple[PyTree, None]:
+        place, alpha = at
+        s, y, weight = pair(place)
         return each(lambda r, s, c: r + c * s, r, s, c=alpha - weight * dot(y, r)), None
 
     scaled = each(lambda q, gamma: gamma * q, q, gamma=gamma)
-    return jax.lax.scan(up, scaled, (*stored, alphas), reverse=True)[0]
+    return jax.lax.scan(up, scaled, (places, alphas), reverse=True)[0]
