@@ -8,6 +8,7 @@ import optax
 
 from gdlab import register
 from gdlab.rules.adam import direction
+from gdlab.rules.counting import due
 from gdlab.rules.leafwise import each, widen, zeros
 from gdlab.rules.matrices import in_turn, matrix, times
 from gdlab.rules.scheduled import Hyperparameter, schedulable
@@ -83,7 +84,7 @@ def soap(
             return -lr * _into(direction(_into(m, p, q), v, t, **decays), p.T, q.T)
 
         updates = each(formula, grads, m, v, *bases, t=step, lr=lr, b1=b1, b2=b2, eps=eps)
-        after = jax.lax.cond(_due(step, period), lambda: _renewed((left, right), bases), lambda: bases)
+        after = jax.lax.cond(due(step, period), lambda: _renewed((left, right), bases), lambda: bases)
         return updates, SOAPState(step, m, v, left, right, *after)
 
     return Rule(init, update)
@@ -111,9 +112,3 @@ def _renewed(averages: PyTree, bases: PyTree) -> PyTree:
     leaves, structure = jax.tree.flatten(averages)
     pairs = list(zip(leaves, jax.tree.leaves(bases), strict=True))
     return jax.tree.unflatten(structure, in_turn(lambda a, p: jnp.linalg.qr(times(a, p))[0], pairs))
-
-
-def _due(step: Array, period: Hyperparameter) -> Array:
-    # A period given in half precision is a whole number all the same; below 1 it is 1.
-    whole = each(lambda _, period: jnp.maximum(jnp.round(period), 1), jnp.zeros([]), period=period)
-    return step % whole.astype(jnp.int32) == 0

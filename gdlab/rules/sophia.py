@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
+from gdlab.rules.counting import due
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, normal, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
@@ -93,7 +94,7 @@ def sophia(
             return each(lambda h, z, hz, b2: b2 * h + (1 - b2) * z * hz, state.curvature, draws, bent, b2=b2)
 
         m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
-        h = jax.lax.cond(_due(state.step, period), estimated, lambda: state.curvature)
+        h = jax.lax.cond(due(state.step, period), estimated, lambda: state.curvature)
         numbers = {"lr": lr, "gamma": gamma, "eps": eps, "weight_decay": weight_decay}
         return each(_step, grads, m, h, params, **numbers), SophiaState(optax.safe_increment(state.step), m, h)
 
@@ -102,9 +103,3 @@ def sophia(
 
 def _step(_: Array, m: Array, h: Array, x: Array, *, lr: Array, gamma: Array, eps: Array, weight_decay: Array) -> Array:
     return -lr * (jnp.clip(m / jnp.maximum(gamma * h, eps), -1, 1) + weight_decay * x)
-
-
-def _due(step: Array, period: Hyperparameter) -> Array:
-    # A period given in half precision is a whole number all the same; below 1 it is 1.
-    whole = each(lambda _, period: jnp.maximum(jnp.round(period), 1), jnp.zeros([]), period=period)
-    return step % whole.astype(jnp.int32) == 0

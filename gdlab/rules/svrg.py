@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gdlab import register
+from gdlab.rules.counting import due
 from gdlab.rules.leafwise import each, narrow, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
@@ -72,14 +73,8 @@ def svrg(lr: Hyperparameter = 0.1, period: Hyperparameter = 20) -> Rule:
             full = full_grad_fn(jax.tree.map(jnp.asarray, params))
             return SVRGState(at, each(lambda _, g: g, at, full))
 
-        after = jax.lax.cond(_due(step, period), new, lambda: state)
+        after = jax.lax.cond(due(step, period), new, lambda: state)
         before = grad_fn(narrow(after.snapshot, params))
         return each(lambda g, w, full, lr: -lr * (g - w + full), grads, before, after.full, lr=lr), after
 
     return Rule(init, update)
-
-
-def _due(step: Array, period: Hyperparameter) -> Array:
-    # A period given in half precision is a whole number all the same; below 1 it is 1.
-    whole = each(lambda _, period: jnp.maximum(jnp.round(period), 1), jnp.zeros([]), period=period)
-    return jnp.asarray(step, jnp.int32) % whole.astype(jnp.int32) == 0
