@@ -10,6 +10,7 @@ import optax
 from gdlab.batches import Sampling, batches
 from gdlab.inner_product import norm
 from gdlab.rules.evaluation import evaluation_point
+from gdlab.rules.leafwise import either
 from gdlab.types import (
     Array,
     Outcome,
@@ -225,8 +226,8 @@ def _stepper(
         diverged = active & ~converged & ~(_bounded(value, stop) & _finite(params))
         moved = active & ~converged & ~diverged
         after = Run(
-            params=_where(moved, params, run.params),
-            state=_where(moved, state, run.state),
+            params=either(moved, params, run.params),
+            state=either(moved, state, run.state),
             probes=run.probes,
             alive=run.alive & ~converged & ~diverged,
             best_loss=jnp.where(active & jnp.isfinite(value), jnp.minimum(run.best_loss, value), run.best_loss),
@@ -320,10 +321,6 @@ def _bounded(value: Array, stop: Stop) -> Array:
 
 def _finite(tree: PyTree) -> Array:
     return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
-
-
-def _where(condition: Array, new: PyTree, old: PyTree) -> PyTree:
-    return jax.tree.map(lambda n, o: jnp.where(condition, n if n.dtype == o.dtype else n.astype(o.dtype), o), new, old)
 
 
 def _blank_unless(present: Array, value: Array) -> Array:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.leafwise import each, narrow, widen, zeros
+from gdlab.rules.leafwise import each, either, narrow, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter
-from gdlab.rules.wrapping import LR, Inner, either, inner_rule, number, wrapper
+from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 

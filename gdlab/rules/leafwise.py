@@ -66,6 +66,11 @@ def narrow(tree: PyTree, like: PyTree) -> PyTree:
     return jax.tree.map(lambda other, leaf: jnp.asarray(leaf).astype(jnp.asarray(other).dtype), like, tree)
 
 
+def either(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+    """The one tree or the other, in the dtypes of the old."""
+    return jax.tree.map(lambda n, o: jnp.where(condition, n if n.dtype == o.dtype else n.astype(o.dtype), o), new, old)
+
+
 def root(x: Array) -> Array:
     """The square root; 0, with derivative 0, where x <= 0.
 

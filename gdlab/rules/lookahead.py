@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.leafwise import each, either, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter
-from gdlab.rules.wrapping import LR, Inner, either, inner_rule, number, wrapper
+from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 

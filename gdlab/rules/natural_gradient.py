@@ -1,18 +1,11 @@
 """The natural gradient (Amari, 1998). https://doi.org/10.1162/089976698300017746"""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdlab import register
-from gdlab.rules.hessian_products import damped, gauss_newton_product
-from gdlab.rules.leafwise import each, widen
-from gdlab.rules.linear_solve import conjugate_gradients
+from gdlab.rules.gauss_newton import gauss_newton
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
-
-
-class NaturalGradientState(NamedTuple):
-    """The natural gradient remembers nothing."""
+from gdlab.types import Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -48,23 +41,11 @@ def natural_gradient(lr: Hyperparameter = 0.1, damping: Hyperparameter = 1e-3, c
     -1.0
     """
 
-    def init(params: Params) -> NaturalGradientState:
-        return NaturalGradientState()
+    inner = gauss_newton(lr, damping, cg_steps)
 
-    def update(
-        grads: Grads,
-        state: NaturalGradientState,
-        params: Params | None = None,
-        *,
-        outputs_fn: Callable[[Params], PyTree],
-        criterion_fn: Callable[[Any], Array],
-        **extra: Any,
-    ) -> tuple[Updates, NaturalGradientState]:
+    def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
         if params is None:
             raise ValueError("natural_gradient measures at the parameters: update(grads, state, params) needs them")
-        g = widen(grads)
-        fisher = damped(gauss_newton_product(outputs_fn, criterion_fn, params), damping)
-        direction = conjugate_gradients(fisher, g, cg_steps)
-        return each(lambda _, d, lr: -lr * d, grads, direction, lr=lr), state
+        return inner.update(grads, state, params, **extra)
 
-    return Rule(init, update)
+    return Rule(inner.init, update)

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -15,7 +14,7 @@ from gdlab.rules.from_optax import from_optax
 from gdlab.rules.hyperparameters import call, signature
 from gdlab.rules.leafwise import each, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, RuleFactory, State, Updates
+from gdlab.types import Array, Grads, Params, Rule, RuleFactory, State, Updates
 
 OPTAX = "optax:"
 
@@ -97,11 +96,6 @@ def on_gradients(inner: Rule, change: Callable[[Grads, Params | None], Grads]) -
         return narrow(updates, grads), after
 
     return Rule(inner.init, update)
-
-
-def either(condition: Array, new: PyTree, old: PyTree) -> PyTree:
-    """The one tree or the other, in the dtypes of the old."""
-    return jax.tree.map(lambda n, o: jnp.where(condition, n if n.dtype == o.dtype else n.astype(o.dtype), o), new, old)
 
 
 def number(**named: Any) -> Array:
