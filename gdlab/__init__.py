@@ -8,27 +8,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdlab import config, figures, landscape, probes, problems, register, rules, schedules
+    from gdlab import config, figures, landscape, probes, problems, register, rules, schedules, search
     from gdlab.descent import descend
-    from gdlab.engine.axes import linear, log, random
+    from gdlab.engine.axes import linear, log, random, sobol
     from gdlab.engine.evaluate import evaluate
+    from gdlab.engine.space import chain
     from gdlab.results import open_results
     from gdlab.training import sweep
+    from gdlab.tuning_budget import expected_best, seed_interval
     from gdlab.types import Outcome, Problem, Process, Rule, Step, Stop, Trace
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "chain": "gdlab.engine.space",
     "descend": "gdlab.descent",
     "evaluate": "gdlab.engine.evaluate",
+    "expected_best": "gdlab.tuning_budget",
     "linear": "gdlab.engine.axes",
     "log": "gdlab.engine.axes",
     "open_results": "gdlab.results",
     "random": "gdlab.engine.axes",
+    "seed_interval": "gdlab.tuning_budget",
+    "sobol": "gdlab.engine.axes",
     "sweep": "gdlab.training",
     **dict.fromkeys(("Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
 }
-_ROOMS = ("config", "figures", "landscape", "probes", "problems", "register", "rules", "schedules")
+_ROOMS = ("config", "figures", "landscape", "probes", "problems", "register", "rules", "schedules", "search")
 
 __all__ = [
     "Outcome",
@@ -38,9 +44,11 @@ __all__ = [
     "Step",
     "Stop",
     "Trace",
+    "chain",
     "config",
     "descend",
     "evaluate",
+    "expected_best",
     "figures",
     "landscape",
     "linear",
@@ -52,6 +60,9 @@ __all__ = [
     "register",
     "rules",
     "schedules",
+    "search",
+    "seed_interval",
+    "sobol",
     "sweep",
 ]
 

@@ -84,12 +84,18 @@ def locate(
 
 
 def matters(data: "xarray.Dataset", metric: str, axis: str) -> "xarray.DataArray":
-    """Whether an axis makes any difference to a metric, for each rule: it makes none where a rule does not have it."""
+    """Whether an axis makes any difference to a metric, for each rule: it makes none where a rule does not have it.
+
+    Runs that diverge at different steps differ, though they score alike.
+    """
     import xarray
 
     (dim,) = data[axis].dims
     values = score(data, metric)
-    same = (values == values.isel({dim: 0})).all([other for other in values.dims if other != RULE])
+    equal = values == values.isel({dim: 0})
+    if "diverged_at" in data:
+        equal = equal & (data["diverged_at"] == data["diverged_at"].isel({dim: 0}))
+    same = equal.all([other for other in equal.dims if other != RULE])
     return ~same if values.sizes[dim] > 1 else xarray.ones_like(same)
 
 

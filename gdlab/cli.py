@@ -2,20 +2,32 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from gdlab.errors import UserError
+from gdlab.errors import Halted, PartlyFailed, UserError
 
 if TYPE_CHECKING:
     from gdlab.config import Config
+    from gdlab.engine.crew import Crew
+    from gdlab.experiment import Finished
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+FAILED, WRONG, PARTLY, INTERRUPTED = 1, 2, 3, 130
 FORMATS = ("png", "pdf")
 SHELVES = ("rules", "problems", "probes", "figures", "schedules")
+
+
+devices_option = click.option(
+    "--devices", type=click.IntRange(min=1), help="How many devices to use; on a CPU each core is one. Default: all."
+)
+on_option = click.option(
+    "--on",
+    metavar="WORKERS",
+    help="Who runs it: dask://HOST:PORT (a scheduler), dask (workers here), processes:N. Default: this process.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,36 +47,79 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default="results", show_default=True, help="Where results go.")
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]), help="Of the figures.")
 @click.option("--quiet", is_flag=True, help="Print the results folder and nothing else.")
-def run(config: Path, overrides: tuple[str, ...], out: Path, formats: tuple[str, ...], quiet: bool) -> None:
+@click.option("--fresh", is_flag=True, help="Run all of it, also what an earlier folder has.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run, and run nothing.")
+@devices_option
+@on_option
+def run(
+    config: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    formats: tuple[str, ...],
+    quiet: bool,
+    fresh: bool,
+    dry_run: bool,
+    devices: int | None,
+    on: str | None,
+) -> None:
     """Run an experiment. Its results go to a new folder, OUT/NAME/DATE-TIME-HASH.
 
     KEY=VALUE overrides a value of the config: train.steps=2000 rules.adam.b1=0.95
+
+    Runs that an earlier folder of the same experiment has are taken from there; --fresh runs them again. Ctrl-C stops
+    after the segment under way, and gdlab resume goes on from there.
     """
     with mistakes():
-        from gdlab import experiment
-        from gdlab.terminal import Bar, summary
+        from gdlab.startup import chunks_file, start
 
-        loaded = _load(config, overrides)
-        prepared = experiment.prepare(loaded)
-        with Bar(quiet) as bar:
+        workers = _workers(on, devices)
+        found = start(devices)
+        from gdlab import experiment
+        from gdlab.interrupt import Interrupt
+        from gdlab.terminal import Bar, print_plan
+
+        prepared = experiment.prepare(_load(config, overrides))
+        if dry_run:
+            print_plan(prepared.groups, found, prepared.config.compute.chunk)
+            return
+        with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
             finished = experiment.run(
                 prepared,
                 out,
                 config_folder=config.resolve().parent,
                 command=["gdlab", *sys.argv[1:]],
-                progress=bar,
+                running=experiment.Running(found, chunks_file(), bar, interrupt, crew),
+                formats=formats or FORMATS,
+                fresh=fresh,
+            )
+        _told(finished, quiet)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]), help="Of the figures.")
+@click.option("--quiet", is_flag=True, help="Print the results folder and nothing else.")
+@devices_option
+@on_option
+def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | None, on: str | None) -> None:
+    """Go on with a run that was stopped, from where it was. What is there is checked, and run again if damaged."""
+    with mistakes():
+        from gdlab.startup import chunks_file, start
+
+        workers = _workers(on, devices)
+        found = start(devices)
+        from gdlab import experiment
+        from gdlab.interrupt import Interrupt
+        from gdlab.results import find_folder
+        from gdlab.terminal import Bar
+
+        with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
+            finished = experiment.resume(
+                find_folder(folder),
+                running=experiment.Running(found, chunks_file(), bar, interrupt, crew),
                 formats=formats or FORMATS,
             )
-        if quiet:
-            click.echo(finished.folder)
-        else:
-            summary(finished.folder)
-    for note in finished.notes:
-        click.echo(note, err=True)
-    for trouble in finished.troubles:
-        click.echo(f"could not draw {trouble}", err=True)
-    if finished.troubles:
-        _stop(FAILED, f"the results are whole, in {finished.folder}")
+        _told(finished, quiet)
 
 
 @main.command()
@@ -136,13 +191,27 @@ def show(folder: Path) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--metric", default="final_loss", show_default=True, help="What to choose by; *accuracy: the greatest.")
-def best(folder: Path, metric: str) -> None:
-    """Print the best hyperparameters of each rule: those with the best median over seeds."""
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(1, 4, 16),
+    show_default=True,
+    metavar="K",
+    help="Tell also what the best of K points of the sweep would have been; may be repeated.",
+)
+def best(folder: Path, metric: str, budgets: tuple[int, ...]) -> None:
+    """Print the best hyperparameters of each rule: those with the best median over seeds.
+
+    All that is told of a rule are medians over its seeds. `best of K` is the median over all ways to choose K of its
+    points, and in brackets what other points of the same kind might have given (a 95% bootstrap interval).
+    """
     with mistakes():
         from gdlab.results import open_results
         from gdlab.terminal import print_best
 
-        print_best(open_results(folder), metric)
+        print_best(open_results(folder), metric, budgets)
 
 
 @main.command()
@@ -167,14 +236,56 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["rules"]))
-@click.option("--repeats", type=click.IntRange(min=1), default=30, show_default=True, help="Measurements of each.")
-def bench(what: str, repeats: int) -> None:
-    """Measure what things cost here: one update of each rule, beside optax's, on a million parameters."""
-    from gdlab.bench.update_cost import update_costs
-    from gdlab.terminal import print_costs
+@click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction"]), default="sweep")
+@click.option(
+    "--work", "works", multiple=True, metavar="NAME", help="Of sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated."
+)
+@click.option("--repeats", type=click.IntRange(min=1), help="Measurements of each. Default: 5; of rules: 30.")
+@click.option("--markdown", is_flag=True, help="Print the tables for a page, as in docs/sweep-speed.md.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every time taken.")
+@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Of scaling: draw it (png, pdf, svg).")
+def bench(
+    what: str, works: tuple[str, ...], repeats: int | None, markdown: bool, json_file: Path | None, figure: Path | None
+) -> None:
+    """Measure what things cost here, side by side in one process.
 
-    print_costs(update_costs(repeats))
+    \b
+    sweep        the engine beside sweeps written by hand in JAX and, if installed, PyTorch (the default)
+    rules        one update of each rule, beside optax's, on a million parameters
+    scaling      time per run and memory of the engine against the number of runs
+    compaction   what it saves to let diverged runs go
+    """
+    with mistakes():
+        from datetime import date
+
+        from gdlab.bench.machine import claim_cores, machine
+        from gdlab.bench.measuring import REPEATS, check, measure, remembered
+        from gdlab.bench.table import Measured, as_json, as_markdown, occasion
+
+        check(what, works, markdown, json_file, figure)
+        often = repeats or REPEATS[what]
+        if what == "rules":
+            from gdlab.bench.update_cost import Cost, update_costs
+            from gdlab.terminal import print_costs
+
+            costs: list[Cost] = []
+            print_costs(remembered(update_costs(often), costs))
+            records = [cost._asdict() for cost in costs]
+        else:
+            from gdlab.terminal import print_measurements
+
+            claim_cores()
+            click.echo(f"{occasion(what, machine(), date.today())}\n")
+            parts: list[Measured] = []
+            tell = lambda text: click.echo(text, err=True)
+            for part in remembered(measure(what, works, often, figure, tell), parts):
+                if markdown:
+                    click.echo(as_markdown(part.table))
+                else:
+                    print_measurements(part.table)
+            records = [part.record for part in parts]
+        if json_file is not None:
+            json_file.write_text(as_json(what, machine(), date.today(), records), encoding="utf-8")
 
 
 @main.command()
@@ -185,6 +296,33 @@ def doctor() -> None:
     sys.exit(0 if examine() else FAILED)
 
 
+def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[Crew | None]":
+    """What opens the workers that `--on` names; None where it is not given."""
+    if on is None:
+        return nullcontext()
+    if devices is not None:
+        raise UserError("--devices is of this process, and --on has others run: they use all devices that they have")
+    from gdlab.on import read
+
+    return read(on)()
+
+
+def _told(finished: "Finished", quiet: bool) -> None:
+    """Print what came out of a run; exit with 1 if a figure could not be drawn."""
+    from gdlab.terminal import summary
+
+    if quiet:
+        click.echo(finished.folder)
+    else:
+        summary(finished.folder)
+    for note in finished.notes:
+        click.echo(note, err=True)
+    for trouble in finished.troubles:
+        click.echo(f"could not draw {trouble}", err=True)
+    if finished.troubles:
+        _stop(FAILED, f"the results are whole, in {finished.folder}")
+
+
 @contextmanager
 def mistakes() -> Iterator[None]:
     """Turn what a user can get wrong into a message and an exit code; what the lab gets wrong keeps its traceback."""
@@ -192,6 +330,10 @@ def mistakes() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _stop(INTERRUPTED, "interrupted")
+    except Halted as halted:
+        _stop(INTERRUPTED if halted.interrupted else FAILED, str(halted))
+    except PartlyFailed as failed:
+        _stop(PARTLY, str(failed))
     except UserError as error:
         _stop(WRONG, str(error))
     except BrokenPipeError:

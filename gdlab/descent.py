@@ -27,6 +27,7 @@ from gdlab.types import (
 )
 
 NEVER = Stop()
+ALIVE = -1
 OUTCOME = ("final_loss", "best_loss", "steps_taken", "diverged_at", "converged_at")
 
 
@@ -36,11 +37,25 @@ class Run(NamedTuple):
     params: Params
     state: State
     probes: Mapping[str, Any]  # what the probes carry from step to step
-    alive: Array
     best_loss: Array
-    steps_taken: Array
-    diverged_at: Array
-    converged_at: Array
+    # ALIVE; or, of a run that has ended at step t: t if it diverged, -2 - t if it converged. One number, since in a
+    # small problem what is kept of each run beside its parameters is most of the work.
+    ended: Array
+
+    @property
+    def alive(self) -> Array:
+        """Whether the run goes on."""
+        return self.ended == ALIVE
+
+    @property
+    def diverged_at(self) -> Array:
+        """The step at which it diverged; -1 if it did not."""
+        return jnp.maximum(self.ended, -1)
+
+    @property
+    def converged_at(self) -> Array:
+        """The step at which it converged; -1 if it did not."""
+        return jnp.maximum(-2 - self.ended, -1)
 
 
 def training(
@@ -79,20 +94,19 @@ def training(
     def start(point: Point) -> Run:
         here = problem(point)
         params = jax.tree.map(jnp.asarray, here.init(_keys(key(point)).init))
-        never = jnp.asarray(-1, jnp.int32)
         return Run(
             params=params,
             state=jax.tree.map(jnp.asarray, rule(point).init(params)),
             probes={name: init(here, params) for name, (init, _) in measures.items()},
-            alive=jnp.asarray(True),
             best_loss=jnp.asarray(jnp.inf, jnp.result_type(float)),
-            steps_taken=jnp.asarray(0, jnp.int32),
-            diverged_at=never,
-            converged_at=never,
+            ended=jnp.asarray(ALIVE, jnp.int32),
         )
 
     def advance(point: Point, run: Run, first: Array, blocks: int) -> tuple[Run, dict[str, Array]]:
-        take = _stepper(problem(point), rule(point), stop(point), _keys(key(point)).steps, steps)
+        # Segments that divide the run leave no steps over: then no step need ask whether it is one too many.
+        span = blocks * (every or 1)
+        last = None if span and steps % span == 0 else steps
+        take = _stepper(problem(point), rule(point), stop(point), _keys(key(point)).steps, last)
         source = batches(problem(point), _keys(key(point)).batches, batch_size, sampling)
 
         def silent(carry: tuple[Run, Any], index: Array) -> tuple[tuple[Run, Any], None]:
@@ -125,12 +139,12 @@ def training(
             assert batch_size is not None  # a stream without one was refused by `batches`
             after = jnp.asarray(steps, jnp.int32)
             whole = here.sample(jax.random.fold_in(_keys(key(point)).batches, after), after, batch_size)
-        return _ended(here, run, stop(point), whole)
+        return _ended(here, run, stop(point), whole, steps)
 
     return Process(
         start=start,
         advance=advance,
-        status=lambda run: {"alive": run.alive, "diverged": run.diverged_at >= 0},
+        status=lambda run: {"alive": run.alive, "diverged": run.ended >= 0},
         finish=finish,
         steps=steps,
         every=every or 1,
@@ -199,9 +213,12 @@ def _keys(key: Array) -> _Keys:
 
 
 def _stepper(
-    problem: Problem, rule: optax.GradientTransformation, stop: Stop, key: Array, steps: int
+    problem: Problem, rule: optax.GradientTransformation, stop: Stop, key: Array, last: int | None
 ) -> Callable[[Run, Any, Array], tuple[Run, Step, Array]]:
-    """One step of a run: `(run, batch, index) -> (run, what a probe sees, whether the run was still alive)`."""
+    """One step of a run: `(run, batch, index) -> (run, what a probe sees, whether the run was still alive)`.
+
+    From step number `last` on nothing changes; None: there are no such steps.
+    """
     update = optax.with_extra_args_support(rule).update
 
     def take(run: Run, batch: Any, index: Array) -> tuple[Run, Step, Array]:
@@ -221,19 +238,30 @@ def _stepper(
         )
         params = jax.tree.map(lambda x, u: x + u.astype(x.dtype), run.params, updates)
         value = _wide(value)
-        active = run.alive & (index < steps)
-        converged = active & _within(value, grads, stop)
-        diverged = active & ~converged & ~(_bounded(value, stop) & _finite(params))
-        moved = active & ~converged & ~diverged
+        # Selections between numbers, and each truth value made anew from a number: in a loop over many small runs the
+        # compiler makes vectors of these, but not of truth values that are handed on, and takes four times as long.
+        ended = jnp.where(run.alive & ~(_bounded(value, stop) & _finite(params)), index, run.ended)
+        tolerant = stop.loss is not None or stop.grad_norm is not None
+        if tolerant:
+            ended = jnp.where(run.alive & _within(value, grads, stop), -2 - index, ended)
+        least = jnp.minimum(run.best_loss, jnp.where(jnp.isfinite(value), value, jnp.inf))
+        best = jnp.where(run.alive, least, run.best_loss)
+        active = run.alive
+        if last is not None:
+            within = index < last
+            ended, best = jnp.where(within, ended, run.ended), jnp.where(within, best, run.best_loss)
+            active = active & within
+            moved = (ended == ALIVE) & within
+        else:
+            moved = ended == ALIVE
         after = Run(
             params=either(moved, params, run.params),
-            state=either(moved, state, run.state),
+            # Nothing reads the state of a run that has diverged; that of one that has converged may hold the average
+            # at which it is judged.
+            state=either(moved, state, run.state) if tolerant or last is not None else state,
             probes=run.probes,
-            alive=run.alive & ~converged & ~diverged,
-            best_loss=jnp.where(active & jnp.isfinite(value), jnp.minimum(run.best_loss, value), run.best_loss),
-            steps_taken=run.steps_taken + moved.astype(jnp.int32),
-            diverged_at=jnp.where(diverged, index, run.diverged_at),
-            converged_at=jnp.where(converged, index, run.converged_at),
+            best_loss=best,
+            ended=ended,
         )
         return after, Step(problem, run.params, grads, updates, state, value, batch, index, noise), active
 
@@ -274,12 +302,14 @@ def _measured(
     return run._replace(probes=carries), record | {n: _blank_unless(active, value) for n, value in values.items()}
 
 
-def _ended(problem: Problem, run: Run, stop: Stop, whole: Any) -> dict[str, Array]:
+def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> dict[str, Array]:
     """The outcome by name, measured at the final point, or where the rule wants to be judged; the metrics too."""
     judged = evaluation_point(run.state, run.params)
     loss = _wide(problem.loss(judged, whole))
     lost = run.alive & ~_bounded(loss, stop)  # the last update itself led there
-    diverged_at = jnp.where(lost, run.steps_taken, run.diverged_at)
+    # A run that ends at step t has taken those before it.
+    steps_taken = jnp.where(run.alive, steps, jnp.maximum(run.diverged_at, run.converged_at))
+    diverged_at = jnp.where(lost, steps_taken, run.diverged_at)
     sound = diverged_at < 0
     held_out = whole if problem.eval_data is None else problem.eval_data
     measured = {f"eval_{name}": jnp.asarray(metric(judged, held_out)) for name, metric in problem.metrics.items()}
@@ -288,7 +318,7 @@ def _ended(problem: Problem, run: Run, stop: Stop, whole: Any) -> dict[str, Arra
     return {
         "final_loss": _blank_unless(sound, loss),
         "best_loss": _blank_unless(jnp.isfinite(run.best_loss), run.best_loss),
-        "steps_taken": run.steps_taken,
+        "steps_taken": steps_taken,
         "diverged_at": diverged_at,
         "converged_at": run.converged_at,
         **{name: _blank_unless(sound, value) for name, value in measured.items()},

@@ -1,25 +1,35 @@
-"""A config becomes a results folder: swept, stored, told where it came from, drawn."""
+"""A config becomes a results folder: swept, stored, told where it came from, drawn; or what is left of one goes on."""
 
+import errno
+import functools
 import hashlib
+import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 import gdlab.figures  # noqa: F401  (fills the register before a config is checked)
 from gdlab import config as configs
 from gdlab import provenance, results
 from gdlab.config import Config
 from gdlab.drawing import draw_all
-from gdlab.engine.execute import Progress, execute
+from gdlab.earlier import Earlier
+from gdlab.engine.crew import Crew, WorkersError
+from gdlab.engine.execute import Settings, Stopped, Timing, execute, run_mesh
 from gdlab.engine.plan import Group, plan
+from gdlab.engine.remote import FailedRunsError, execute_on
 from gdlab.engine.space import Space
 from gdlab.engine.store import Store
-from gdlab.errors import UserError
+from gdlab.engine.watch import Progress
+from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.landscape_of_config import landscape_of
 from gdlab.run_landscape import refuse_inexact
 from gdlab.stability import stable_lr
+from gdlab.startup import start
 from gdlab.training import PROBLEM, STATIC, assignment
 
 
@@ -33,7 +43,7 @@ class Finished(NamedTuple):
     folder: Path
     figures: list[Path]
     troubles: list[str]  # figures that could not be drawn, each with its cause
-    notes: list[str]  # what there was nothing to draw of
+    notes: list[str]  # what there was nothing to draw of, what was found damaged, what was at hand
 
 
 class Prepared(NamedTuple):
@@ -42,6 +52,19 @@ class Prepared(NamedTuple):
     config: Config
     space: Space
     groups: tuple[Group, ...]
+
+
+class Running(NamedTuple):
+    """What a caller wants to hear, and to say, while an experiment runs."""
+
+    devices: Sequence[jax.Device] | None = None  # None: all there are
+    memory: Path | None = None  # the file in which measured chunks are remembered
+    progress: Callable[[Progress], None] = lambda progress: None
+    stop: Callable[[], bool] = lambda: False  # asked after each segment: whether to stop there
+    crew: Crew | None = None  # whose workers run it; None: this process
+
+
+UNWATCHED = Running()
 
 
 def prepare(config: Config) -> Prepared:
@@ -74,42 +97,161 @@ def prepare(config: Config) -> Prepared:
         raise ExperimentError(_explained(error)) from error
 
 
+def groups_of(text: str, code_dir: str) -> tuple[Group, ...]:
+    """What `prepare` plans for the text of a config, on a worker. Its `code` is looked for in `code_dir`."""
+    start(1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / results.CONFIG
+        path.write_text(text, encoding="utf-8")
+        return prepare(configs.load(path, code_dir=code_dir)).groups
+
+
 def run(
     prepared: Prepared,
     out: Path,
     *,
     config_folder: Path = Path(),
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    running: Running = UNWATCHED,
     formats: Sequence[str] = ("png", "pdf"),
+    fresh: bool = False,
 ) -> Finished:
     """Run a prepared experiment into a new folder under `out`. The config's `code` is looked for in `config_folder`.
 
+    Runs that an earlier folder of the same name has, of the same config but for its space, code, versions and machine,
+    are taken from there, unless `fresh`.
+
     Raises:
-        OSError: the folder can't be made or written.
+        Halted: it was interrupted, or a file could not be written; `resume` goes on.
+        OSError: the folder can't be made.
     """
     config, began = prepared.config, datetime.now().astimezone()
     text = configs.dump(config)
-    folder = results.make_folder(out, config.name, hashlib.sha256(text.encode()).hexdigest()[:8], began)
-    (folder / results.CONFIG).write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
     with configs.precision(config):
         told: dict[str, Any] = {"name": config.name, "problem": _titled(config), "status": "running"}
-        told["config_folder"] = str(config_folder)
+        told |= {"config_folder": str(config_folder), "config": digest}
+        told |= {"identity": _identity(config, config_folder, running)}
         told |= provenance.surroundings(command, config.precision, began)
-        results.write_json(folder / results.PROVENANCE, told)
-        timings = execute(prepared.groups, Store(folder, prepared.space), chunk=config.compute.chunk, progress=progress)
-        told |= {"status": "finished", "stable_lr": stable_lr(config)}
-        told |= provenance.work(timings, began, datetime.now().astimezone())
-        results.write_json(folder / results.PROVENANCE, told)
-        results.write_runs(folder)
-        surface = None
-        if config.landscape is not None:
-            surface = landscape_of(config, results.open_results(folder), progress)
+        earlier = None if fresh else Earlier.find(out / config.name, told["identity"], prepared.groups)
+        told["earlier"] = earlier.folder.name if earlier else None
+        files = {results.CONFIG: text, results.PROVENANCE: results.as_json(told)}
+        folder = results.make_folder(out, config.name, digest[:8], began, files)
+        store = Store(folder, prepared.space, known=earlier.known if earlier else None)
+        notes = [earlier.note] if earlier else []
+        return _work(folder, prepared, told, store, began, running, formats, notes)
+
+
+def resume(
+    folder: Path,
+    *,
+    running: Running = UNWATCHED,
+    formats: Sequence[str] = ("png", "pdf"),
+) -> Finished:
+    """Go on with an experiment whose runs stopped before their end, from where it was; check what there is.
+
+    Raises:
+        Halted: as `run`.
+        ExperimentError: its config is not the one that it was begun with.
+        StoreError: there are no results there, or another process writes there.
+    """
+    told = results.read_json(folder / results.PROVENANCE)
+    if hashlib.sha256((folder / results.CONFIG).read_bytes()).hexdigest() != told["config"]:
+        raise ExperimentError(
+            f"{folder / results.CONFIG} is not as it was when its runs began, so they can't go on with it. "
+            f"To run it as it is now: gdlab run {folder / results.CONFIG}"
+        )
+    config = configs.load(folder / results.CONFIG, code_dir=told["config_folder"])
+    began = datetime.now().astimezone()
+    with configs.precision(config):
+        prepared = prepare(config)
+        same = _identity(config, Path(told["config_folder"]), running) == told["identity"]
+        notes = [] if same else [
+            "the versions, the code or the machine are not those that the runs began with: "
+            "the last digits of old and new results may have been rounded differently"
+        ]  # fmt: skip
+        earlier = Earlier.of(folder.resolve().parent / told["earlier"], prepared.groups) if same and told["earlier"] else None
+        known = earlier.known if earlier else None
+        # No run is begun by one version and ended by another.
+        store = Store(folder, prepared.space, resume=True, known=known, midway=same)
+        return _work(folder, prepared, told, store, began, running, formats, notes)
+
+
+def _work(
+    folder: Path,
+    prepared: Prepared,
+    told: dict[str, Any],
+    store: Store,
+    began: datetime,
+    running: Running,
+    formats: Sequence[str],
+    notes: list[str],
+) -> Finished:
+    """Run what the store lacks, and make all that is made of it.
+
+    Raises:
+        Halted: it was interrupted, a file could not be written, or the workers are gone.
+        PartlyFailed: some runs raised an exception on their worker.
+    """
+    compute = prepared.config.compute
+    settings = Settings(compute.chunk, compute.tile, running.memory, progress=running.progress, stop=running.stop)
+    try:
+        with store:
+            timings = _executed(prepared, store, settings, running, told["config_folder"])
+            told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
+            told |= provenance.work(timings, began, datetime.now().astimezone())
+            return _made_of(folder, prepared.config, told, running, formats, [*notes, *store.notes])
+    except (Stopped, KeyboardInterrupt):
+        raise Halted(folder, "interrupted", interrupted=True) from None
+    except WorkersError as error:
+        raise Halted(folder, str(error), interrupted=False) from error
+    except FailedRunsError as failed:
+        raise PartlyFailed(folder, str(failed)) from failed
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cause = f"the disk that {folder} is on is full" if full else f"{error.filename or folder}: {error.strerror}"
+        raise Halted(folder, cause, interrupted=False) from error
+
+
+def _executed(
+    prepared: Prepared, store: Store, settings: Settings, running: Running, config_folder: str
+) -> list[Timing]:
+    if running.crew is None:
+        return execute(prepared.groups, store, settings, run_mesh(running.devices))
+    source = functools.partial(groups_of, configs.dump(prepared.config), config_folder)
+    return execute_on(running.crew, prepared.groups, source, store, settings)
+
+
+def _identity(config: Config, config_folder: Path, running: Running) -> str:
+    return provenance.identity(config, config_folder, running.crew and running.crew.site.device)
+
+
+def _made_of(
+    folder: Path, config: Config, told: dict[str, Any], running: Running, formats: Sequence[str], notes: list[str]
+) -> Finished:
+    """Write and draw what follows from the results."""
+
+    def progress(state: Progress) -> None:
+        running.progress(state)
+        stop_if_asked()
+
+    def stop_if_asked() -> None:
+        if running.stop():
+            raise Stopped
+
+    results.write_runs(folder)
+    lacking = None
+    if config.landscape is not None:
+        surface = landscape_of(config, results.open_results(folder), progress)
         if surface is not None:
             results.write_landscape(folder, surface)
-    lacking = config.landscape is not None and surface is None
-    figures, troubles = draw_all(folder, config, formats, but="landscape" if lacking else None)
-    return Finished(folder, figures, troubles, ["no landscape: every run of every rule diverged"] if lacking else [])
+        else:
+            lacking = "landscape"
+            notes.append("no landscape: every run of every rule diverged")
+    results.write_json(folder / results.PROVENANCE, told)
+    stop_if_asked()
+    figures, troubles = draw_all(folder, config, formats, but=lacking)
+    return Finished(folder, figures, troubles, notes)
 
 
 def _explained(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The landscape that a config asks for: which runs are shown on it, and which problem it is of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy as np
 from gdlab import config as configs
 from gdlab.best import best
 from gdlab.config import Config
-from gdlab.engine.execute import Progress
+from gdlab.engine.space import ABSENT, space
+from gdlab.engine.watch import Progress
 from gdlab.run_landscape import run_landscape, two_parameters
-from gdlab.training import OWN, PROBLEM, accepted
+from gdlab.training import PROBLEM, rule_axes
 
 if TYPE_CHECKING:
     import xarray
@@ -32,16 +33,19 @@ def landscape_of(
     top = _shown(data, flat=two_parameters(configs.problem_factory(config)(**_first(config))))
     if not top.sizes["rule"]:
         return None
-    axes = [n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names) if n != "seed"]
+    axes = [name for name in space(configs.over(config)).names if name != "seed"]
     seed = int(data["seed"].values[0]) if "seed" in data.coords else 0
     chosen: dict[str, dict[str, Any]] = {}
     for label in top["rule"].values:
-        run_axes = accepted(factories[label], [n for n in axes if n not in OWN and not n.startswith(PROBLEM)])
         one = top.sel(rule=label)
-        chosen[label] = {name: one[name].item() for name in (*run_axes, *({"batch_size"} & set(axes)))} | {"seed": seed}
+        given = _given(one, axes)
+        own = {x: given[name] for x, name in rule_axes(factories, label, list(given)).items()}
+        # Where an axis is not given everywhere, its whole numbers stand among NaN, and are floats.
+        sizes = {n: int(v) if isinstance(v, float) else v for n, v in given.items() if n == "batch_size"}
+        chosen[label] = own | sizes | {"seed": seed}
     # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
     leader = top.isel(rule=int(top["final_loss"].fillna(np.inf).values.argmin()))
-    swept = {name.removeprefix(PROBLEM): leader[name].item() for name in axes if name.startswith(PROBLEM)}
+    swept = {n.removeprefix(PROBLEM): value for n, value in _given(leader, axes).items() if n.startswith(PROBLEM)}
     with configs.precision(config):
         drawn = run_landscape(
             configs.problem_factory(config)(**swept),
@@ -77,12 +81,14 @@ def _shown(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
     return top
 
 
+def _given(one: "xarray.Dataset", axes: Sequence[str]) -> dict[str, Any]:
+    """The values of the axes at one point, without those that a chain does not give there."""
+    values = {name: one[name].item() for name in axes}
+    absent = [n for n, v in values.items() if v == str(ABSENT) or (isinstance(v, float) and np.isnan(v))]
+    return {name: value for name, value in values.items() if name not in absent}
+
+
 def _first(config: Config) -> dict[str, Any]:
-    """The first values of the axes that are the problem's."""
-    firsts: dict[str, Any] = {}
-    for names, values in configs.over(config).items():
-        if isinstance(names, tuple):
-            firsts |= dict(zip(names, values[0], strict=True))
-        elif names != "seed":
-            firsts[names] = values[0]
+    """The values at the first point of the axes that are the problem's."""
+    firsts = {name: value for block in space(configs.over(config)).blocks for name, value in block.row(0).items()}
     return {n.removeprefix(PROBLEM): value for n, value in firsts.items() if n.startswith(PROBLEM)}

@@ -1,6 +1,8 @@
 """What a result stands on: versions, machine, precision, the command, and how the work was cut up."""
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gdlab.config import Config
+from gdlab.config.dump import plain
 from gdlab.engine.execute import Timing
 
 PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
@@ -35,7 +39,7 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
 
 
 def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
-    """What is known once the runs are done. `tile`: runs of different seeds, and runs that share a seed's batches."""
+    """What is known once the runs are done. `chunk`: rows of runs that share batches, and the runs of a row."""
     return {
         "wall_seconds": round((ended - began).total_seconds(), 3),
         "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
@@ -43,10 +47,11 @@ def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[st
             {
                 "group": timing.label,
                 "runs": timing.lanes,
-                "chunk": timing.tile.outer * timing.tile.inner,
-                "tile": list(timing.tile),
-                "batching": "nested vmap" if timing.tile.outer > 1 else "vmap",
-                "segments": timing.segments,
+                "chunk": [timing.layout.rows, timing.layout.width],
+                "batching": timing.layout.batching,
+                "tile": timing.layout.tile,
+                "segments": timing.layout.segments,
+                "devices": timing.devices,
                 "memory_bytes": timing.memory,
                 "compile_seconds": round(timing.compile_seconds, 3),
                 "run_seconds": round(timing.run_seconds, 3),
@@ -54,6 +59,24 @@ def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[st
             for timing in timings
         ],
     }
+
+
+def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
+    """A digest of all that a run's result depends on but its own hyperparameters and seed.
+
+    Of the config what is not the space or a drawing; the user's code; gdlab's own; the versions of the libraries; the
+    kind of device, which is this process's unless given.
+    """
+    import jax
+
+    of = {name: value for name, value in plain(config).items() if name not in ("name", "sweep", "landscape", "figures")}
+    code = [path for name in config.code for path in [config_folder / name]]
+    code += sorted(Path(__file__).parent.rglob("*.py"))
+    device = device or jax.devices()[0].device_kind
+    digest = hashlib.sha256(json.dumps([of, versions(), device], sort_keys=True).encode())
+    for path in code:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str | None]:

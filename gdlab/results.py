@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.engine.store import StoreError, open_store, read_store
+from gdlab.engine.stored import STORE, StoreError, open_store, read_store
 
 if TYPE_CHECKING:
     import xarray
@@ -22,11 +23,11 @@ FIGURES = "figures"
 LANDSCAPE = "landscape"
 
 
-def make_folder(root: Path, name: str, digest: str, now: datetime) -> Path:
-    """Make `root/name/YYYYmmdd-HHMMSS-DIGEST`, new for sure, and let `root/name/latest` point to it.
+def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mapping[str, str] | None = None) -> Path:
+    """Make `root/name/YYYYmmdd-HHMMSS-DIGEST`, new for sure, with `files` in it; then let `root/name/latest` point to it.
 
     Raises:
-        OSError: the folder can't be made.
+        OSError: the folder or a file can't be made; nothing is left of either then.
     """
     stem = f"{now:%Y%m%d-%H%M%S}-{digest}"
     (root / name).mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,14 @@ def make_folder(root: Path, name: str, digest: str, now: datetime) -> Path:
             continue
     else:
         raise FileExistsError(f"{root / name / stem} and 98 more like it exist already")
+    try:
+        for file, text in (files or {}).items():
+            (folder / file).write_text(text)
+    except BaseException as error:
+        shutil.rmtree(folder)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"{error.strerror}; nothing has been run", str(folder)) from None
+        raise
     _point_latest(folder)
     return folder
 
@@ -59,11 +68,11 @@ def find_folder(path: Path) -> Path:
         StoreError: there are no results there.
     """
     for folder in (path, path / "latest"):
-        if (folder / "store.zarr").is_dir():
+        if (folder / PROVENANCE).exists() or (folder / STORE).is_dir():
             return folder
     if not path.exists():
         raise StoreError(f"there is no folder {path}")
-    raise StoreError(f"{path} holds no results: there is no store.zarr in it")
+    raise StoreError(f"{path} holds no results: there is no {STORE} in it")
 
 
 def open_results(path: str | Path) -> "xarray.Dataset":
@@ -72,13 +81,13 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     `path` is a results folder, or the folder of all results of one name (then the latest).
 
     Raises:
-        gdlab.engine.store.StoreError: there are no results there, or of another version.
+        gdlab.engine.store.StoreError: there are no results there, or of another version, or they are damaged.
     """
     import xarray
 
     folder = find_folder(Path(path))
-    data = open_store(folder)
     known = read_json(folder / PROVENANCE) if (folder / PROVENANCE).exists() else {}
+    data = open_store(folder, finished=known.get("status") == "finished")
     data.attrs |= {key: known[key] for key in ("name", "problem") if key in known}
     limits = known.get("stable_lr", {})
     if limits:
@@ -91,54 +100,76 @@ def open_results(path: str | Path) -> "xarray.Dataset":
 
 def write_runs(folder: Path) -> None:
     """Write runs.csv: a row for each run, its axes first (blank where an axis made no difference to it)."""
-    space, pieces, series, _ = read_store(folder)
-    ends = [name for name in dict.fromkeys(n for piece in pieces for n in piece.results) if name not in series]
-    ends = [name for name in ends if all(p.results[name].ndim == 2 for p in pieces if name in p.results)]
+    stored = read_store(folder)
+    space, groups, series = stored.space, stored.groups, stored.series
+    ends = [name for name in dict.fromkeys(n for group in groups for n in group.results) if name not in series]
+    ends = [name for name in ends if all(g.results[name].ndim == 1 for g in groups if name in g.results)]
     partial = folder / f".{RUNS}.partial"
     with partial.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow([*space.names, *ends])
-        for static, lanes, results in pieces:
-            outer = [lane for lane in lanes if lane.outer]
-            inner = [lane for lane in lanes if not lane.outer]
-            shape = [lane.size for lane in (*outer, *inner)]
-            places = np.unravel_index(np.arange(int(np.prod(shape))), shape) if shape else ()
-            columns: dict[str, Any] = {name: [value] * int(np.prod(shape)) for name, value in static.items()}
-            for lane, place in zip((*outer, *inner), places, strict=True):
-                columns |= {n: column[place] for n, column in zip(lane.names, lane.columns, strict=True)}
-            columns |= {name: results[name].reshape(-1) for name in ends if name in results}
-            blank = [""] * int(np.prod(shape))
-            rows.writerows(zip(*(columns.get(name, blank) for name in (*space.names, *ends)), strict=True))
+        for group in groups:
+            size = len(next(iter(group.results.values())))
+            columns: dict[str, Any] = {name: [value] * size for name, value in group.static.items()}
+            columns |= {**group.columns, **{name: group.results[name] for name in ends if name in group.results}}
+            rows.writerows(zip(*(columns.get(name, [""] * size) for name in (*space.names, *ends)), strict=True))
     os.replace(partial, folder / RUNS)
 
 
 def write_landscape(folder: Path, data: "xarray.Dataset") -> None:
     """Add a landscape to the store. The rules' names go into the attributes: zarr 3 has no settled form for strings."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
     plain = data.drop_vars("rule").assign_attrs(rules=[str(rule) for rule in data["rule"].values])
-    plain.to_zarr(folder / "store.zarr", group=LANDSCAPE, mode="w", consolidated=False)
+    home, partial = folder / STORE / LANDSCAPE, folder / f".{LANDSCAPE}.partial"
+    checked = {name: {"compressors": [ZstdCodec(level=0), Crc32cCodec()]} for name in plain.variables}
+    plain.to_zarr(partial, mode="w", consolidated=False, encoding=checked, write_empty_chunks=True)
+    shutil.rmtree(home, ignore_errors=True)
+    os.replace(partial, home)
 
 
 def open_landscape(folder: Path) -> "xarray.Dataset":
     """The landscape in a results folder.
 
     Raises:
-        StoreError: it holds none.
+        StoreError: it holds none, or it is damaged.
     """
     import xarray
+    import zarr
 
-    if not (folder / "store.zarr" / LANDSCAPE).is_dir():
+    if not (folder / STORE / LANDSCAPE).is_dir():
         raise StoreError(f"{folder} holds no landscape: its config has no `landscape` section")
-    data = xarray.open_zarr(folder / "store.zarr", group=LANDSCAPE, consolidated=False).load()
-    return data.assign_coords(rule=("rule", np.array(data.attrs["rules"], object)))
+    path = folder / STORE / LANDSCAPE
+    try:
+        data = xarray.open_zarr(path, consolidated=False).load()
+        arrays = [array for _, array in zarr.open_group(path, mode="r").arrays()]
+        if any(array.nchunks_initialized < array.nchunks for array in arrays):
+            raise ValueError("a chunk is missing")
+        return data.assign_coords(rule=("rule", np.array(data.attrs["rules"], object)))
+    except Exception as error:  # of the many kinds that xarray, zarr and its codecs raise
+        raise StoreError(f"{path} is damaged ({error}); gdlab resume {folder} makes it anew") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file."""
-    return json.loads(path.read_text())
+    """A JSON file of a results folder.
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        state = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+        raise StoreError(f"{path} {state}") from None
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """The text of a JSON file."""
+    return json.dumps(content, indent=2) + "\n"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.write_text(as_json(content))
     os.replace(partial, path)

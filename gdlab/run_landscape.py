@@ -10,8 +10,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gdlab.engine.evaluate import evaluate, run
-from gdlab.engine.execute import Progress
 from gdlab.engine.plan import Build
+from gdlab.engine.watch import Progress
 from gdlab.errors import SelectionError
 from gdlab.landscape import Plane, at, coordinate_plane, pca_plane, project, random_plane
 from gdlab.probes import position

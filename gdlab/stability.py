@@ -7,7 +7,8 @@ import numpy as np
 from gdlab import config as configs
 from gdlab import register
 from gdlab.config import Config
-from gdlab.training import PROBLEM
+from gdlab.engine.space import space
+from gdlab.training import PROBLEM, rule_axes
 
 
 def stable_lr(config: Config) -> dict[str, dict[str, float]]:
@@ -15,8 +16,8 @@ def stable_lr(config: Config) -> dict[str, dict[str, float]]:
 
     Only for rules that have such a limit, on a problem whose greatest curvature L is known, where neither is swept.
     """
-    swept = {n for names in configs.over(config) for n in ([names] if isinstance(names, str) else names)}
-    if any(name.startswith(PROBLEM) for name in swept):
+    axes, factories = space(configs.over(config)).names, configs.rule_factories(config)
+    if any(name.startswith(PROBLEM) for name in axes):
         return {}
     if not any("stability" in _rule_entry(rule.kind).info for rule in config.rules.values()):
         return {}
@@ -28,6 +29,7 @@ def stable_lr(config: Config) -> dict[str, dict[str, float]]:
             continue
         values = {n: p.default for n, p in entry.parameters.items()} | rule.hyperparameters
         values.pop("lr", None)
+        swept = set(rule_axes(factories, label, axes))
         if swept & set(values) or any(isinstance(value, Mapping) for value in rule.hyperparameters.values()):
             continue  # a limit for each value, or one that moves with the schedule
         constant = float(entry.info["stability"](**values))

@@ -1,6 +1,6 @@
 """What the command line prints: a progress bar, tables, summaries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,14 @@ from rich.text import Text
 from gdlab import results
 
 if TYPE_CHECKING:
+    import jax
     import xarray
 
+    from gdlab.bench.table import Table as Measurements
     from gdlab.bench.update_cost import Cost
     from gdlab.config import Config
-    from gdlab.engine.execute import Progress as State
+    from gdlab.engine.plan import Group
+    from gdlab.engine.watch import Progress as State
 
 
 class Bar:
@@ -61,12 +64,12 @@ class Bar:
 def described(config: "Config") -> str:
     """How many runs of how many steps a config asks for, in one line."""
     from gdlab.config import over
+    from gdlab.engine.space import space
 
-    sizes = {"rule": len(config.rules)}
-    for names, values in over(config).items():
-        sizes[names if isinstance(names, str) else "+".join(names)] = values if isinstance(values, int) else len(values)
-    product = " x ".join(f"{size} {name}" for name, size in sizes.items())
-    return f"{config.name}: {product} = {_runs(int(np.prod(list(sizes.values()))))} of {config.train.steps} steps"
+    points = space(over(config))
+    sizes = [(len(config.rules), "rule"), *((b.size, b.label or "+".join(b.names)) for b in points.blocks)]
+    product = " x ".join(f"{size} {name}" for size, name in sizes)
+    return f"{config.name}: {product} = {_runs(len(config.rules) * points.size)} of {config.train.steps} steps"
 
 
 def _runs(count: int) -> str:
@@ -88,31 +91,50 @@ def summary(folder: Path) -> None:
         click.echo(f"  {path.name}{inside}")
 
 
-def print_best(data: "xarray.Dataset", metric: str) -> None:
-    """A table of the best hyperparameters of each rule."""
+def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:
+    """Tables of each rule: its best hyperparameters, its good rates, and, if asked for, the best of so many points."""
     from gdlab.best import best, matters
+    from gdlab.tuning_budget import seed_interval
 
-    chosen = best(data, metric)
+    chosen, interval = best(data, metric), seed_interval(data, metric)
     axes = [str(name) for name in chosen.coords if name != "rule"]
     others = [name for name in ("final_loss", "eval_loss", "eval_accuracy") if name in data and name != metric]
-    bands = _bands(data, metric)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    medians = (f"median {metric}", *(f"median {name}" for name in others))
-    for column in ("rule", *axes, *medians, *(["good rates", "seed spread"] if bands else []), "runs", "diverged"):
-        table.add_column(column, justify="left" if column == "rule" else "right")
-    for index, rule in enumerate(chosen["rule"].values if "rule" in chosen.dims else [""]):
-        one = chosen.isel(rule=index) if "rule" in chosen.dims else chosen
+    rules = [str(rule) for rule in chosen["rule"].values] if "rule" in chosen.dims else [""]
+    table = _table(*axes, f"median {metric}", "seed interval", *others, "runs", "diverged")
+    for index, rule in enumerate(rules):
+        at = {"rule": index} if "rule" in chosen.dims else {}
+        one, spread = chosen.isel(at), interval.isel(at)
         if not one["found"]:
-            blanks = ("-" for _ in (*others, *(bands[index] if bands else ())))
-            table.add_row(Text(str(rule)), *("-" for _ in axes), "diverged", *blanks, *_counts(one))
+            table.add_row(Text(rule), *("-" for _ in axes), "diverged", "-", *("-" for _ in others), *_counts(one))
             continue
         there = _at(data, one, axes)
         own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
         cells = [shown_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
+        cells += [shown_number(one[metric].item()), _range(spread["low"].item(), spread["high"].item(), 3)]
         more = [shown_number(float(np.median(there[name].values))) for name in others]
-        more += bands[index] if bands else []
-        table.add_row(Text(str(rule)), *cells, shown_number(one[metric].item()), *more, *_counts(one))
+        table.add_row(Text(rule), *cells, *more, *_counts(one))
     console().print(table)
+    coverage = interval["coverage"].max().item()  # NaN only where no rule has an interval
+    if not np.isnan(coverage):
+        click.echo(f"seed interval: of the median, by bootstrap; covers it {100 * coverage:.0f}% of the time at most")
+    else:
+        click.echo("no seed interval: it takes 3 seeds, and a median that is finite")
+    if bands := _bands(data, metric):
+        table = _table("good rates", "decades", "seed spread")
+        for rule, band in zip(rules, bands, strict=True):
+            table.add_row(Text(rule), *band)
+        console().print("", table)
+    if budgets:
+        console().print("", _budget_table(data, metric, rules, budgets))
+
+
+def _table(*columns: str) -> Table:
+    """A table with a row for each rule."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rule")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
 
 
 def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
@@ -124,9 +146,35 @@ def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
     found = rate_band(data, metric)
     columns = [np.atleast_1d(found[name].values) for name in ("low", "high", "decades", "spread")]
     return [
-        [f"{low:.2g} to {high:.2g} ({decades:.1f} decades)", f"{spread:.2g}"]
+        [_range(low, high), *("-" if np.isnan(value) else f"{value:.2g}" for value in (decades, spread))]
         for low, high, decades, spread in zip(*columns, strict=True)
     ]
+
+
+def _budget_table(data: "xarray.Dataset", metric: str, rules: list[str], budgets: Sequence[int]) -> Table:
+    """What trying only so many points of the sweep finds: the median over the ways to choose them, its interval."""
+    from gdlab.tuning_budget import expected_best
+
+    points = np.atleast_1d(expected_best(data, metric, 1)["points"].values)
+    wanted = sorted({*budgets, *points.tolist()})
+    found = expected_best(data, metric, wanted)
+    table = _table("points", *(f"best of {k}" for k in budgets), "best of all")
+    for index, rule in enumerate(rules):
+        one = found.isel(rule=index) if "rule" in found.dims else found
+        cells = [_best_of(one.sel(k=k)) for k in (*budgets, points[index])]
+        table.add_row(Text(rule), str(points[index]), *cells)
+    return table
+
+
+def _best_of(one: "xarray.Dataset") -> str:
+    middle, low, high = (float(one[name]) for name in ("median", "median_low", "median_high"))
+    if np.isnan(middle):
+        return "-"
+    return "diverged" if np.isinf([low, high]).all() else f"{middle:.2g} ({_range(low, high)})"
+
+
+def _range(low: float, high: float, digits: int = 2) -> str:
+    return "-" if np.isnan(low) else f"{low:.{digits}g} to {high:.{digits}g}"
 
 
 def print_costs(costs: "Iterable[Cost]") -> None:
@@ -161,3 +209,49 @@ def console() -> Console:
     # A pipe has no width of its own; tables must not be cut to 80 columns there.
     found = Console(soft_wrap=False)
     return found if found.is_terminal else Console(width=200)
+
+
+def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", chunk: int | None) -> None:
+    """A line for each group that would be run."""
+    from gdlab.engine.execute import Settings
+    from gdlab.forecast import forecast
+
+    told = forecast(groups, devices, Settings(chunk=chunk))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
+        table.add_column(column, justify="left" if column in ("group", "batching") else "right")
+    for one in told:
+        size = f"{one.memory / 2**20:.1f} MiB"
+        table.add_row(
+            one.label, f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments), size,
+            _duration(one.seconds),
+        )  # fmt: skip
+    console().print(table)
+    seconds = sum(one.seconds for one in told)
+    programs = sum(3 if one.layout.segments else 2 for one in told)
+    click.echo(
+        f"\n{_runs(sum(one.runs for one in told))} in {len(told)} group{'s' * (len(told) != 1)}: {programs} programs "
+        f"to compile; about {_duration(seconds)} of running on {len(devices)} x {devices[0].device_kind}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if not np.isfinite(seconds):
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def print_measurements(measured: "Measurements") -> None:
+    """A table of the bench, its title above it and its notes below."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(measured.header):
+        table.add_column(column, justify="right" if place else "left")
+    for row in measured.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    click.echo(measured.title)
+    console().print(table)
+    for note in measured.notes:
+        click.echo(note)
+    click.echo()

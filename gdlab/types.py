@@ -146,10 +146,10 @@ class Process(NamedTuple):
     """A computation in the engine's terms: begun, advanced, ended. Every function is pure and sees one lane only.
 
     `start(point) -> carry`; `advance(point, carry, first, blocks) -> (carry, record)` does `blocks * every` steps from
-    step number `first` (traced, the same for every lane) and returns `{name: array [blocks, ...]}`; `status(carry)` is
-    `{"alive": bool, ...}`: a lane that is not alive stays as it is, and its records are blank (NaN, or -1 for
-    integers), so the engine may let it go; `finish(point, carry) -> {name: array}`. A plain function is a process of
-    no steps.
+    step number `first` (traced, the same for every lane, a multiple of `blocks * every`) and returns
+    `{name: array [blocks, ...]}`; `status(carry)` is `{"alive": bool, ...}`: what a lane that is not alive finishes
+    with is settled, and its records are blank (NaN, or -1 for integers), so the engine may let it go;
+    `finish(point, carry) -> {name: array}`. A plain function is a process of no steps.
 
     Attributes:
         steps: how many steps there are; an `advance` past them changes nothing.

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from gdlab import register
+from gdlab.config.axis import Axis
 from gdlab.config.choices import Choices, read_choices
 from gdlab.config.dump import plain
 from gdlab.config.kinds import Chosen
@@ -15,6 +16,7 @@ from gdlab.config.mistakes import ConfigError, Mark
 from gdlab.config.node import Node, Report
 from gdlab.config.schema import Config
 from gdlab.config.values import taken
+from gdlab.engine.space import Over, chain
 from gdlab.types import Probe, Problem, Rule, Stop
 
 
@@ -34,17 +36,26 @@ def rule_factories(config: Config) -> dict[str, Callable[..., Rule]]:
     return {label: _factory(rule) for label, rule in _choices(config).known_rules.items()}
 
 
-def over(config: Config) -> dict[str | tuple[str, ...], Any]:
-    """The axes of the sweep, in order: name to values; a tuple of names to rows; `seed` to their count or a list."""
+def over(config: Config) -> Over:
+    """The space of the sweep, as `gdlab.sweep` takes it.
+
+    Its axes, in order: name to values; a tuple of names to rows; `seed` to their count or a list. Where the sweep has a
+    chain, a chain of such spaces, each part with the other axes behind its own.
+    """
     choices = _choices(config)
-    axes: dict[str | tuple[str, ...], Any] = {}
-    for axis in choices.axes:
+    spaces = [_mapping(axes, choices) for axes in choices.products]
+    return chain(*spaces) if choices.parts else spaces[0]
+
+
+def _mapping(axes: list[Axis], choices: Choices) -> dict[str | tuple[str, ...], Any]:
+    mapping: dict[str | tuple[str, ...], Any] = {}
+    for axis in axes:
         columns = [taken(name, values, choices) for name, values in zip(axis.names, axis.columns, strict=True)]
         if len(columns) > 1:
-            axes[axis.names] = list(zip(*columns, strict=True))
+            mapping[axis.names] = list(zip(*columns, strict=True))
         else:
-            axes[axis.names[0]] = columns[0] if axis.seeds is None else axis.seeds
-    return axes
+            mapping[axis.names[0]] = columns[0] if axis.seeds is None else axis.seeds
+    return mapping
 
 
 def probes(config: Config) -> dict[str, Probe]:

@@ -4,11 +4,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdlab import register
-from gdlab.config.axis import Axis, read_axis
+from gdlab.config.axis import Axis, axis_names, read_axis
 from gdlab.config.kinds import Chosen, choose, factory
-from gdlab.config.node import Report
+from gdlab.config.merge import CHAIN
+from gdlab.config.mistakes import shown
+from gdlab.config.node import Path, Report
 
-SEED, BATCH_SIZE, PROBLEM = "seed", "batch_size", "problem."
+SEED, BATCH_SIZE = "seed", "batch_size"
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes that stand in one mapping: the sweep, or a part of its chain.
+
+    Attributes:
+        read: those that could be read.
+        names: the names of all of them, each with the place of its key.
+    """
+
+    read: list[Axis]
+    names: list[tuple[str, Path]]
 
 
 @dataclass(frozen=True)
@@ -18,15 +33,15 @@ class Choices:
     Attributes:
         problem: the problem's kind.
         rules: the rules' kinds, by label.
-        axes: those axes of the sweep that could be read.
-        axis_names: the names of all its axes, each with the key under which it stands.
+        axes: the axes of the sweep, those of its chain apart.
+        parts: the axes of each part of its chain, which the others multiply; none without a chain.
         figures: the figures' kinds, in turn.
     """
 
     problem: Chosen | None
     rules: dict[str, Chosen | None]
-    axes: list[Axis]
-    axis_names: list[tuple[str, str]]
+    axes: Axes
+    parts: list[Axes]
     figures: list[Chosen | None]
 
     @property
@@ -34,17 +49,32 @@ class Choices:
         """The rules that could be read."""
         return {label: rule for label, rule in self.rules.items() if rule is not None}
 
+    @property
+    def all_axes(self) -> list[Axis]:
+        """All the axes that could be read."""
+        return [axis for axes in (self.axes, *self.parts) for axis in axes.read]
+
+    @property
+    def products(self) -> list[list[Axis]]:
+        """The axes that could be read of each space that the sweep puts one after the other: of one, if no chain."""
+        return [[*part.read, *self.axes.read] for part in self.parts] or [self.axes.read]
+
+    @property
+    def always(self) -> frozenset[str]:
+        """The names of the axes that are given at every point."""
+        parts = [{name for name, _ in part.names} for part in self.parts]
+        return frozenset({name for name, _ in self.axes.names}.union(set.intersection(*parts) if parts else ()))
+
 
 def read_choices(written: dict[str, Any], report: Report) -> Choices:
     """Read every kind and every axis of a config as written; whatever has not even the right form is passed over."""
     rules, sweep = _mapping(written.get("rules")), _mapping(written.get("sweep"))
     figures = written.get("figures") if isinstance(written.get("figures"), list) else []
-    axes = [read_axis(key, values, report) for key, values in sweep.items()]
     choices = Choices(
         problem=choose("problem", ("problem",), written.get("problem"), report),
         rules={label: choose("rule", ("rules", label), rule, report) for label, rule in rules.items()},
-        axes=[axis for axis in axes if axis is not None],
-        axis_names=[(name.strip(), key) for key in sweep for name in key.split(",")],
+        axes=_axes(("sweep",), {key: values for key, values in sweep.items() if key != CHAIN}, report),
+        parts=_chain(sweep[CHAIN], report) if CHAIN in sweep else [],
         figures=[
             choose("figure", ("figures", index), {"kind": figure} if isinstance(figure, str) else figure, report)
             for index, figure in enumerate(figures or [])
@@ -52,6 +82,30 @@ def read_choices(written: dict[str, Any], report: Report) -> Choices:
     )
     _probes(_mapping(written.get("record")), report)
     return choices
+
+
+def _axes(path: Path, written: dict[str, Any], report: Report) -> Axes:
+    read = [read_axis((*path, key), values, report) for key, values in written.items()]
+    names = [(name, (*path, key)) for key in written for name in axis_names(key)]
+    return Axes([axis for axis in read if axis is not None], names)
+
+
+def _chain(written: Any, report: Report) -> list[Axes]:
+    path, parts = ("sweep", CHAIN), []
+    if not isinstance(written, list) or not written:
+        hint = "[{lr: [0.1, 0.2]}, {beta: [0.5, 0.9]}]"
+        report.add(path, f"must be a list of mappings of axes, not {shown(written)}", hint=hint)
+        return []
+    for index, part in enumerate(written):
+        here = (*path, index)
+        if not isinstance(part, dict):
+            report.add(here, f"must be a mapping of axes, not {shown(part)}")
+            continue
+        if CHAIN in part:
+            hint = "its parts can stand beside this one"
+            report.add((*here, CHAIN), "a chain can't stand in another", hint=hint, key=True)
+        parts.append(_axes(here, {key: values for key, values in part.items() if key != CHAIN}, report))
+    return parts
 
 
 def _probes(record: dict[str, Any], report: Report) -> None:

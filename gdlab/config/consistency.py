@@ -3,23 +3,36 @@
 from typing import Any
 
 from gdlab import register
-from gdlab.config.choices import BATCH_SIZE, PROBLEM, SEED, Choices
+from gdlab.config.choices import BATCH_SIZE, SEED, Axes, Choices
 from gdlab.config.forms import NULL, WHOLE, Forms
 from gdlab.config.kinds import Chosen
 from gdlab.config.node import Report, asked, nearest
+from gdlab.engine.space import RUN
+from gdlab.training import PROBLEM, RULES, rule_of
 
 
 def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """Each axis must reach something, only once, and nothing that is set as well."""
-    seen: set[str] = set()
-    for name, key in choices.axis_names:
-        path = ("sweep", key)
+    """Each axis must reach something, only once, and nothing that is set as well.
+
+    What an axis in a part of a chain reaches may be set: that holds in the parts that do not name it.
+    """
+    beside = {name for name, _ in choices.axes.names}
+    _check_names(choices.axes, set(), written, choices, report)
+    for part in choices.parts:
+        _check_names(part, beside, written, choices, report)
+
+
+def _check_names(axes: Axes, beside: set[str], written: dict[str, Any], choices: Choices, report: Report) -> None:
+    seen = set(beside)
+    for name, path in axes.names:
         if name in seen:
             report.add(path, f"{name} is an axis already", key=True)
+        elif name == RUN and choices.parts:
+            report.add(path, f"{RUN} is the dim of the chain's points", key=True)
         elif name and not reaches(name, choices) and not _hidden(name, choices, report):
             report.add(path, _unreached(name, choices), hint=_nearest_axis(name, choices), key=True)
         seen.add(name)
-        places = _set(name, written, choices)
+        places = _set(name, written, choices) if name in choices.always else []
         if places:
             verb = "are" if len(places) > 1 else "is"
             message = f"{' and '.join(places)} {verb} set, and {name} is also a sweep axis"
@@ -28,9 +41,10 @@ def check_names(written: dict[str, Any], choices: Choices, report: Report) -> No
 
 def check_required(choices: Choices, report: Report) -> None:
     """A parameter without a default must be given or swept."""
-    swept = {name for name, _ in choices.axis_names}
-    for rule in choices.known_rules.values():
-        _required(rule, {rule.own(name) for name in swept}, report)
+    swept = choices.always
+    for label, rule in choices.known_rules.items():
+        own = {x for name in swept for its, x in [rule_of(choices.rules, name)] if its in (None, label)}
+        _required(rule, {rule.own(name) for name in own}, report)
     if choices.problem is not None:
         _required(choices.problem, {name.removeprefix(PROBLEM) for name in swept if name.startswith(PROBLEM)}, report)
     for figure in choices.figures:
@@ -41,7 +55,8 @@ def check_required(choices: Choices, report: Report) -> None:
 def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:
     """A figure's dims must be among those of the results, and a landscape must be computed to be drawn."""
     record = written.get("record")
-    dims = {"rule", *(name for name, _ in choices.axis_names), *(axis.dim for axis in choices.axes)}
+    names = {name for axes in (choices.axes, *choices.parts) for name, _ in axes.names}
+    dims = {"rule", *names, *(axis.dim for axis in choices.axes.read), *([RUN] if choices.parts else [])}
     if not isinstance(record, dict) or record.get("every", 1) is not None:
         dims.add("step")
     for index, figure in enumerate(choices.figures):
@@ -73,23 +88,39 @@ def reaches(name: str, choices: Choices) -> list[Forms]:
         problem = choices.problem
         found = [problem.parameter(name.removeprefix(PROBLEM))] if problem is not None else []
     else:
-        found = [rule.parameter(name) for rule in choices.known_rules.values()]
+        found = [rule.parameter(own) for rule, own in _rules_of(name, choices).values()]
     return [forms for forms in found if forms is not None]
+
+
+def _rules_of(name: str, choices: Choices) -> dict[str, tuple[Chosen, str]]:
+    """The rules that an axis may reach, by label, and its name among the hyperparameters of each."""
+    label, own = rule_of(choices.rules, name)
+    one = name.startswith(RULES)
+    return {known: (rule, own) for known, rule in choices.known_rules.items() if known == label or not one}
 
 
 def _hidden(name: str, choices: Choices, report: Report) -> bool:
     """Whether what an axis might reach is itself not known, for a mistake already told."""
     if name.startswith(PROBLEM):
         return choices.problem is None
-    first = name.partition(".")[0]
+    its, own = rule_of(choices.rules, name)
+    if name.startswith(RULES) and its is None:
+        return not choices.rules
+    first = own.partition(".")[0]
     return not choices.rules or any(
-        rule is None or report.faulty("rules", label, first) for label, rule in choices.rules.items()
+        rule is None or report.faulty("rules", label, first)
+        for label, rule in choices.rules.items()
+        if its in (None, label)
     )
 
 
 def _unreached(name: str, choices: Choices) -> str:
     if name.startswith(PROBLEM) and choices.problem is not None:
         return f"the problem {choices.problem.kind} has no hyperparameter {name.removeprefix(PROBLEM)}"
+    label, own = rule_of(choices.rules, name)
+    if name.startswith(RULES):
+        has = f"the rule {label} has no hyperparameter {own or 'without a name'}"
+        return f"there is no rule {own}" if label is None else has
     return f"no rule has a hyperparameter {name}"
 
 
@@ -100,10 +131,19 @@ def _nearest_axis(name: str, choices: Choices) -> str:
         return asked(PROBLEM + near) if near else f"it has {', '.join(parameters) or 'none'}"
     if name in parameters:
         return asked(PROBLEM + name)
-    first, dot, _ = name.partition(".")
-    if dot and any(first in rule.takes and first not in rule.schedules for rule in choices.known_rules.values()):
-        return f"no rule has a schedule at {first}"
-    return asked(nearest(name, sorted({SEED, BATCH_SIZE}.union(*(r.names() for r in choices.known_rules.values())))))
+    label, own = rule_of(choices.rules, name)
+    rules = [rule for rule, _ in _rules_of(name, choices).values()]
+    if name.startswith(RULES) and label is None:
+        near = nearest(own, choices.rules)
+        rest = name.removeprefix(RULES + own)
+        return asked(RULES + near + rest) if near else f"there are {', '.join(choices.rules)}"
+    first, dot, _ = own.partition(".")
+    if dot and any(first in rule.takes and first not in rule.schedules for rule in rules):
+        return f"{'no rule has' if label is None else 'it has not'} a schedule at {first}"
+    if label is not None:
+        near = nearest(own, sorted(rules[0].names()))
+        return asked(f"{RULES}{label}.{near}") if near else f"it has {', '.join(sorted(rules[0].names())) or 'none'}"
+    return asked(nearest(name, sorted({SEED, BATCH_SIZE}.union(*(rule.names() for rule in rules)))))
 
 
 def _set(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
@@ -115,7 +155,7 @@ def _set(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
     if name.startswith(PROBLEM):
         problem, parameter = choices.problem, name.removeprefix(PROBLEM)
         return [name] if problem is not None and problem.gives(parameter) else []
-    return [f"rules.{label}.{name}" for label, rule in choices.known_rules.items() if rule.gives(name)]
+    return [f"rules.{label}.{own}" for label, (rule, own) in _rules_of(name, choices).items() if rule.gives(own)]
 
 
 def _required(chosen: Chosen, swept: set[str], report: Report, prefix: str = "") -> None:

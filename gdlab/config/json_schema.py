@@ -5,7 +5,7 @@ from typing import Any
 from gdlab import register
 from gdlab.config import forms
 from gdlab.config.kinds import OPTAX, SHELVES, What, parameters, wraps
-from gdlab.config.merge import SPECS
+from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.schema import Config
 
 _SCHEDULE = {"$ref": "#/$defs/schedule"}
@@ -22,9 +22,11 @@ def json_schema() -> dict[str, Any]:
     definitions["rule"] = _one_of("rule")
     fields["problem"] = {"$ref": "#/$defs/problem", "description": fields["problem"]["description"]}
     fields["rules"]["additionalProperties"] = {"$ref": "#/$defs/rule"}
-    fields["sweep"]["additionalProperties"] = {"$ref": "#/$defs/axis"}
-    fields["sweep"]["properties"] = {
-        "seed": {"anyOf": [{"type": "integer", "minimum": 1}, _values({"type": "integer"})]}
+    definitions["part"] = {"type": "object", **_axes(), "description": "axes of one space among those of the chain"}
+    fields["sweep"] |= _axes()
+    fields["sweep"]["properties"][CHAIN] = {
+        **_values({"$ref": "#/$defs/part"}),
+        "description": "spaces one after the other, each point once; the other axes multiply them",
     }
     names = {"enum": sorted(register.figures)}
     fields["figures"]["items"] = {"anyOf": [names, {"$ref": "#/$defs/figure"}]}
@@ -87,25 +89,44 @@ def _optax() -> dict[str, Any]:
     }
 
 
+def _axes() -> dict[str, Any]:
+    seed = {
+        "anyOf": [{"type": "integer", "minimum": 1}, _values({"type": "integer"})],
+        "description": "a count or a list",
+    }
+    return {"properties": {"seed": seed}, "additionalProperties": {"$ref": "#/$defs/axis"}}
+
+
 def _axis() -> dict[str, Any]:
+    number, count = {"type": "number"}, {"type": "integer", "minimum": 1}
+    scale: dict[str, Any] = {"enum": ["log", "linear"]}
+    options = {"scale": {**scale, "default": "log"}, "seed": {"type": "integer", "minimum": 0, "default": 0}}
     ends = {
         "type": "array",
-        "prefixItems": [{"type": "number"}, {"type": "number"}, {"type": "integer", "minimum": 1}],
+        "prefixItems": [number, number, count],
         "minItems": 3,
         "maxItems": 3,
         "description": "[lo, hi, n]",
     }
-    options = {"scale": {"enum": ["log", "linear"], "default": "log"}, "seed": {"type": "integer", "default": 0}}
-    spaced = [
-        {
-            "type": "object",
-            "properties": {form: ends, **(options if form == "random" else {})},
-            "required": [form],
-            "additionalProperties": False,
-        }
-        for form in SPECS
-    ]
-    return {"anyOf": [_values({}), *spaced], "description": "a list of values, or values spaced from lo to hi"}
+    box = {
+        "type": "object",
+        "additionalProperties": {"type": "array", "prefixItems": [number, number, scale], "minItems": 2, "maxItems": 3},
+        "minProperties": 1,
+        "description": "each axis with its ends: [lo, hi] or [lo, hi, scale]",
+    }
+    spaced = [_form(form, ends, options if form in DRAWN else {}) for form in SPECS]
+    drawn = [_form(form, box, {"n": count, **options}, "n") for form in DRAWN]
+    described = "a list of values, values from lo to hi, or rows of several axes drawn together"
+    return {"anyOf": [_values({}), *spaced, *drawn], "description": described}
+
+
+def _form(form: str, schema: dict[str, Any], options: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {form: schema, **options},
+        "required": [form, *required],
+        "additionalProperties": False,
+    }
 
 
 def _values(each: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from gdlab.config.mistakes import COMMAND_LINE
 from gdlab.config.node import Node, Path
 
-SPECS = ("log", "linear", "random")
+CHAIN = "chain"  # the key of a sweep under which spaces stand one after the other
+DRAWN = ("random", "sobol")  # between two ends, each with a scale and a seed
+SPECS = ("log", "linear", *DRAWN)
 
 
 def merge(base: Node, over: Node, path: Path = ()) -> Node:
@@ -21,7 +23,7 @@ def merge(base: Node, over: Node, path: Path = ()) -> Node:
         below = merged.get(name)
         if below is None:
             merged[name] = node
-        elif node.value is None and (isinstance(below.value, dict | list) or path == ("sweep",)):
+        elif node.value is None and (isinstance(below.value, dict | list) or holds_axes(path)):
             del merged[name]
         else:
             merged[name] = merge(below, node, (*path, name))
@@ -29,7 +31,12 @@ def merge(base: Node, over: Node, path: Path = ()) -> Node:
     return replace(base if over.mark.file == COMMAND_LINE else over, value=merged)
 
 
+def holds_axes(path: Path) -> bool:
+    """Whether what stands at the path is a mapping of axes: the sweep, or a part of its chain."""
+    return path == ("sweep",) or (len(path) == 3 and path[:2] == ("sweep", CHAIN))
+
+
 def _afresh(base: dict[str, Node], over: dict[str, Node], path: Path) -> bool:
-    if len(path) == 2 and path[0] == "sweep":
+    if holds_axes(path[:-1]):
         return any(form in over for form in SPECS)
     return "kind" in base and "kind" in over and base["kind"].plain != over["kind"].plain

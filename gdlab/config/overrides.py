@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from gdlab.config import yaml_source
 from gdlab.config.edit import laid, without
-from gdlab.config.merge import SPECS
+from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.mistakes import COMMAND_LINE, Mark, Mistake, dotted
 from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_scalar import is_sound
 
-_OPTIONS = ("scale", "seed")  # of a random axis
+_OPTIONS = ("scale", "seed", "n")  # of axes that are drawn
 
 
 class _UnknownError(Exception):
@@ -24,9 +24,9 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
 
     The value is YAML 1.2 and is merged as in a file that extends another: a null takes a mapping away. `key=`, with
     nothing behind it, takes the key away. A key is split at its dots, the longest name that is there winning, and a
-    number counts along a list, from 0 (`figures.0.metric=eval_accuracy`). All that follows `sweep.` is the name of an
-    axis, but for a last `.log`, `.linear` or `.random` (and `.scale` or `.seed` of a random axis). Later changes win
-    over earlier ones; those of a `kind` come first.
+    number counts along a list, from 0 (`figures.0.metric=eval_accuracy`). All that follows `sweep.`, in a part of a
+    chain `sweep.chain.0.`, is the name of an axis, but for a last `.log`, `.linear`, `.random` or `.sobol` (and the
+    options of an axis that is drawn). Later changes win over earlier ones; those of a `kind` come first.
     """
     mistakes = []
     for change in sorted(changes, key=lambda change: not _is_kind(change)):
@@ -96,7 +96,7 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
     start = len(key) - len(key.lstrip())
     words = key.strip()
     if words.startswith("sweep.") and words != "sweep.":
-        return [("sweep", start, start + 5), *_axis(root, words[6:], start + 6)]
+        return [("sweep", start, start + 5), *_swept(root.at(("sweep",)), words[6:], start + 6)]
     if "" in words.split("."):
         raise _UnknownError("a name is missing beside a dot")
     spans: list[tuple[str, int, int]] = []
@@ -104,12 +104,7 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
     while words:
         name = words.partition(".")[0]
         if isinstance(inside, list):
-            known = [str(index) for index in range(len(inside))]
-            if name not in known:
-                raise _UnknownError(
-                    f"{dotted(part for part, _, _ in spans)} is a list of {len(inside)}, counted from 0"
-                )
-            inside = inside[int(name)].value
+            inside = _counted(inside, name, dotted(part for part, _, _ in spans)).value
         elif isinstance(inside, dict) or inside is None:
             known = [part for part in inside or {} if words == part or words.startswith(part + ".")]
             name = max(known, key=len) if known else name
@@ -121,11 +116,29 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
     return spans
 
 
-def _axis(root: Node, words: str, start: int) -> list[tuple[str, int, int]]:
+def _counted(inside: list[Node], name: str, place: str) -> Node:
+    if name not in [str(index) for index in range(len(inside))]:
+        raise _UnknownError(f"{place} is a list of {len(inside)}, counted from 0")
+    return inside[int(name)]
+
+
+def _swept(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
+    """The parts of a key that reaches an axis, or a part of the sweep's chain and perhaps an axis of it."""
+    parts = axes.value.get(CHAIN) if isinstance(axes.value, dict) else None
+    if parts is None or not isinstance(parts.value, list) or not words.startswith(f"{CHAIN}."):
+        return _axis(axes, words, start)
+    at = start + len(CHAIN) + 1
+    name, dot, rest = words[at - start :].partition(".")
+    part = _counted(parts.value, name, f"sweep.{CHAIN}")
+    spans = [(CHAIN, start, at - 1), (name, at, at + len(name))]
+    return [*spans, *_axis(part, rest, at + len(name) + 1)] if dot and rest else spans
+
+
+def _axis(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
     axis, dot, last = words.rpartition(".")
-    there = root.at(("sweep", axis)).value
-    is_random = isinstance(there, dict) and "random" in there and axis in root.at(("sweep",)).value
+    there = axes.value.get(axis) if isinstance(axes.value, dict) else None
+    is_drawn = there is not None and isinstance(there.value, dict) and any(form in there.value for form in DRAWN)
     # `problem` is no axis, so what follows it is a hyperparameter of that name.
-    if dot and axis and axis != "problem" and (last in SPECS or (last in _OPTIONS and is_random)):
+    if dot and axis and axis != "problem" and (last in SPECS or (last in _OPTIONS and is_drawn)):
         return [(axis, start, start + len(axis)), (last, start + len(axis) + 1, start + len(words))]
     return [(words, start, start + len(words))]

@@ -88,6 +88,9 @@ class Compute(_Section):
     """How the work is laid out; it changes results by rounding at most."""
 
     chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
+    tile: Positive | None = Field(
+        default=None, description="runs under way at once; null: as many as memory allows"
+    )
 
 
 def _named(figure: Any) -> Any:
@@ -104,7 +107,11 @@ class Config(_Section):
     rules: dict[Annotated[str, Field(min_length=1)], Kind] = Field(
         min_length=1, description="the update rules, by the label they have in figures"
     )
-    sweep: dict[str, Any] = Field(default={}, description="the axes of the space, the last one varying fastest")
+    sweep: dict[str, Any] = Field(
+        default={},
+        description="the axes of the space, the last one varying fastest: a hyperparameter of the rules (of one alone: "
+        "rules.LABEL.NAME), problem.NAME, batch_size, seed; several names with commas between them move together",
+    )
     train: Train = Field(description="how a run is trained")
     record: Record = Field(default=Record(), description="what is kept of a run on its way")
     landscape: Landscape | None = Field(

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,17 @@ import numpy as np
 from gdlab import register
 from gdlab.config import forms
 from gdlab.config.axis import Axis
-from gdlab.config.choices import BATCH_SIZE, PROBLEM, SEED, Choices
+from gdlab.config.choices import BATCH_SIZE, SEED, Choices
 from gdlab.config.consistency import reaches
 from gdlab.config.forms import Forms
 from gdlab.config.mistakes import shown
 from gdlab.config.node import Report, asked
+from gdlab.training import PROBLEM
 
 
 def check_values(choices: Choices, report: Report) -> None:
     """Every value must fit every parameter that its axis sets."""
-    for axis in choices.axes:
+    for axis in choices.all_axes:
         for column, (name, values) in enumerate(zip(axis.names, axis.columns, strict=True)):
             for allowed in reaches(name, choices):
                 if axis.listed:
@@ -54,7 +55,8 @@ def check_batches(written: dict[str, Any], choices: Choices, report: Report) -> 
     train = written.get("train")
     size = train.get(BATCH_SIZE) if isinstance(train, dict) and not report.faulty("train", BATCH_SIZE) else None
     names = {BATCH_SIZE} | {PROBLEM + name for name in problem.takes if every or name in reads}
-    for point, places in _points([axis for axis in choices.axes if not report.faulty(*axis.path)], names, choices):
+    products = [[axis for axis in axes if not report.faulty(*axis.path)] for axes in choices.products]
+    for point, places in chain.from_iterable(_points(axes, names, choices) for axes in products):
         batch = point.pop(BATCH_SIZE, size)
         if not isinstance(batch, int):
             continue

@@ -1,5 +1,6 @@
 """The engine's door: a function or a process, and a space, in; a labelled Dataset out."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.engine.dataset import Memory, Piece, assemble
-from gdlab.engine.execute import Progress, execute
-from gdlab.engine.plan import Build, plan
-from gdlab.engine.space import Over, SpaceError, space
+from gdlab.engine.column import ABSENT, SpaceError
+from gdlab.engine.dataset import Piece, assemble
+from gdlab.engine.execute import Settings, execute
+from gdlab.engine.plan import Build, Group, plan
+from gdlab.engine.remote import FailedRunsError, execute_on
+from gdlab.engine.sink import Memory
+from gdlab.engine.space import Over, Space, space
+from gdlab.engine.watch import Progress
 from gdlab.types import Array, Point, Process
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ def evaluate(
     static: Sequence[str] = (),
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
+    executor: Any = None,
 ) -> "xarray.Dataset":
     """Evaluate a pure function at every point of a labelled space, in as few compiled programs as its shapes allow.
 
@@ -38,10 +44,19 @@ def evaluate(
         traces.
         chunk: how many points one call evaluates; by default as many as memory allows, up to some thousands.
         progress: called with a `Progress` as work gets done.
+        executor: whose workers evaluate it, if not this process: see `gdlab.engine.crew.Crew`.
 
     Raises:
         gdlab.engine.space.SpaceError: a space that is empty, ambiguous, or has an axis that `fn` does not take.
+        gdlab.engine.crew.WorkersError, gdlab.engine.remote.FailedRunsError: see `gdlab.engine.remote.execute_on`.
     """
+    assigned = functools.partial(_assigned, fn, over, fixed)
+    build, points = assigned()
+    return run(points, build, static=static, chunk=chunk, progress=progress, executor=executor, assigned=assigned)
+
+
+def _assigned(fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | None) -> tuple[Build, Space]:
+    """A function over a space in the engine's terms."""
     points = space(over)
     numbers = dict(fixed or {})
     names = (*points.names, *numbers)
@@ -57,9 +72,11 @@ def evaluate(
             raise SpaceError(f"what is fixed must be a number, and {name} is {value!r}")
 
     def build(values: Mapping[str, Any]) -> Process:
-        return function(lambda **point: fn(**values, **point), names, numbers)
+        given = {name: value for name, value in values.items() if value is not ABSENT}
+        here = tuple(name for name in names if values.get(name) is not ABSENT)
+        return function(lambda **point: fn(**given, **point), here, numbers)
 
-    return run(points, build, static=static, chunk=chunk, progress=progress)
+    return build, points
 
 
 def function(fn: Callable[..., Any], names: tuple[str, ...], fixed: Mapping[str, Any]) -> Process:
@@ -88,15 +105,39 @@ def run(
     *,
     static: Sequence[str] = (),
     chunk: int | None = None,
+    compact: bool = True,
     progress: Callable[[Progress], None] = lambda progress: None,
+    executor: Any = None,
+    assigned: Callable[[], tuple[Build, Space]] | None = None,
 ) -> "xarray.Dataset":
-    """Plan, execute and assemble in memory."""
+    """Plan, execute and assemble in memory.
+
+    The workers of an executor need `assigned`, which returns `build` and `points` once more and can be pickled.
+    """
     groups = plan(points, build, static)
-    memory = Memory()
-    timings = execute(groups, memory, chunk=chunk, progress=progress)
-    steps, every = groups[0].process.steps, groups[0].process.every
-    pieces = [Piece(group.static, group.lanes, results) for group, results in zip(groups, memory.results, strict=True)]
-    data = assemble(points, pieces, memory.series, np.arange(0, steps, every))
+    memory, settings = Memory(), Settings(chunk=chunk, compact=compact, progress=progress)
+
+    def assembled() -> "xarray.Dataset":
+        pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]
+        steps, every = groups[0].process.steps, groups[0].process.every
+        return assemble(points, pieces, memory.series_names, np.arange(0, steps, every))
+
+    if executor is None:
+        timings = execute(groups, memory, settings)
+    else:
+        assert assigned is not None
+        try:
+            timings = execute_on(executor, groups, functools.partial(planned, assigned, static), memory, settings)
+        except FailedRunsError as failed:
+            failed.data = assembled()
+            raise
+    data = assembled()
     data.attrs["compile_seconds"] = sum(timing.compile_seconds for timing in timings)
     data.attrs["run_seconds"] = sum(timing.run_seconds for timing in timings)
     return data
+
+
+def planned(assigned: Callable[[], tuple[Build, Space]], static: Sequence[str]) -> tuple[Group, ...]:
+    """The groups of a space and a build that another function returns."""
+    build, points = assigned()
+    return plan(points, build, static)

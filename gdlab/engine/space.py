@@ -1,42 +1,41 @@
-"""A labelled space: the product of its blocks, each one axis or several that move together."""
+"""A labelled space: a product of blocks, each one axis, several that move together, or spaces one after the other."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdlab.errors import UserError
+from gdlab.engine.column import ABSENT, Column, SpaceError, at, column, first_places, identity, iterable, joined, plain
 
-Over = Mapping[str | tuple[str, ...], Any]
-
-
-class SpaceError(UserError, ValueError):
-    """The space can't be what was asked for."""
+RUN = "run"
 
 
 class Block(NamedTuple):
-    """One axis, or several zipped: a column of values for each name, all of one length.
+    """One axis, or several that move together: a column of values for each name, all of one length.
 
     A column is a NumPy array of numbers, or a list of other things (names, truth values, None), which can't be traced.
+    `ABSENT` may stand in a list beside either: the axis is not given at that row.
     """
 
     names: tuple[str, ...]
-    columns: tuple[np.ndarray | list[Any], ...]
+    columns: tuple[Column, ...]
+    label: str = ""
 
     @property
     def dim(self) -> str:
-        """Its name as a dimension: the axis's own, or those of zipped axes joined by an underscore."""
-        return "_".join(self.names)
+        """Its name as a dimension: its label, or else the names of its axes joined by an underscore."""
+        return self.label or "_".join(self.names)
 
     @property
     def size(self) -> int:
         return len(self.columns[0])
 
     def row(self, index: int) -> dict[str, Any]:
-        """The values at one place of the block; numbers as Python's own."""
-        values = (column[index] for column in self.columns)
-        return {n: v.item() if isinstance(v, np.generic) else v for n, v in zip(self.names, values, strict=True)}
+        """The values at one place of the block, numbers as Python's own; without the axes that are not given there."""
+        values = ((name, values[index]) for name, values in zip(self.names, self.columns, strict=True))
+        return {n: v.item() if isinstance(v, np.generic) else v for n, v in values if v is not ABSENT}
 
 
 class Space(NamedTuple):
@@ -57,79 +56,130 @@ class Space(NamedTuple):
         return math.prod(self.shape)
 
 
-def space(over: Over) -> Space:
-    """Read a space: `{name: values}`; `{("a", "b"): rows}` zips; `{"seed": n}` means the seeds 0 .. n-1.
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Spaces one after the other; see `chain`."""
 
-    Values may be any list, tuple, range or one-dimensional array. Numbers (not truth values) make an array; an axis
-    that holds anything else is static: each of its values is a program of its own.
+    parts: tuple[Mapping[str | tuple[str, ...], Any], ...]
+
+
+Over: TypeAlias = Mapping[str | tuple[str, ...], Any] | Chain
+
+
+def chain(first: Over, *more: Over) -> Chain:
+    """The points of several spaces, one space after the other, each point once: at its first place.
+
+    What a part does not name is not given there, and has its default. The dim of the points is `run`, on which each
+    axis is a coordinate; axes that stand in every part with the very same values are dims of their own behind it.
+
+    >>> parts = chain({"lr": [0.1, 0.2], "seed": 4}, {"lr": [0.1], "beta": [0.5, 0.9], "seed": 4})
+    >>> [(block.dim, block.size) for block in space(parts).blocks]
+    [('run', 4), ('seed', 4)]
 
     Raises:
-        SpaceError: an empty axis, a name twice, an array of several dimensions, rows of unequal length.
+        SpaceError: a part that is neither a mapping of axes nor a chain.
     """
-    blocks = tuple(_block(names, values) for names, values in over.items())
+    parts: list[Mapping[str | tuple[str, ...], Any]] = []
+    for part in (first, *more):
+        parts += part.parts if isinstance(part, Chain) else (_mapping(part),)
+    return Chain(tuple(parts))
+
+
+def space(over: Over) -> Space:
+    """Read a space: `{name: values}`, a product; or a chain of such.
+
+    Values may be any list, tuple, range or one-dimensional array; `{"seed": n}` means the seeds 0 .. n-1. Numbers (not
+    truth values) make an array; an axis that holds anything else is static: each of its values is a program of its
+    own. Axes that move together have a tuple of names, and their values are rows, `{("a", "b"): [(1, 2), (3, 4)]}`, or
+    a space of just these names, whose points are taken in order.
+
+    Raises:
+        SpaceError: an empty axis, a name twice, an array of several dimensions, rows of unequal length, a space inside
+            that has other names.
+    """
+    if isinstance(over, Chain):
+        blocks = _chained(over)
+    else:
+        blocks = tuple(_block(names, values) for names, values in _mapping(over).items())
     names = [name for block in blocks for name in block.names]
+    dims = [block.dim for block in blocks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SpaceError(f"the axis {twice[0]!r} is given more than once")
     for block in blocks:
-        if len(block.names) > 1 and block.dim in names:
+        if block.label and block.dim in names:
+            raise SpaceError(f"an axis of a chain can't be called {block.dim!r}: that is the dim of its points")
+        if len(block.names) > 1 and (block.dim in names or dims.count(block.dim) > 1):
             raise SpaceError(f"the zipped axes {', '.join(block.names)} and an axis would both be called {block.dim!r}")
     return Space(blocks)
+
+
+def _mapping(over: Any) -> Mapping[str | tuple[str, ...], Any]:
+    if not isinstance(over, Mapping):
+        raise SpaceError(f"a space is a mapping of axes to values, or a chain of such, not {over!r}")
+    return over
+
+
+def _chained(over: Chain) -> tuple[Block, ...]:
+    """The blocks that all parts share, and before them one of all the rest."""
+    parts = [{_key(block): block for block in space(part).blocks} for part in over.parts]
+    common = set.intersection(*map(set, parts))
+    rest = [Space(tuple(block for key, block in part.items() if key not in common)) for part in parts]
+    shared = [_once(block) for key, block in parts[0].items() if key in common]
+    names = tuple(dict.fromkeys(name for part in rest for name in part.names))
+    return (_once(_points(names, rest, RUN)), *shared) if names else tuple(shared)
+
+
+def _key(block: Block) -> Any:
+    """What blocks of the same names and values have in common."""
+    return block.names, tuple(tuple(map(identity, plain(values))) for values in block.columns)
+
+
+def _once(block: Block) -> Block:
+    """The block without rows that are there already further up."""
+    first = first_places(block.columns)
+    return block._replace(columns=tuple(at(values, first) for values in block.columns))
+
+
+def _points(names: tuple[str, ...], spaces: Sequence[Space], label: str = "") -> Block:
+    """All the points of some spaces, one space after the other."""
+    columns: dict[str, list[Column]] = {name: [] for name in names}
+    for part in spaces:
+        places = np.indices(part.shape).reshape(len(part.shape), part.size)
+        given = {
+            name: at(values, rows)
+            for block, rows in zip(part.blocks, places, strict=True)
+            for name, values in zip(block.names, block.columns, strict=True)
+        }
+        for name, values in columns.items():
+            values.append(given.get(name, [ABSENT] * part.size))
+    return Block(names, tuple(joined(name, values) for name, values in columns.items()), label)
 
 
 def _block(names: str | tuple[str, ...], values: Any) -> Block:
     if isinstance(names, str):
         if names == "seed" and isinstance(values, int | np.integer) and not isinstance(values, bool):
             values = np.arange(values)
-        return Block((names,), (_column(names, values),))
-    rows = list(_listed(", ".join(names), values))
+        return Block((names,), (column(names, values),))
+    if not names:
+        raise SpaceError("zipped axes need names")
+    if isinstance(values, Mapping | Chain):
+        return _inside(tuple(names), values)
+    rows = list(iterable(", ".join(names), values))
     for row in rows:
         if not isinstance(row, Sequence | np.ndarray) or isinstance(row, str) or len(row) != len(names):
             raise SpaceError(f"a row of the zipped axes {', '.join(names)} must hold {len(names)} values, not {row!r}")
     if not rows:
         raise SpaceError(f"the zipped axes {', '.join(names)} hold no rows")
-    return Block(
-        tuple(names),
-        tuple(_column(name, column) for name, column in zip(names, zip(*rows, strict=True), strict=True)),
-    )
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return Block(tuple(names), tuple(column(name, values) for name, values in columns))
 
 
-def _listed(name: str, values: Any) -> Iterable[Any]:
-    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-        raise SpaceError(f"the axis {name!r} needs a list or an array of values, not {values!r}")
-    return values
-
-
-def _column(name: str, values: Any) -> np.ndarray | list[Any]:
-    listed = list(_listed(name, values)) if not hasattr(values, "dtype") else values
-    if not hasattr(listed, "dtype") and not all(_is_number(value) for value in listed):
-        if not listed:
-            raise SpaceError(f"the axis {name!r} has no values")
-        return listed
-    if not hasattr(listed, "dtype") and any(isinstance(v, int) and not -(2**31) <= v < 2**31 for v in listed):
-        raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
-    column = np.asarray(listed)
-    if column.ndim != 1:
-        raise SpaceError(f"the axis {name!r} needs one dimension, not {column.ndim}")
-    if not len(column):
-        raise SpaceError(f"the axis {name!r} has no values")
-    if column.dtype.kind not in "iuf":
-        return column.tolist()
-    if column.dtype.kind in "iu" and (column.min() < -(2**31) or column.max() >= 2**31):
-        raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
-    if np.isnan(column).any():
-        raise SpaceError(f"the axis {name!r} holds a value that is not a number (NaN)")
-    return column
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def identity(value: Any) -> Any:
-    """Something hashable that is equal for equal values; True and 1 are told apart."""
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return type(value).__name__ if isinstance(value, bool) else "", value
+def _inside(names: tuple[str, ...], over: Over) -> Block:
+    """The points of a space as rows of axes that move together."""
+    spaces = [space(part) for part in (over.parts if isinstance(over, Chain) else (over,))]
+    found = {name for part in spaces for name in part.names}
+    if found != set(names):
+        raise SpaceError(f"the axes {', '.join(names)} are given a space of {', '.join(sorted(found)) or 'no axes'}")
+    points = _points(names, spaces)
+    return _once(points) if isinstance(over, Chain) else points

@@ -39,6 +39,26 @@ def test_what_is_registered_is_in_it_with_its_hyperparameters():
     assert schema["$defs"]["Record"]["properties"]["probes"]["items"] == {"enum": ["grad_norm"]}
 
 
+def test_the_forms_of_an_axis_are_in_it():
+    schema = json_schema()
+    listed, *mappings = schema["$defs"]["axis"]["anyOf"]
+    assert (listed["type"], listed["minItems"]) == ("array", 1)
+    assert [(set(one["properties"]), one["required"]) for one in mappings] == [
+        ({"log"}, ["log"]),
+        ({"linear"}, ["linear"]),
+        ({"random", "scale", "seed"}, ["random"]),
+        ({"sobol", "scale", "seed"}, ["sobol"]),
+        ({"random", "scale", "seed", "n"}, ["random", "n"]),
+        ({"sobol", "scale", "seed", "n"}, ["sobol", "n"]),
+    ]
+    assert all(one["additionalProperties"] is False for one in mappings)
+    sweep, part = schema["properties"]["sweep"], schema["$defs"]["part"]
+    assert set(sweep["properties"]) == {"seed", "chain"}
+    assert set(part["properties"]) == {"seed"}
+    assert sweep["properties"]["chain"]["items"] == {"$ref": "#/$defs/part"}
+    assert sweep["additionalProperties"] == part["additionalProperties"] == {"$ref": "#/$defs/axis"}
+
+
 def test_sections_are_strict_and_described():
     schema = json_schema()
     assert schema["additionalProperties"] is False

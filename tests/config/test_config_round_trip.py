@@ -19,13 +19,24 @@ COUNTS = st.integers(1, 10**6)
 COSINE = st.builds(lambda peak, steps: {"kind": "cosine", "peak": peak, "steps": steps}, NUMBERS, COUNTS)
 
 
+DRAWN = st.builds(
+    lambda form, hi, n: {form: {"rules.a.beta": [0.5, hi], "problem.condition": [-1, hi, "linear"]}, "n": n},
+    st.sampled_from(["random", "sobol"]),
+    st.floats(1, 9),
+    st.integers(1, 50),
+)
+
+
 def section(**fields):
     """Any of the fields, each from its strategy."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
 def consistent(written):
-    """The same without what its other sections rule out."""
+    """The same without what its other sections rule out, and with the rule that axes of one rule alone are of."""
+    written["rules"]["a"] = {"kind": "momentum"}
+    if "problem.condition, rules.a.beta" in written.get("sweep", {}):
+        written["problem"].pop("condition", None)
     if written["train"].get("batch_size") is not None:
         written.get("sweep", {}).pop("batch_size", None)
     if written.get("record", {}).get("every", 1) is None:
@@ -62,6 +73,10 @@ CONFIGS = st.fixed_dictionaries(
                 "seed": COUNTS | st.lists(st.integers(0, 99), min_size=1, max_size=3),
                 "problem.spread": st.lists(st.none() | NUMBERS, min_size=1, max_size=3),
                 "batch_size": st.lists(st.none() | COUNTS, min_size=1, max_size=3),
+                "problem.condition, rules.a.beta": DRAWN,
+                "chain": st.lists(
+                    section(**{"rules.a.form": st.just(["sum"]), "rules.a.ema": st.just([True])}), min_size=1
+                ),
             }
         ),
         "record": section(every=st.none() | COUNTS, probes=st.just([])),
@@ -135,7 +150,7 @@ SIGNS = [
     " = ",
 ]
 WORDS = ["1", "1e-3", ".nan", "lr", "log", "kind", "gd", "sweep", "rules", "problem", "train", "steps", "figures"]
-WORDS += ["null", "seed", "code"]
+WORDS += ["null", "seed", "code", "chain", "sobol", "n", "rules.gd.lr"]
 LIKE = st.lists(st.sampled_from(SIGNS + WORDS), max_size=30).map("".join)
 
 
@@ -156,7 +171,25 @@ PLAIN = st.recursive(
     lambda inside: (
         st.lists(inside, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["kind", "lr", "beta", "log", "steps", "every", "probes", "stop", "x"]), inside, max_size=3
+            st.sampled_from(
+                [
+                    "kind",
+                    "lr",
+                    "beta",
+                    "lr, beta",
+                    "log",
+                    "sobol",
+                    "chain",
+                    "n",
+                    "steps",
+                    "every",
+                    "probes",
+                    "stop",
+                    "x",
+                ]
+            ),
+            inside,
+            max_size=3,
         )
     ),
     max_leaves=6,
@@ -180,7 +213,9 @@ KEYS = [
 @FREE
 @given(
     st.dictionaries(
-        st.sampled_from(KEYS), PLAIN | st.dictionaries(st.sampled_from(["gd", "lr", "seed", "kind"]), PLAIN)
+        st.sampled_from(KEYS),
+        PLAIN
+        | st.dictionaries(st.sampled_from(["gd", "lr", "lr, beta", "seed", "chain", "rules.gd.lr", "kind"]), PLAIN),
     )
 )
 def test_nor_does_any_value_anywhere(written):

@@ -5,7 +5,7 @@ import pytest
 from gdlab.config import ConfigError, load
 
 HEAD = ("name: trial", "problem: {kind: bowl}", "rules: {m: {kind: momentum}}", "train: {steps: 10}")
-SPACED = "({log: [lo, hi, n]}, {linear: [lo, hi, n]} and {random: [lo, hi, n]} also serve)"
+SPACED = "({log: [lo, hi, n]} also serves, and linear, random or sobol in place of log)"
 
 AXES = [
     ("lr: []", "6:7: sweep.lr: an axis needs at least one value"),
@@ -13,7 +13,7 @@ AXES = [
     ("lr:", f"6:6: sweep.lr: must be a list of values, not null {SPACED}"),
     ("lr: [0.1, x]", "6:13: sweep.lr[1]: must be a number, not 'x'"),
     ("lr: [0.1, [1]]", "6:13: sweep.lr[1]: must be a number, not [1]"),
-    ("lr: {}", "6:7: sweep.lr: an axis needs one of log, linear and random"),
+    ("lr: {}", "6:7: sweep.lr: an axis needs one of log, linear, random and sobol"),
     ("lr: {logg: [1, 2, 3]}", "6:8: sweep.lr.logg: an axis has no logg here (did you mean log?)"),
     ("lr: {log: [1, 2]}", "6:13: sweep.lr.log: must be [lo, hi, n], not [1, 2]"),
     ("lr: {log: [0, 1, 3]}", "6:14: sweep.lr.log[0]: must be above 0 on a logarithmic axis, not 0"),
@@ -37,6 +37,13 @@ AXES = [
     ("lr: {random: [1, 2, 3], scale: lin}", "6:34: sweep.lr.scale: must be log or linear, not 'lin'"),
     ("lr: {random: [1, 2, 3], seed: -1}", "6:33: sweep.lr.seed: must be a whole number from 0, not -1"),
     ("lr: {random: [0, 2, 3]}", "6:17: sweep.lr.random[0]: must be above 0 on a logarithmic axis, not 0"),
+    ("lr: {sobol: [1, 2]}", "6:15: sweep.lr.sobol: must be [lo, hi, n], not [1, 2]"),
+    ("lr: {sobol: [1, 2, 3], sede: 1}", "6:26: sweep.lr.sede: an axis has no sede here (did you mean seed?)"),
+    (
+        "lr: {sobol: [1, 2, 3], random: [1, 2, 3]}",
+        "6:26: sweep.lr.random: sobol says already how the axis is spaced (drop one)",
+    ),
+    ("lr: {sobol: [1, 2, 3], n: 3}", "6:26: sweep.lr.n: an axis has no n here"),
     ("seed: 0", "6:9: sweep.seed: must be a count of seeds from 1 to 10000000, not 0"),
     ("seed: 2.5", "6:9: sweep.seed: must be a count of seeds or a list of them, not 2.5"),
     ("seed: [1, -2]", "6:13: sweep.seed[1]: must be at least 0, not -2"),
@@ -65,6 +72,29 @@ AXES = [
     ("lr, beta: []", "6:13: sweep.lr, beta: zipped axes need a list of rows, each [lr, beta]"),
     ("lr, beta: [[1, .9], [1]]", "6:23: sweep.lr, beta[1]: must be [lr, beta], 2 values, not [1]"),
     ("lr, beta: [[1, .9], [1, x]]", "6:27: sweep.lr, beta[1][1]: must be a number, not 'x'"),
+    (
+        "rules.mm.lr: [1]",
+        "6:3: sweep.rules.mm.lr: there is no rule mm (did you mean rules.m.lr?)",
+    ),
+    ("rules.zzz.lr: [1]", "6:3: sweep.rules.zzz.lr: there is no rule zzz (there are m)"),
+    (
+        "rules.m.betta: [1]",
+        "6:3: sweep.rules.m.betta: the rule m has no hyperparameter betta (did you mean rules.m.beta?)",
+    ),
+    (
+        "rules.m.zzz: [1]",
+        "6:3: sweep.rules.m.zzz: the rule m has no hyperparameter zzz (it has beta, ema, form, lr)",
+    ),
+    (
+        "rules.m: [1]",
+        "6:3: sweep.rules.m: the rule m has no hyperparameter without a name (it has beta, ema, form, lr)",
+    ),
+    (
+        "rules.m.lr.peak: [1]",
+        "6:3: sweep.rules.m.lr.peak: the rule m has no hyperparameter lr.peak (it has not a schedule at lr)",
+    ),
+    ("rules.m.lr: [x]", "6:16: sweep.rules.m.lr[0]: must be a number, not 'x'"),
+    ("rules.m.form: [sum, men]", "6:23: sweep.rules.m.form[1]: must be sum or mean, not 'men' (did you mean mean?)"),
 ]
 
 
@@ -101,6 +131,14 @@ TOGETHER = [
         "sweep.batch_size: train.batch_size is set, and batch_size is also a sweep axis (drop one)",
     ),
     ('sweep: {lr: [1], "lr, beta": [[1, 0.9]]}', "sweep.lr, beta: lr is an axis already"),
+    (
+        "rules: {m: {kind: momentum, beta: 0.5}}\nsweep: {rules.m.beta: [1]}",
+        "sweep.rules.m.beta: rules.m.beta is set, and rules.m.beta is also a sweep axis (drop one)",
+    ),
+    (
+        "rules: {g: {kind: gd}, h: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {rules.g.lr: [1]}",
+        "rules.h.lr.peak: is missing (cosine has no default for it)",
+    ),
     (
         "problem: {kind: network, data: wine}\ntrain: {steps: 1, batch_size: 143}",
         "train.batch_size: a batch of 143 is larger than the data: network has 142 to train on",
@@ -150,6 +188,8 @@ def test_sections_that_disagree(text, expected, write):
         "landscape: {}\nfigures: [surface]",
         "rules: {g: {kind: gd, lr: 1}, m: {kind: momentum, lr: 2}}\nsweep: {beta: {linear: [0, 0.9, 3]}}",
         'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 142]]}',
+        "rules: {g: {kind: gd}, v1.5: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {rules.v1.5.lr.peak: [1]}",
+        "rules: {g: {kind: gd}, m: {kind: momentum, beta: 0.5}}\nsweep: {lr: [1], rules.g.lr: [2]}",
         "sweep: {}",
         "record: {every: null}\nsweep: {lr: {random: [1, 2, 3], scale: linear, seed: 4}}",
     ],

@@ -1,11 +1,17 @@
-"""What the suites of the engine share: a small problem, plain functions as builds, datasets compared by their bits."""
+"""What the suites of the engine share: small problems, plans of functions and of sweeps, datasets compared by their bits."""
 
 import jax
+import numpy as np
 
 from gdlab import Problem
+from gdlab.engine.column import ABSENT
+from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.evaluate import function
+from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
+from gdlab.engine.sink import Memory
 from gdlab.engine.space import space
+from gdlab.training import STATIC, assignment
 
 
 def bowl(curvature=4.0):
@@ -16,15 +22,41 @@ def bowl(curvature=4.0):
     )
 
 
+def bowl_start(seed):
+    """Where the bowl starts, in double precision."""
+    return np.asarray(bowl().init(jax.random.split(jax.random.key(seed), 3)[0]), float)
+
+
 def builder(fn, names, fixed=None):
     """A function of a point as a build, as `evaluate` makes it."""
-    return lambda values: function(lambda **point: fn(**values, **point), (*names, *(fixed or {})), fixed or {})
+
+    def build(values):
+        given = {name: value for name, value in values.items() if value is not ABSENT}
+        here = [name for name in names if values.get(name) is not ABSENT]
+        return function(lambda **point: fn(**given, **point), (*here, *(fixed or {})), fixed or {})
+
+    return build
 
 
 def planned(fn, over, static=(), fixed=None):
     """The groups in which `evaluate` would run a function."""
     points = space(over)
     return plan(points, builder(fn, points.names, fixed), static)
+
+
+def trained(problem, rule, over, **settings):
+    """The space and the groups in which `sweep` would run."""
+    build, points = assignment(problem, rule, over, **settings)
+    return points, plan(points, build, STATIC)
+
+
+def executed(points, groups, settings=Settings(), sink=None, mesh=None):
+    """What groups come to in memory, with labels."""
+    memory = Memory() if sink is None else sink
+    execute(groups, memory, settings, mesh)
+    process = groups[0].process
+    pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]
+    return assemble(points, pieces, memory.series_names, np.arange(0, process.steps, process.every))
 
 
 def assert_same_bits(found, wanted):

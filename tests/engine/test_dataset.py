@@ -1,24 +1,37 @@
 """Groups put back into the space they came from, from pieces made by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gdlab.engine.column import ABSENT
 from gdlab.engine.dataset import Piece, assemble, label
-from gdlab.engine.plan import Lanes
-from gdlab.engine.space import SpaceError, space
+from gdlab.engine.plan import Cover
+from gdlab.engine.space import Block, Space, SpaceError, space
 
-NONE = Lanes((), (), False)
 NO_STEPS = np.zeros(0, int)
 
 
-def lanes(outer=False, **columns):
-    return Lanes(tuple(columns), tuple(np.asarray(column) for column in columns.values()), outer)
+def cover(rows, lanes):
+    """Where the rows of each block meet, the lane of that place of a table."""
+    table = np.asarray(lanes)
+    strides = [int(np.prod(table.shape[axis + 1 :])) for axis in range(table.ndim)]
+    offsets = tuple(np.arange(size) * stride for size, stride in zip(table.shape, strides, strict=True))
+    return Cover(tuple(map(np.asarray, rows)), offsets, table.reshape(-1))
+
+
+def piece(rows, lanes, **results):
+    return Piece((cover(rows, lanes),), {name: np.asarray(values) for name, values in results.items()})
 
 
 def test_static_zipped_outer_and_irrelevant_axes_each_find_their_place():
     points = space({"rule": ["p", "q"], ("a", "b"): [(1.0, 10), (2.0, 20), (1.0, 30)], "seed": 2})
-    p = Piece({"rule": "p"}, [NONE, lanes(a=[1.0, 2.0]), lanes(True, seed=[0, 1])], {"y": np.array([[1, 2], [3, 4]])})
-    q = Piece({"rule": "q"}, [NONE, lanes(b=[10, 20, 30]), NONE], {"y": np.array([[5, 6, 7]])})
+    # Of the first rule a and the seed are read, and the lanes of a seed stand together; of the second b alone is.
+    p = piece([[0], [0, 1, 2], [0, 1]], [[[0, 2], [1, 3], [0, 2]]], y=[1, 2, 3, 4])
+    q = piece([[1], [0, 1, 2], [0, 1]], [[[0, 0], [1, 1], [2, 2]]], y=[5, 6, 7])
     data = assemble(points, [p, q], set(), NO_STEPS)
     assert data["y"].dims == ("rule", "a_b", "seed")
     np.testing.assert_array_equal(data["y"], [[[1, 3], [2, 4], [1, 3]], [[5, 5], [6, 6], [7, 7]]])
@@ -31,43 +44,57 @@ def test_static_zipped_outer_and_irrelevant_axes_each_find_their_place():
     np.testing.assert_array_equal(data["b"], [10, 20, 30])
 
 
-def test_outer_and_inner_blocks_may_stand_in_any_order():
-    points = space({"x": [1.0, 2.0], "s": [7, 8, 9], "y": [3.0, 4.0, 5.0, 6.0], "t": [0, 1]})
-    own = [lanes(x=[1.0, 2.0]), lanes(True, s=[7, 8, 9]), lanes(y=[3.0, 4.0, 5.0, 6.0]), lanes(True, t=[0, 1])]
-    values = np.arange(48).reshape(6, 8)
-    data = assemble(points, [Piece({}, own, {"v": values})], set(), NO_STEPS)
-    for i, s in enumerate((7, 8, 9)):
-        for j, t in enumerate((0, 1)):
-            for k, x in enumerate((1.0, 2.0)):
-                for m, y in enumerate((3.0, 4.0, 5.0, 6.0)):
-                    assert data["v"].sel(x=x, s=s, y=y, t=t) == values[2 * i + j, 4 * k + m]
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=3), st.randoms(use_true_random=False), st.integers(1, 3))
+def test_every_place_has_the_result_of_its_lane(sizes, random, parts):
+    """A space of any shape, cut along its first block into covers of one group, whose lanes stand in any order."""
+    points = Space(tuple(Block((name,), (np.arange(size),)) for name, size in zip("abc", sizes, strict=False)))
+    table = np.array(random.sample(range(points.size), points.size)).reshape(points.shape)
+    values = np.array([random.random() for _ in range(points.size)])
+    if sizes:
+        order = random.sample(range(sizes[0]), sizes[0])
+        rows = [order[part::parts] for part in range(parts) if order[part::parts]]
+        rest = [np.arange(size) for size in sizes[1:]]
+        covers = tuple(cover([np.array(own), *rest], table[np.array(own)]) for own in rows)
+    else:
+        covers = (cover([], table),)
+    data = assemble(points, [Piece(covers, {"v": values})], set(), NO_STEPS)
+    for place in itertools.product(*map(range, sizes)):
+        assert data["v"].values[place] == values[table[place]]
+
+
+def test_blocks_may_stand_in_any_order_in_the_lanes():
+    rows = [np.arange(2), np.arange(3), np.arange(4)]
+    offsets = (np.arange(2) * 4, np.arange(3) * 8, np.arange(4))  # the second block varies slowest
+    lanes = np.random.default_rng(0).permutation(24)
+    placed = Cover(tuple(rows), offsets, lanes).placed()
+    for i, j, k in itertools.product(*map(range, (2, 3, 4))):
+        assert placed[i, j, k] == lanes[8 * j + 4 * i + k]
 
 
 def test_a_value_given_twice_stands_at_both_places():
     points = space({"x": [2.0, 1.0, 2.0]})
-    data = assemble(points, [Piece({}, [lanes(x=[2.0, 1.0])], {"v": np.array([[5, 6]])})], set(), NO_STEPS)
+    data = assemble(points, [piece([[0, 1, 2]], [0, 1, 0], v=[5, 6])], set(), NO_STEPS)
     np.testing.assert_array_equal(data["v"], [5, 6, 5])
 
 
-def test_truth_values_numbers_and_none_are_told_apart():
+def test_pieces_come_in_any_order():
     column = [True, 1, None, False, 0]
-    pieces = [Piece({"flag": value}, [NONE], {"v": np.array([[place]])}) for place, value in enumerate(column)]
+    pieces = [piece([[place]], [0], v=[place]) for place in range(5)]
     data = assemble(space({"flag": column}), pieces[::-1], set(), NO_STEPS)
     np.testing.assert_array_equal(data["v"], np.arange(5))
 
 
 def test_a_static_value_covers_only_its_rows_of_zipped_axes():
     points = space({("n", "x"): [(2, 1.0), (3, 1.0), (2, 7.0)]})
-    two = Piece({"n": 2}, [lanes(x=[1.0, 7.0])], {"v": np.array([[10, 20]])})
-    three = Piece({"n": 3}, [lanes(x=[1.0])], {"v": np.array([[30]])})
-    data = assemble(points, [two, three], set(), NO_STEPS)
+    data = assemble(points, [piece([[0, 2]], [0, 1], v=[10, 20]), piece([[1]], [0], v=[30])], set(), NO_STEPS)
     np.testing.assert_array_equal(data["v"], [10, 30, 20])
 
 
 def test_series_have_the_dim_step_and_other_results_dims_of_their_own():
-    values = {"loss": np.ones((1, 2, 3)), "path": np.ones((1, 2, 3, 4)), "end": np.ones((1, 2, 5))}
+    values = {"loss": np.ones((2, 3)), "path": np.ones((2, 3, 4)), "end": np.ones((2, 5))}
     steps = np.array([0, 10, 20])
-    data = assemble(space({"lr": [0.1, 0.2]}), [Piece({}, [lanes(lr=[0.1, 0.2])], values)], {"loss", "path"}, steps)
+    data = assemble(space({"lr": [0.1, 0.2]}), [piece([[0, 1]], [0, 1], **values)], {"loss", "path"}, steps)
     assert data["loss"].dims == ("lr", "step")
     assert data["path"].dims == ("lr", "step", "path_0")
     assert data["end"].dims == ("lr", "end_0")
@@ -75,14 +102,14 @@ def test_series_have_the_dim_step_and_other_results_dims_of_their_own():
 
 
 def test_without_series_there_is_no_step():
-    piece = Piece({}, [lanes(x=[1.0])], {"v": np.ones((1, 1))})
-    assert set(assemble(space({"x": [1.0]}), [piece], set(), np.arange(3)).coords) == {"x"}
+    data = assemble(space({"x": [1.0]}), [piece([[0]], [0], v=[1.0])], set(), np.arange(3))
+    assert set(data.coords) == {"x"}
 
 
 @pytest.mark.parametrize(("dtype", "blank"), [(np.float32, np.nan), (np.float64, np.nan), (np.int32, -1)])
 def test_smaller_and_missing_results_are_blank(dtype, blank):
-    small = Piece({"k": "a"}, [NONE], {"v": np.ones((1, 1, 1), dtype), "own": np.ones((1, 1), dtype)})
-    large = Piece({"k": "b"}, [NONE], {"v": np.full((1, 1, 3), 2, dtype)})
+    small = piece([[0]], [0], v=np.ones((1, 1), dtype), own=np.ones(1, dtype))
+    large = piece([[1]], [0], v=np.full((1, 3), 2, dtype))
     data = assemble(space({"k": ["a", "b", "c"]}), [small, large], set(), NO_STEPS)
     assert data["v"].dtype == data["own"].dtype == dtype
     np.testing.assert_array_equal(data["v"], [[1, blank, blank], [2, 2, 2], [blank] * 3])
@@ -90,16 +117,15 @@ def test_smaller_and_missing_results_are_blank(dtype, blank):
 
 
 def test_a_space_without_axes_holds_its_one_result():
-    data = assemble(space({}), [Piece({}, [], {"v": np.array([[[1, 2]]])})], set(), NO_STEPS)
+    data = assemble(space({}), [piece([], 0, v=[[1, 2]])], set(), NO_STEPS)
     assert data["v"].dims == ("v_0",)
     np.testing.assert_array_equal(data["v"], [1, 2])
 
 
 @pytest.mark.parametrize("name", ["a", "b", "a_b", "step"])
 def test_a_result_may_not_be_named_like_an_axis_a_dim_or_the_step(name):
-    piece = Piece({}, [lanes(a=[1.0], b=[2.0])], {name: np.ones((1, 1))})
     with pytest.raises(SpaceError, match=f"a result and an axis are both called '{name}'"):
-        assemble(space({("a", "b"): [(1.0, 2.0)]}), [piece], set(), NO_STEPS)
+        assemble(space({("a", "b"): [(1.0, 2.0)]}), [piece([[0]], [0], **{name: [1.0]})], set(), NO_STEPS)
 
 
 def test_labels_are_plain_values_or_names():
@@ -111,3 +137,8 @@ def test_labels_are_plain_values_or_names():
     named = label([adam, "gd", None, True, (1, 2)])
     assert named.dtype == object
     assert named.tolist() == ["adam", "gd", "None", True, "(1, 2)"]
+
+
+def test_a_number_that_is_not_given_is_labelled_as_none():
+    np.testing.assert_array_equal(label([0.5, ABSENT, 2]), [0.5, np.nan, 2.0])
+    assert label([ABSENT, "gd", True]).tolist() == ["absent", "gd", True]

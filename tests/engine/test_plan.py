@@ -1,13 +1,19 @@
 """From a space to groups."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import builder, planned
+from engine_cases import bowl, builder, planned, trained
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from gdlab import chain, rules
+from gdlab.engine.column import ABSENT
 from gdlab.engine.evaluate import function
-from gdlab.engine.plan import describe, lane_dtype, plan
+from gdlab.engine.plan import describe, distinct, lane_dtype, outer_index, plan
 from gdlab.engine.space import SpaceError, space
 
 
@@ -16,7 +22,19 @@ def statics(groups):
 
 
 def columns(group):
-    return {n: c.tolist() for lanes in group.lanes for n, c in zip(lanes.names, lanes.columns, strict=True)}
+    return {name: column.tolist() for name, column in group.columns.items()}
+
+
+def lanes(group):
+    """The lanes of a group as points."""
+    return [
+        dict(zip(group.columns, values, strict=True)) for values in zip(*columns(group).values(), strict=True)
+    ] or [{}]
+
+
+def product(**axes):
+    """The points of a grid, the last axis varying fastest."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def of_rule(**names):
@@ -30,11 +48,17 @@ def of_rule(**names):
     return build
 
 
+def by_seed(fn, points):
+    """The plan of a function whose work is shared by all lanes of a seed."""
+    build = builder(fn, points.names)
+    return plan(points, lambda values: build(values)._replace(outer=("seed",)))
+
+
 def test_numbers_are_traced_and_share_a_group():
     (group,) = planned(lambda x, n, y: x + y + jnp.float32(n), {"x": [0.1, 0.2], "n": [3, 4, 5], ("y",): [(1.0,)]})
     assert group.static == {}
-    assert group.shape == (1, 6)
-    assert columns(group) == {"x": [0.1, 0.2], "n": [3, 4, 5], "y": [1.0]}
+    assert group.size == 6
+    assert lanes(group) == product(x=[0.1, 0.2], n=[3, 4, 5], y=[1.0])
     assert describe(group) == "all runs"
 
 
@@ -79,6 +103,7 @@ def test_an_axis_is_static_only_where_it_has_to_be():
     for static in ({"rule": "shape", "n": 2}, {"rule": "shape", "n": 3}, {"rule": "number"}):
         group = groups[statics(groups).index(static)]
         assert columns(group) == ({} if "n" in static else {"n": [2, 3]})
+        assert group.size == (1 if "n" in static else 2)
 
 
 def test_two_axes_of_one_shape_are_both_found_out():
@@ -115,14 +140,15 @@ def test_axes_that_a_group_does_not_name_are_not_multiplied_out():
     over = {"rule": ["one", "two"], "lr": [0.1, 0.2], "beta": [0.5, 0.7, 0.9], "seed": 4}
     one, two = plan(space(over), of_rule(one=("lr",), two=("lr", "beta", "seed")))
     assert (one.size, two.size) == (2, 24)
-    assert columns(one) == {"lr": [0.1, 0.2]}
-    assert columns(two) == {"lr": [0.1, 0.2], "beta": [0.5, 0.7, 0.9], "seed": [0, 1, 2, 3]}
+    assert lanes(one) == product(lr=[0.1, 0.2])
+    assert lanes(two) == product(lr=[0.1, 0.2], beta=[0.5, 0.7, 0.9], seed=[0, 1, 2, 3])
 
 
 def test_a_static_axis_that_a_group_does_not_name_does_not_split_it():
     over = {"flag": [False, True], "rule": ["one", "two"], "lr": [0.1, 0.2]}
     groups = plan(space(over), of_rule(one=("lr",), two=("lr", "flag")))
     assert statics(groups) == [{"rule": "one"}, {"flag": False, "rule": "two"}, {"flag": True, "rule": "two"}]
+    assert [group.size for group in groups] == [2, 2, 2]
 
 
 def test_values_given_twice_are_run_once():
@@ -135,8 +161,7 @@ def test_values_given_twice_are_run_once():
 def test_zipped_axes_are_one_block_of_lanes():
     rows = [(0.1, 1), (0.2, 2), (0.1, 3), (0.1, 1)]
     (group,) = planned(lambda x, n, y: x * jnp.float32(n) * y, {("x", "n"): rows, "y": [1.0, 2.0]})
-    assert group.size == 6
-    assert columns(group) == {"x": [0.1, 0.2, 0.1], "n": [1, 2, 3], "y": [1.0, 2.0]}
+    assert lanes(group) == [{"x": x, "n": n, "y": y} for x, n in rows[:3] for y in (1.0, 2.0)]
 
 
 def test_of_zipped_axes_a_group_keeps_those_it_names():
@@ -153,30 +178,134 @@ def test_zipped_axes_part_where_one_of_them_is_static():
     assert [columns(group) for group in groups] == [{"x": [1.0, 7.0]}, {"x": [5.0]}]
 
 
-def test_shared_work_is_outer_and_the_last_block_varies_fastest():
+def test_lanes_that_share_work_stand_together_and_the_last_block_varies_fastest():
     points = space({"a": [1.0, 2.0], "seed": 3, ("b", "c"): [(5.0, 6.0), (7.0, 8.0)]})
+    (group,) = by_seed(lambda a, seed, b, c: a + b + c + jnp.float32(seed), points)
+    assert group.outer == ("seed",)
+    wanted = [(s, a, b, b + 1) for s in range(3) for a in (1.0, 2.0) for b in (5.0, 7.0)]
+    assert [tuple(lane[n] for n in ("seed", "a", "b", "c")) for lane in lanes(group)] == wanted
+    assert outer_index(group.columns, group.outer, group.size).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_lanes_of_one_seed_stand_together_where_the_seed_moves_with_another_axis_too():
+    points = space({("seed", "x"): [(1, 1.0), (0, 2.0), (1, 3.0), (0, 4.0)], "y": [5.0, 6.0]})
+    (group,) = by_seed(lambda seed, x, y: x + y, points)
+    assert lanes(group) == [
+        {"seed": seed, "x": x, "y": y} for seed, x in ((1, 1.0), (1, 3.0), (0, 2.0), (0, 4.0)) for y in (5.0, 6.0)
+    ]
+    (cover,) = group.covers
+    assert cover.placed().tolist() == [[0, 1], [4, 5], [2, 3], [6, 7]]
+
+
+def test_whether_an_axis_is_given_splits_groups_that_read_it():
+    over = chain({"lr": [0.1, 0.2]}, {"lr": [0.1], "beta": [0.5, 0.7]}, {"beta": [0.5]})
+    _, groups = trained(bowl(), rules.momentum, over, steps=1)
+    assert statics(groups) == [{"beta": ABSENT}, {}, {"lr": ABSENT}]
+    assert [lanes(group) for group in groups] == [
+        product(lr=[0.1, 0.2]),
+        product(lr=[0.1], beta=[0.5, 0.7]),
+        product(beta=[0.5]),
+    ]
+
+
+def test_what_a_part_of_a_chain_gives_in_vain_makes_no_group_and_no_lane():
+    over = chain({"lr": [0.1, 0.2], "seed": 2}, {"lr": [0.2, 0.3], "beta": [0.5, 0.7], "seed": 2})
+    _, (gd, *heavy) = trained(bowl(), {"gd": rules.gd, "heavy": rules.momentum}, over, steps=1)
+    assert gd.static == {"rule": "gd"}
+    assert lanes(gd) == [{"lr": lr, "seed": seed} for seed in (0, 1) for lr in (0.1, 0.2, 0.3)]
+    assert len(gd.covers) == 2
+    assert statics(heavy) == [{"rule": "heavy", "beta": ABSENT}, {"rule": "heavy"}]
+    assert [group.size for group in heavy] == [4, 8]
+
+
+def test_a_lane_that_two_grids_of_a_chain_hold_is_one_lane():
+    over = chain({"a": [1.0, 2.0], "b": [1.0, 2.0]}, {"a": [2.0, 3.0], "b": [2.0, 3.0]})
+    (group,) = planned(lambda a, b: a * b, over)
+    assert lanes(group) == product(a=[1.0, 2.0], b=[1.0, 2.0]) + product(a=[2.0, 3.0], b=[2.0, 3.0])[1:]
+
+
+AXES = {
+    "x": st.sampled_from([0.5, 1.0, 2.0]),
+    "n": st.integers(0, 2),
+    "seed": st.integers(0, 2),
+    "kind": st.sampled_from(["a", "b", None]),
+    "shape": st.integers(1, 2),
+}
+
+
+@st.composite
+def parts(draw):
+    """A mapping of axes, two of which may move together."""
+    left, over = draw(st.lists(st.sampled_from(sorted(AXES)), unique=True, max_size=4)), {}
+    if len(left) > 1 and draw(st.booleans()):
+        pair, left = tuple(left[:2]), left[2:]
+        over[pair] = draw(st.lists(st.tuples(*(AXES[name] for name in pair)), min_size=1, max_size=3))
+    return over | {name: draw(st.lists(AXES[name], min_size=1, max_size=3)) for name in left}
+
+
+def of_all(points):
+    """A build that reads x everywhere, n where kind is not "a", and is shaped by shape."""
 
     def build(values):
-        return builder(lambda a, seed, b, c: a + b + c + jnp.float32(seed), points.names)(values)._replace(
-            outer=("seed",)
-        )
+        given = {name: value for name, value in values.items() if value is not ABSENT}
+        names = [name for name in points.names if name not in values or name in given]
+        if given.get("kind") == "a":
+            names = [name for name in names if name != "n"]
+        read = {"x", "n"} & set(names)
 
-    (group,) = plan(points, build)
-    assert group.shape == (3, 4)
-    assert (group.outer, group.inner) == ((1,), (0, 2))
-    values = group.values(group.inner, np.arange(4))
-    assert {n: v.tolist() for n, v in values.items()} == {"a": [1, 1, 2, 2], "b": [5, 7, 5, 7], "c": [6, 8, 6, 8]}
-    assert group.values((), np.arange(1)) == {}
+        def fn(**point):
+            here = given | point
+            return sum((jnp.float32(here[name]) for name in sorted(read)), jnp.ones(here.get("shape", 1)).sum())
+
+        return function(fn, tuple(names), {})._replace(outer=("seed",))
+
+    return build
 
 
-def test_a_seed_zipped_with_another_axis_is_not_outer():
-    points = space({("seed", "x"): [(0, 1.0), (1, 2.0)]})
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.lists(parts(), min_size=1, max_size=3))
+def test_each_point_of_a_space_stands_at_one_lane_that_has_its_values(each):
+    points = space(chain(*each) if len(each) > 1 else each[0])
+    try:
+        groups = plan(points, of_all(points))
+    except SpaceError as error:
+        assert "the axis 'n' makes no difference" in str(error)
+        assume(False)  # every kind is "a"
+    owner = np.full((*points.shape, 2), -1)
+    for number, group in enumerate(groups):
+        assert len({tuple(lane.items()) for lane in lanes(group)}) == group.size
+        shared = [lane.get("seed") for lane in lanes(group)]
+        assert len(list(itertools.groupby(shared))) == len(set(shared))
+        for cover in group.covers:
+            for place in itertools.product(*(range(len(rows)) for rows in cover.rows)):
+                point = tuple(rows[i] for rows, i in zip(cover.rows, place, strict=True))
+                assert owner[point][0] == -1
+                lane = cover.lanes[sum(offsets[i] for offsets, i in zip(cover.offsets, place, strict=True))]
+                assert cover.placed()[place] == lane
+                owner[point] = number, lane
+    assert (owner >= 0).all()
+    for place in itertools.product(*(range(size) for size in points.shape)):
+        number, lane = owner[place]
+        wanted = {n: v for block, i in zip(points.blocks, place, strict=True) for n, v in block.row(i).items()}
+        group = groups[number]
+        held = {**group.static, **lanes(group)[lane]}
+        assert {name: wanted.get(name, ABSENT) for name in held} == held
+        unread = set(wanted) - set(held)
+        assert unread <= ({"n"} if wanted.get("kind") == "a" else set())
 
-    def build(values):
-        return builder(lambda seed, x: x, points.names)(values)._replace(outer=("seed",))
 
-    (group,) = plan(points, build)
-    assert group.shape == (1, 2)
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.integers(-2, 2), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=12))
+def test_the_first_of_equal_rows_stands_for_them(rows):
+    whole, real = (np.array(column) for column in zip(*rows, strict=True))
+    first, inverse = distinct((whole, real), len(rows))
+    assert first.tolist() == [rows.index(row) for row in dict.fromkeys(rows)]
+    assert [rows[first[i]] for i in inverse] == rows
+
+
+def test_without_columns_there_is_one_row():
+    first, inverse = distinct((), 3)
+    assert (first.tolist(), inverse.tolist()) == ([0], [0, 0, 0])
 
 
 @pytest.mark.parametrize("double", [False, True])

@@ -6,10 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import bowl
+from engine_cases import assert_same_bits, bowl, executed, trained
 
 from gdlab import Problem, Stop, evaluate, sweep
+from gdlab.engine import flight
+from gdlab.engine.execute import Settings
+from gdlab.engine.plan import plan
+from gdlab.engine.space import space
 from gdlab.rules import gd, momentum
+from gdlab.types import Process
 
 
 def go(rates, seeds=2, *, curvature=4.0, beta=0.5, bound=1e6, steps=4):
@@ -56,6 +61,27 @@ def test_another_shape_or_number_of_steps_is_compiled(programs):
         before = len(programs)
         assert other().attrs["compile_seconds"] > 0
         assert len(programs) > before
+
+
+@pytest.mark.parametrize("lanes", [16, 19, 40])
+def test_full_tiles_and_the_last_one_share_their_programs(lanes, programs):
+    points, groups = trained(bowl(), gd, {"lr": np.linspace(0.1, 0.4, lanes)}, steps=4)
+    data = executed(points, groups, Settings(chunk=8, tile=16))
+    assert len(programs) == 3
+    wanted = executed(points, groups, Settings(chunk=8))
+    assert_same_bits(data, wanted)
+
+
+def test_lanes_that_close_up_go_on_in_the_same_program(programs, segmented, monkeypatch):
+    moved, gather = [], flight.gather
+    monkeypatch.setattr(flight, "gather", lambda of, to: moved.append(to) or gather(of, to))
+    segmented(16)
+    points, groups = trained(bowl(), gd, {"lr": 2.0 ** np.arange(-8, 40)}, steps=48)
+    executed(points, groups, Settings(chunk=8))
+    assert len(moved) > 1
+    assert len(programs) == 3 + len(set(moved)) == 4
+    executed(points, groups, Settings(chunk=8, compact=False))
+    assert len(programs) == 4
 
 
 @pytest.mark.parametrize("where", ["plain", "scan", "cond"])
@@ -129,3 +155,34 @@ def test_functions_that_read_different_ones_of_their_arguments_are_told_apart():
     over = {"x": [1.0, 2.0], "y": [3.0, 4.0]}
     np.testing.assert_array_equal(evaluate(lambda x, y: 2 * x, over)["value"], [[2, 2], [4, 4]])
     np.testing.assert_array_equal(evaluate(lambda x, y: 2 * y, over)["value"], [[6, 8], [6, 8]])
+
+
+def counting(past):
+    """Counts by the rate up to 6; a status says whether it is past a number."""
+
+    def advance(point, count, first, blocks):
+        def block(count, _):
+            return jnp.minimum(count + point["rate"], 6.0), {"count": count}
+
+        return jax.lax.scan(block, count, None, length=blocks)
+
+    return Process(
+        start=lambda point: jnp.zeros(()),
+        advance=advance,
+        status=lambda count: {"alive": count >= 0, "past": count > past},
+        finish=lambda point, count: {"end": count},
+        steps=4,
+        every=1,
+        names=("rate",),
+    )
+
+
+def test_processes_of_which_only_the_status_differs_are_told_apart():
+    points, ends = space({"rate": [1.0, 2.0]}), []
+    for past in (5.0, 3.0):
+        told = []
+        groups = plan(points, lambda values, past=past: counting(past))
+        data = executed(points, groups, Settings(progress=told.append))
+        assert data["end"].values.tolist() == [4.0, 6.0]
+        ends.append(told[-1].status["past"])
+    assert ends == [1, 2]

@@ -1,0 +1,137 @@
+"""The engine, and what people write by hand in JAX."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdlab.bench.contest import Contestant, subset
+from gdlab.bench.draws import SEED, batch_key, rows
+from gdlab.bench.task import Arrays, Task, count, runs
+from gdlab.engine.space import Over
+from gdlab.training import sweep
+from gdlab.types import Problem
+
+if TYPE_CHECKING:
+    import xarray
+
+# A loop takes as long for each run, so this many tell what all would take.
+LOOPED = 64
+
+Train = Callable[[], np.ndarray]
+
+
+def in_jax(task: Task) -> list[Contestant]:
+    """The engine first, to which the others are compared."""
+    some, share = subset(count(task), LOOPED)
+    vmaps = [Contestant("vmap", lambda: scans_under_vmap(task))]
+    if task.batch_size is not None:
+        vmaps = [
+            Contestant("vmap, a batch per run", lambda: scans_under_vmap(task)),
+            Contestant("vmap, shared batches", lambda: vmap_in_a_scan(task)),
+        ]
+    loop = Contestant("loop of jitted scans", lambda: loop_of_scans(task, some), runs=some, share=share)
+    return [Contestant("engine", lambda: by_engine(task)), *vmaps, loop]
+
+
+def by_engine(task: Task, **settings: Any) -> Train:
+    """`gdlab.sweep`, to which further settings go."""
+    swept = sweeping(task, **settings)
+
+    def train() -> np.ndarray:
+        return swept()["final_loss"].values.ravel()
+
+    return train
+
+
+def sweeping(task: Task, **settings: Any) -> "Callable[[], xarray.Dataset]":
+    """All that `gdlab.sweep` gives."""
+    start, data = _on_device(task)
+    problem = Problem(init=lambda key: start, loss=task.loss, data=data)
+    return lambda: sweep(
+        problem,
+        task.update.rule,
+        cast(Over, task.over),
+        steps=task.steps,
+        batch_size=task.batch_size,
+        sampling="replacement",
+        every=None,
+        seed=SEED,
+        **settings,
+    )
+
+
+def scans_under_vmap(task: Task) -> Train:
+    """jit(vmap(scan)): each run holds a key of its own (here all equal), draws from it, and gathers its own batch."""
+    over = runs(task)
+    keys = jnp.broadcast_to(batch_key(), count(task))
+    start, data = _on_device(task)
+    train = jax.jit(jax.vmap(_scan(task), in_axes=(0, 0, None, None)))
+    return lambda: np.asarray(train(over, keys, start, data))
+
+
+def vmap_in_a_scan(task: Task) -> Train:
+    """jit of one scan, each of whose steps draws one batch and maps the update over the runs."""
+    over, total = runs(task), count(task)
+    start, data = _on_device(task)
+
+    @jax.jit
+    def train(over: dict[str, Any], key: jax.Array, start: Arrays, data: Any) -> jax.Array:
+        everywhere = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (total, *leaf.shape)), start)
+
+        def step(carry: tuple[Arrays, Arrays], number: jax.Array) -> tuple[tuple[Arrays, Arrays], None]:
+            batch = _batch(task, key, data, number)
+            return jax.vmap(lambda carry, over: _updated(task, carry, batch, over))(carry, over), None
+
+        (params, _), _ = jax.lax.scan(step, (everywhere, _velocity(task, everywhere)), jnp.arange(task.steps))
+        return jax.vmap(lambda params: task.loss(params, data))(params)
+
+    return lambda: np.asarray(train(over, batch_key(), start, data))
+
+
+def loop_of_scans(task: Task, some: np.ndarray) -> Train:
+    """A Python loop over one jitted scan, the hyperparameters its arguments, for some of the runs."""
+    over = runs(task)
+    start, data = _on_device(task)
+    key, train = batch_key(), jax.jit(_scan(task))
+
+    def loop() -> np.ndarray:
+        losses = [train({name: column[i] for name, column in over.items()}, key, start, data) for i in some]
+        return np.asarray(jax.device_get(losses))
+
+    return loop
+
+
+def _scan(task: Task) -> Callable[..., jax.Array]:
+    """One run from start to final loss."""
+
+    def train(over: dict[str, Any], key: jax.Array, start: Arrays, data: Any) -> jax.Array:
+        def step(carry: tuple[Arrays, Arrays], number: jax.Array) -> tuple[tuple[Arrays, Arrays], None]:
+            return _updated(task, carry, _batch(task, key, data, number), over), None
+
+        (params, _), _ = jax.lax.scan(step, (start, _velocity(task, start)), jnp.arange(task.steps))
+        return task.loss(params, data)
+
+    return train
+
+
+def _updated(task: Task, carry: tuple[Arrays, Arrays], batch: Any, over: dict[str, Any]) -> tuple[Arrays, Arrays]:
+    params, velocity = carry
+    return task.update.step(params, velocity, jax.grad(task.loss)(params, batch), **over)
+
+
+def _batch(task: Task, key: jax.Array, data: Any, step: jax.Array) -> Any:
+    if task.batch_size is None:
+        return data
+    drawn = rows(task, key, step)
+    return tuple(leaf[drawn] for leaf in data)
+
+
+def _velocity(task: Task, params: Arrays) -> Arrays:
+    return jax.tree.map(jnp.zeros_like, params) if task.update.remembers else ()
+
+
+def _on_device(task: Task) -> tuple[Arrays, Any]:
+    return jax.tree.map(jnp.asarray, (task.start, task.data))

@@ -1,0 +1,47 @@
+"""Time per run against the number of runs, drawn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdlab.bench.scaling import STEPS, Size
+from gdlab.errors import UserError
+from gdlab.figures.saving import save
+from gdlab.figures.style import COLOURS, new_figure, style
+from gdlab.figures.wording import caption
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+
+
+def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
+    """A single column; `where`, the machine, stands below it."""
+    with style():
+        figure = new_figure("single", 2.8)
+        axes = figure.add_subplot()
+        runs, micros = [size.runs for size in sizes], [1e6 * size.seconds_per_run for size in sizes]
+        axes.loglog(runs, micros, color=COLOURS[0], marker="o", markersize=4)
+        axes.set_xlabel("runs in one sweep")
+        axes.set_ylabel("time per run (µs)")
+        caption(figure, [f"Momentum on Rosenbrock's function, {STEPS} steps", where], "single")
+    return figure
+
+
+def figure_format(path: Path) -> str:
+    """The format that a file's name asks for.
+
+    Raises:
+        UserError: none that a figure can have.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        raise UserError(f"--figure {path}: a figure's name ends in one of .{', .'.join(FORMATS)}")
+    return form
+
+
+def draw(sizes: Sequence[Size], where: str, path: Path) -> Path:
+    """Write the figure to a file whose name says the format."""
+    (written,) = save(scaling_figure(sizes, where), path.with_suffix(""), [figure_format(path)])
+    return written

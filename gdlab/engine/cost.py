@@ -1,0 +1,133 @@
+"""What one lane costs: floating-point operations and bytes, read off its jaxpr. The machine has no say in it."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+# The name of the function that advances a lane by one record, in the jaxpr of the whole.
+ADVANCE = "gdlab_advance"
+CONVOLUTION = "conv_general_dilated"
+
+
+class Cost(NamedTuple):
+    """Of one lane alone, nothing shared and nothing fused: upper bounds."""
+
+    once: float = 0.0  # operations at its start and its finish together
+    block: float = 0.0  # operations between two records
+    carry: int = 0  # bytes that it takes from step to step
+    record: int = 0  # bytes of a record
+    result: int = 0  # bytes that it finishes with
+    live: int = 0  # bytes of all values that are needed at the same time, where they are most
+    convolved: float = 0.0  # operations of convolutions, of those of a block
+    program: str = ""  # a digest of what is computed, the arrays that are closed over included
+
+    def steps(self, blocks: int) -> float:
+        """Operations of so many records and all the rest."""
+        return self.once + blocks * self.block
+
+
+def cost(whole: Any, carried: int = 0) -> Cost:
+    """The cost of a lane, of the closed jaxpr that starts it, advances it by a record and finishes it.
+
+    The second of these is the call of `ADVANCE`, whose first `carried` results are the carry.
+    """
+    advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
+    total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
+    program = _digest(whole)
+    if advance is None:
+        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program)
+    inner = advance.params["jaxpr"].jaxpr
+    carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
+    block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
+    return Cost(total - block, block, carry, record, result, carry + _live(inner), convolved, program)
+
+
+def _digest(closed: Any) -> str:
+    digest = hashlib.sha256(str(closed.jaxpr).encode())
+    for const in _consts(closed):
+        digest.update(np.asarray(_numbers(const)).tobytes())
+    return digest.hexdigest()
+
+
+def _consts(closed: Any) -> Iterator[Any]:
+    """The arrays that a closed jaxpr, or one within it, closes over."""
+    yield from closed.consts
+    for eqn in closed.jaxpr.eqns:
+        for param in eqn.params.values():
+            for one in param if isinstance(param, tuple | list) else (param,):
+                if hasattr(one, "jaxpr") and hasattr(one, "consts"):
+                    yield from _consts(one)
+
+
+def _numbers(const: Any) -> Any:
+    keys = hasattr(const, "dtype") and jax.dtypes.issubdtype(const.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(const) if keys else const
+
+
+def operations(jaxpr: Any, only: str = "") -> float:
+    """Floating-point operations: two for each product of a matrix product or a convolution, one for each other value.
+
+    A loop whose length the program does not know counts once; of branches the dearest counts. `only`: of primitives of
+    this name.
+    """
+    return float(sum(_of_equation(eqn, only) for eqn in jaxpr.eqns))
+
+
+def _of_equation(eqn: Any, only: str) -> float:
+    name = eqn.primitive.name
+    inner = list(_inner(eqn))
+    if inner:
+        each = [operations(jaxpr, only) for jaxpr in inner]
+        return max(each) if name == "cond" else eqn.params.get("length", 1) * sum(each)
+    if only and name != only:
+        return 0.0
+    if name == "dot_general":
+        ((contracted, _), _) = eqn.params["dimension_numbers"]
+        depth = math.prod(eqn.invars[0].aval.shape[axis] for axis in contracted)
+        return 2 * depth * eqn.outvars[0].aval.size
+    if name == CONVOLUTION:
+        kernel = eqn.invars[1].aval
+        features = kernel.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
+        return 2 * eqn.outvars[0].aval.size * kernel.size / features
+    return float(max([0, *(_count(var) for var in (*eqn.outvars, *eqn.invars))]))
+
+
+def _inner(eqn: Any) -> Iterator[Any]:
+    for param in eqn.params.values():
+        for one in param if isinstance(param, tuple | list) else (param,):
+            if hasattr(one, "eqns"):
+                yield one
+            elif hasattr(one, "jaxpr") and hasattr(one.jaxpr, "eqns"):
+                yield one.jaxpr
+
+
+def _live(jaxpr: Any) -> int:
+    """The most bytes alive at once of what the jaxpr itself makes, in the order in which it is written."""
+    last = {var: place for place, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if not hasattr(var, "val")}
+    last |= {var: len(jaxpr.eqns) for var in jaxpr.outvars if not hasattr(var, "val")}
+    alive: dict[Any, int] = {}
+    most = 0
+    for place, eqn in enumerate(jaxpr.eqns):
+        made = {var: _bytes([var]) for var in eqn.outvars if var in last}
+        within = max((_live(inner) for inner in _inner(eqn)), default=0)
+        most = max(most, sum(alive.values()) + max(within, sum(made.values())))
+        alive = {var: size for var, size in (alive | made).items() if last[var] > place}
+    return most
+
+
+def _count(var: Any) -> int:
+    return int(getattr(var.aval, "size", 0))
+
+
+def _bytes(variables: Any) -> int:
+    total = 0
+    for var in variables:
+        aval = var.aval
+        if hasattr(aval, "dtype"):
+            extended = jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended)
+            total += aval.size * (16 if extended else np.dtype(aval.dtype).itemsize)
+    return total

@@ -1,0 +1,284 @@
+"""The lanes of a tile under way: advanced segment by segment; those that have ended leave, the others close up."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from gdlab.engine.layout import VECTOR, Layout, arrange
+from gdlab.engine.plan import Group, outer_index
+from gdlab.engine.walk import Programs, arguments, gather, programs
+
+# Chunks that must fall away before the others are moved: moving costs about as much as a few steps.
+LESS = 0.8
+# Operations that a narrower program must save before it is compiled: some seconds of work.
+COMPILING = 5e10
+
+
+class Snapshot(NamedTuple):
+    """All that is needed to go on with a tile after so many segments, as plain arrays."""
+
+    segment: int  # the next one
+    layout: Layout
+    chunks: int
+    slots: np.ndarray
+    carry: list[np.ndarray]
+    status: dict[str, np.ndarray]
+    results: dict[str, np.ndarray]
+
+    def on(self, devices: int) -> "Snapshot":
+        """The same for so many devices: rows stay as they are, and are dealt out anew."""
+        if len(self.slots) == devices * self.chunks:
+            return self
+        rows, width = self.layout.rows, self.layout.width
+        filled = np.flatnonzero((self.slots >= 0).any(axis=2))
+        chunks = max(1, -(-len(filled) // (devices * rows)))
+        number = np.arange(devices * chunks * rows).reshape(devices, -1).T.reshape(-1)  # the places, dealt by turns
+        source = np.full(len(number), -1)
+        source[number[: len(filled)]] = filled
+
+        def dealt(array: np.ndarray) -> np.ndarray:
+            taken = array.reshape(-1, width, *array.shape[3:])[np.maximum(source, 0)]
+            return taken.reshape(-1, rows, width, *array.shape[3:])
+
+        slots = np.where((source < 0).reshape(-1, rows, 1), -1, dealt(self.slots))
+        return self._replace(chunks=chunks, slots=slots, carry=[dealt(leaf) for leaf in self.carry])
+
+
+class Sent(NamedTuple):
+    """The records of a segment, while the device may still be at work on them."""
+
+    record: Mapping[str, Any]
+    slots: np.ndarray
+
+
+class Flight:
+    """Some lanes of a group on their way. `lanes` are their numbers in the group, those that share work together."""
+
+    def __init__(self, group: Group, of: Programs, lanes: np.ndarray, snapshot: Snapshot | None = None) -> None:
+        self._group, self._of, self._lanes = group, of, lanes
+        taken = {name: column[lanes] for name, column in group.columns.items()}
+        self._outer = outer_index(taken, group.outer, len(lanes))
+        self._results: dict[str, np.ndarray] = {}
+        self.status: dict[str, np.ndarray] = {}  # of each lane, when it was last seen
+        if snapshot is not None:
+            self._restore(snapshot)
+            return
+        self._place(arrange(self._outer, of.layout, of.mesh.size, of.chunks))
+        self._carry = of.start(*self._at)
+
+    @property
+    def size(self) -> int:
+        """How many lanes there are, those that have left included."""
+        return len(self._lanes)
+
+    @property
+    def alive(self) -> int:
+        """How many lanes were alive when last seen."""
+        return int(self.status["alive"].sum())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many lanes had each status when last seen."""
+        return {name: int(values.sum()) for name, values in self.status.items()}
+
+    def advance(self, segment: int) -> Sent:
+        """Set the devices to work on a segment; this does not wait for them."""
+        assert self._of.advance is not None
+        first = np.int32(segment * self._of.layout.blocks * self._group.process.every)
+        sent = self._put(first, split=False)
+        self._carry, record, self._standing = self._of.advance(*self._at, self._count, self._carry, sent)
+        return Sent(record, self._slots)
+
+    def settle(self) -> None:
+        """Wait for the segment, and see who is still alive."""
+        for name, values in self._standing.items():
+            known = self.status.setdefault(name, np.zeros(self.size, bool))
+            self._scatter(values, self._slots, known)
+
+    def received(self, sent: Sent) -> dict[str, np.ndarray]:
+        """The records of a segment, [lanes, records, ...]; blank (NaN or -1) for lanes that had left before it."""
+        return {name: self._scatter(values, sent.slots) for name, values in sent.record.items()}
+
+    def pack(self, blocks: int) -> None:
+        """Let lanes that have ended go, if the others then fit into fewer chunks; `blocks` records are to come."""
+        found = self._closer(blocks)
+        if found is None:
+            return
+        layout, chunks, slots, source = found
+        self._land_ended()
+        moved = gather(self._of, (chunks, layout))(self._carry, self._put(source.astype(np.int32)))
+        if (layout, chunks) != (self._of.layout, self._of.chunks):
+            self._of = programs(self._group, layout, chunks, self._of.mesh)
+        self._carry = moved
+        self._place(slots)
+
+    def land(self) -> dict[str, np.ndarray]:
+        """What each lane ends with, [lanes, ...]."""
+        self._collect(self._slots)
+        return self._results
+
+    def snapshot(self, segment: int) -> Snapshot:
+        """Everything, as copies on the host."""
+        leaves = [np.array(_pulled(_raw(leaf))) for leaf in jax.tree.leaves(self._carry)]
+        of = self._of
+        status, results = _copied(self.status), _copied(self._results)
+        return Snapshot(segment, of.layout, of.chunks, self._slots, leaves, status, results)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        snapshot = snapshot.on(self._of.mesh.size)
+        if (snapshot.layout, snapshot.chunks) != (self._of.layout, self._of.chunks):
+            self._of = programs(self._group, snapshot.layout, snapshot.chunks, self._of.mesh)
+        shapes, structure = jax.tree.flatten(self._of.start.result)
+        leaves = [_cooked(self._put(raw), like) for raw, like in zip(snapshot.carry, shapes, strict=True)]
+        self._carry = jax.tree.unflatten(structure, leaves)
+        self.status, self._results = _copied(snapshot.status), _copied(snapshot.results)
+        self._place(snapshot.slots)
+
+    def _place(self, slots: np.ndarray) -> None:
+        self._slots = slots
+        fixed, *others = arguments(self._group, self._lanes, slots)
+        self._at = (jax.tree.map(lambda leaf: self._put(leaf, split=False), fixed), *map(self._put_all, others))
+        self._count = self._put(self._used(slots))
+
+    def _used(self, slots: np.ndarray) -> np.ndarray:
+        """For each device, how many of its chunks hold a lane."""
+        filled = (slots >= 0).any(axis=(1, 2)).reshape(self._of.mesh.size, -1)
+        return np.where(filled, np.arange(1, filled.shape[1] + 1), 0).max(axis=1).astype(np.int32)
+
+    def _closer(self, blocks: int) -> tuple[Layout, int, np.ndarray, np.ndarray] | None:
+        """A closer arrangement of the lanes that are alive: layout, chunks, slots, and where each comes from."""
+        of = self._of
+        now = int(self._used(self._slots).max())
+        tight = self._arranged(of.layout, of.chunks)
+        if tight is not None:
+            used = int(self._used(tight[0]).max())
+            if used < now and used <= LESS * now:
+                return of.layout, of.chunks, *tight
+        narrow = of.layout
+        if narrow.width % VECTOR or not len(self._lanes):
+            return None
+        best = None
+        while narrow.width % (2 * VECTOR) == 0:
+            narrow = narrow._replace(width=narrow.width // 2, rows=narrow.rows)
+            most = max(self._rows_alive(narrow.width))
+            chunks = max(1, -(-most // narrow.rows))
+            lanes = chunks * narrow.chunk
+            saved = (now * of.layout.chunk - lanes) * of.mesh.size * blocks * self._group.cost.block
+            if lanes <= LESS * now * of.layout.chunk and saved > COMPILING and (best is None or lanes < best[0]):
+                best = (lanes, narrow, chunks)
+        if best is None:
+            return None
+        _, layout, chunks = best
+        found = self._arranged(layout, chunks)
+        return None if found is None else (layout, chunks, *found)
+
+    def _rows_alive(self, width: int) -> list[int]:
+        """For each device, how many rows of a width its lanes take that are alive."""
+        return [
+            sum(-(-count // width) for count in np.unique(self._outer[lanes], return_counts=True)[1])
+            for lanes in self._alive_on_devices()[0]
+        ]
+
+    def _alive_on_devices(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """For each device the lanes on it that are alive, in order, and their places."""
+        lanes, places = [], []
+        for slots in self._slots.reshape(self._of.mesh.size, -1):
+            place = np.flatnonzero((slots >= 0) & self.status["alive"][slots])
+            place = place[np.argsort(slots[place], kind="stable")]
+            lanes.append(slots[place])
+            places.append(place)
+        return lanes, places
+
+    def _arranged(self, layout: Layout, chunks: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The lanes that are alive, close together on their devices: slots, and the place that each comes from."""
+        if self._of.layout.width > 1 and self._of.layout.width % VECTOR:
+            return self._whole_rows()  # a lane keeps its place in the row, which then may round in its own way
+        slots = np.full((self._of.mesh.size, chunks, layout.rows, layout.width), -1)
+        source = np.zeros_like(slots)
+        for device, (lanes, places) in enumerate(zip(*self._alive_on_devices(), strict=True)):
+            order = np.unique(self._outer[lanes], return_inverse=True)[1] if len(lanes) else lanes
+            if sum(-(-np.bincount(order) // layout.width)) > chunks * layout.rows:
+                return None
+            index = arrange(order, layout, 1, chunks)
+            slots[device] = np.where(index < 0, -1, lanes[index] if len(lanes) else -1)
+            source[device] = np.where(index < 0, 0, places[index] if len(lanes) else 0)
+        shape = (-1, layout.rows, layout.width)
+        return slots.reshape(shape), source.reshape(shape)
+
+    def _whole_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in which a lane is alive, moved to the front as they are."""
+        of = self._of
+        old = self._slots.reshape(of.mesh.size, -1, of.layout.width)
+        alive = ((old >= 0) & self.status["alive"][old]).any(axis=2)
+        order = np.argsort(~alive, axis=1, kind="stable")
+        first = np.take_along_axis(old, order[..., None], axis=1)
+        moved = np.where(np.take_along_axis(alive, order, axis=1)[..., None], first, -1)
+        source = order[..., None] * of.layout.width + np.arange(of.layout.width)
+        return moved.reshape(self._slots.shape), source.reshape(self._slots.shape)
+
+    def _land_ended(self) -> None:
+        gone = self._slots.copy()
+        gone[(self._slots >= 0) & self.status["alive"][self._slots]] = -1
+        self._collect(gone)
+
+    def _collect(self, slots: np.ndarray) -> None:
+        """Take what the lanes in some of the slots end with."""
+        if not (slots >= 0).any():
+            return
+        for name, values in self._of.finish(*self._at, self._count, self._carry).items():
+            self._results[name] = self._scatter(values, slots, self._results.get(name))
+
+    def _scatter(self, values: Any, slots: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+        """Values of slots as values of lanes, into an array that may hold those of others."""
+        found = _pulled(values)
+        if into is None:
+            into = np.full((self.size, *found.shape[3:]), _blank(found.dtype), on_host(found.dtype))
+        filled = slots >= 0
+        into[slots[filled]] = found[filled]
+        return into
+
+    def _put_all(self, tree: Any) -> Any:
+        return jax.tree.map(self._put, tree)
+
+    def _put(self, array: Any, split: bool = True) -> Any:
+        mesh = self._of.mesh
+        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*mesh.axis_names) if split else PartitionSpec()))
+
+
+def _copied(named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array.copy() for name, array in named.items()}
+
+
+def _blank(dtype: Any) -> float:
+    if jax.numpy.issubdtype(dtype, np.inexact):
+        return np.nan
+    return -1 if np.issubdtype(dtype, np.signedinteger) else 0
+
+
+def on_host(dtype: Any) -> np.dtype:
+    """The dtype of a result in NumPy: float32 for the halves that NumPy, xarray and zarr do not all know."""
+    narrow = jax.numpy.issubdtype(dtype, np.floating) and dtype.itemsize < 4
+    return np.dtype(np.float32) if narrow else np.dtype(dtype)
+
+
+def _pulled(values: Any) -> np.ndarray:
+    """An array of all devices, those of other processes included, on the host."""
+    if isinstance(values, np.ndarray) or values.is_fully_addressable:
+        return np.asarray(values)
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(values, tiled=True))
+
+
+def _raw(leaf: Any) -> Any:
+    """Keys as the numbers that they are made of."""
+    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _cooked(raw: Any, like: Any) -> Any:
+    if not jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+        return raw
+    return jax.random.wrap_key_data(raw, impl=jax.random.key_impl(jax.numpy.empty((), like.dtype)))

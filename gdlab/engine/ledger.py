@@ -1,0 +1,114 @@
+"""The ledger of a store: which groups were begun and which tiles are whole, a line each."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+LEDGER = "ledger.jsonl"
+
+
+class Ledger:
+    """What a folder's ledger says. An entry is on disk before `begin` or `enter` returns.
+
+    A group is begun with an entry of no runs, which holds the digest of its frame. Each line has a checksum. The last
+    one may be `torn`, its writer killed: that is no entry. `damaged` counts the others that can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LEDGER
+        self._begun: dict[int, str] = {}
+        self._tiles: dict[tuple[int, int, int], None] = {}
+        self.missing = not self._path.exists()
+        self.damaged, self.torn = 0, False
+        lines = [] if self.missing else self._path.read_bytes().splitlines(keepends=True)
+        for line in lines:
+            entry = _read(line)
+            if entry is not None:
+                self._note(*entry)
+            elif line.endswith(b"\n"):
+                self.damaged += 1
+            else:
+                self.torn = True
+
+    def _note(self, index: int, start: int, stop: int, frame: str) -> None:
+        if frame:
+            self._begun[index] = frame
+        else:
+            self._tiles[index, start, stop] = None
+
+    @property
+    def groups(self) -> list[int]:
+        """The groups that were begun."""
+        return sorted(self._begun)
+
+    def frame(self, index: int) -> str | None:
+        """The digest of the frame that a group was begun with; None if it was not."""
+        return self._begun.get(index)
+
+    def tiles(self, index: int) -> list[slice]:
+        """The tiles of a group that are whole, the first runs first."""
+        return [slice(start, stop) for group, start, stop in sorted(self._tiles) if group == index]
+
+    def has(self, index: int, tile: slice) -> bool:
+        """Whether a tile is whole."""
+        return (index, tile.start, tile.stop) in self._tiles
+
+    def begin(self, index: int, frame: str) -> None:
+        """A group is begun, or has another frame than before."""
+        known = index in self._begun
+        self._begun[index] = frame
+        if known:
+            self.rewrite()
+        else:
+            self._append(_line(index, 0, 0, frame))
+
+    def enter(self, index: int, tile: slice) -> None:
+        """A tile is whole."""
+        self._tiles[index, tile.start, tile.stop] = None
+        self._append(_line(index, tile.start, tile.stop))
+
+    def strike(self, index: int, tile: slice) -> None:
+        """A tile is whole no longer."""
+        del self._tiles[index, tile.start, tile.stop]
+        self.rewrite()
+
+    def rewrite(self) -> None:
+        """Write what is known anew, in the order in which an unbroken run writes it."""
+        begun = [(index, 0, 0, frame) for index, frame in self._begun.items()]
+        partial = self._path.with_name(f".{LEDGER}.partial")
+        with partial.open("w") as file:
+            file.writelines(_line(*entry) for entry in sorted([*begun, *((*tile, "") for tile in self._tiles)]))
+            _settle(file)
+        os.replace(partial, self._path)
+
+    def _append(self, line: str) -> None:
+        with self._path.open("a") as file:
+            file.write(line)
+            _settle(file)
+
+
+def _settle(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _line(index: int, start: int, stop: int, frame: str = "") -> str:
+    told: dict[str, Any] = {"group": index, "runs": [start, stop]}
+    if frame:
+        told["frame"] = frame
+    return json.dumps(told | {"crc32": _checksum(index, start, stop, frame)}) + "\n"
+
+
+def _read(line: bytes) -> tuple[int, int, int, str] | None:
+    try:
+        told = json.loads(line)
+        entry = told["group"], *told["runs"], told.get("frame", "")
+        return entry if line.endswith(b"\n") and told["crc32"] == _checksum(*entry) else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _checksum(index: int, start: int, stop: int, frame: str) -> int:
+    return zlib.crc32(f"{index} {start} {stop} {frame}".encode())

@@ -1,0 +1,161 @@
+"""The lanes of one group run, as many at a time as the device's memory allows."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from gdlab.engine.flight import Flight, Sent, Snapshot
+from gdlab.engine.layout import rows_needed
+from gdlab.engine.plan import Group, outer_index, records
+from gdlab.engine.walk import Programs, programs
+from gdlab.errors import UserError
+
+
+class OutOfMemoryError(UserError):
+    """One lane alone is too much for the device."""
+
+
+class Stopped(Exception):  # noqa: N818  (no error: it was asked for)
+    """The execution was asked to stop, and has, with everything kept that was done."""
+
+
+class Landing(Protocol):
+    """Takes the results of some lanes, arrays of which have the lanes first."""
+
+    def resumed(self) -> Snapshot | None: ...
+
+    def due(self) -> bool: ...
+
+    def keep(self, snapshot: Snapshot) -> None: ...
+
+    def series(self, first: int, records: Mapping[str, np.ndarray]) -> None: ...
+
+    def write(self, results: Mapping[str, np.ndarray]) -> None: ...
+
+
+class Collected:
+    """A landing that keeps what arrives, in `records` (by the number of their first) and `results`."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, Mapping[str, np.ndarray]]] = []
+        self.results: Mapping[str, np.ndarray] = {}
+
+    def resumed(self) -> Snapshot | None:
+        return None
+
+    def due(self) -> bool:
+        return False
+
+    def keep(self, snapshot: Snapshot) -> None:
+        raise AssertionError("nothing asks for a snapshot here")
+
+    def series(self, first: int, records: Mapping[str, np.ndarray]) -> None:
+        self.records.append((first, records))
+
+    def write(self, results: Mapping[str, np.ndarray]) -> None:
+        self.results = results
+
+
+class Runner:
+    """Runs lanes of a group. When the device runs out of memory it goes on with half as many at a time.
+
+    `told(share, counts)` hears after each segment which share of the work is done, and how many lanes have each status.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        of: Programs,
+        *,
+        compact: bool = True,
+        stop: Callable[[], bool] = lambda: False,
+        told: Callable[[float, Mapping[str, int]], None] = lambda share, counts: None,
+    ) -> None:
+        self.of = of  # what it runs on: narrower, after it ran out of memory
+        self.counts: dict[str, int] = {}  # how many of the lanes run last had each status at their end
+        self._group, self._compact, self._stop, self._told = group, compact, stop, told
+        self._most: int | None = None
+
+    def run(self, lanes: np.ndarray, landing: Landing) -> None:
+        """Run some lanes of the group to their end.
+
+        Raises:
+            Stopped: `stop` said so; the landing has kept a snapshot.
+            OutOfMemoryError: not even one lane fits.
+        """
+        while True:
+            try:
+                if self._most is None or len(lanes) <= self._most:
+                    self.counts = self._fly(lanes, landing, 0.0, 1.0)
+                else:
+                    self._in_parts(lanes, landing)
+                return
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                self._narrow(len(lanes))
+
+    def _narrow(self, lanes: int) -> None:
+        most = self._most or lanes
+        if most == 1 and self.of.layout.chunk == 1:
+            raise OutOfMemoryError("one run alone does not fit into the memory of the device; a smaller problem may")
+        self._most, layout = max(1, most // 2), self.of.layout.narrowed()
+        rows = rows_needed(np.bincount(outer_index(self._group.columns, self._group.outer, self._group.size)), 1)
+        rows = min(rows, self._most)
+        self.of = programs(self._group, layout, max(1, -(-rows // (self.of.mesh.size * layout.rows))), self.of.mesh)
+
+    def _in_parts(self, lanes: np.ndarray, landing: Landing) -> None:
+        assert self._most is not None
+        parts: list[Collected] = []
+        counts: dict[str, int] = {}
+        for first in range(0, len(lanes), self._most):
+            part, share = Collected(), self._most / len(lanes)
+            done = self._fly(lanes[first : first + self._most], part, first / len(lanes), share)
+            counts = {name: counts.get(name, 0) + number for name, number in done.items()}
+            parts.append(part)
+        self.counts = counts
+        for same in zip(*(part.records for part in parts), strict=False):
+            landing.series(same[0][0], _joined([record for _, record in same]))
+        landing.write(_joined([part.results for part in parts]))
+
+    def _fly(self, lanes: np.ndarray, landing: Landing, done: float, share: float) -> dict[str, int]:
+        layout, total = self.of.layout, records(self._group.process)
+        snapshot = landing.resumed()
+        flight = Flight(self._group, self.of, lanes, snapshot)
+
+        def deliver(segment: int, sent: Sent) -> None:
+            first = segment * layout.blocks
+            received = {name: values[:, : total - first] for name, values in flight.received(sent).items()}
+            if received:
+                landing.series(first, received)
+
+        waiting: tuple[int, Sent] | None = None
+        for segment in range(snapshot.segment if snapshot else 0, layout.segments):
+            sent = flight.advance(segment)
+            # The host's work on the segment before goes on beside the devices' work on this one.
+            if waiting is not None:
+                deliver(*waiting)
+            waiting = (segment, sent)
+            flight.settle()
+            self._told(done + share * (segment + 1) / layout.segments, flight.counts)
+            if not flight.alive or segment + 1 == layout.segments:
+                break
+            if self._compact:
+                flight.pack((layout.segments - segment - 1) * layout.blocks)
+            stopping = self._stop()
+            if stopping or landing.due():
+                deliver(*waiting)
+                waiting = None
+                landing.keep(flight.snapshot(segment + 1))
+            if stopping:
+                raise Stopped
+        if waiting is not None:
+            deliver(*waiting)
+        landing.write(flight.land())
+        return flight.counts
+
+
+def _joined(parts: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,81 @@
+"""`gdlab bench`: what it prints, writes and refuses."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gdlab.bench import sweep_speed, tasks, update_cost
+from gdlab.bench.tasks.rosenbrock import rosenbrock
+from gdlab.cli import main
+
+
+@pytest.fixture
+def gdlab(tmp_path, monkeypatch):
+    """`gdlab("bench", ...)` in an empty folder, with small works, without PyTorch, on a machine of 100 GFLOP/s."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_speed, "torch_is_there", lambda: False)
+    monkeypatch.setattr(sweep_speed, "matmul_peak", lambda: 100.0)
+    small = rosenbrock(rates=2, betas=2, steps=2)
+    for name in ("rosenbrock", "mlp"):  # one in the other's name, so as to be compiled once
+        monkeypatch.setitem(tasks.TASKS, name, lambda name=name: small._replace(name=name, flops=1e6))
+    return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_sweep_is_a_table_for_each_work(gdlab, tmp_path):
+    result = gdlab("bench", "--work", "rosenbrock", "--work", "mlp", "--repeats", 2, "--json", "times.json")
+    assert result.exit_code == 0, result.output
+    first, *lines = result.stdout.splitlines()
+    assert first.startswith("`gdlab bench sweep`, ")
+    titles = [line for line in lines if " runs of " in line]
+    assert [title.partition(":")[0] for title in titles] == ["rosenbrock", "mlp"]
+    assert sum(line.startswith("engine ") for line in lines) == 2
+    assert sum(line.startswith("loop of jitted scans ") for line in lines) == 2
+    assert any("GFLOP/s" in line for line in lines)
+    assert "mlp: round 2 of 2" in result.stderr
+    told = json.loads((tmp_path / "times.json").read_text())
+    assert [work["work"] for work in told["measured"]] == ["rosenbrock", "mlp"]
+    assert {len(one["seconds"]) for work in told["measured"] for one in work["contestants"]} == {2}
+
+
+def test_a_page_for_the_docs(gdlab):
+    result = gdlab("bench", "sweep", "--work", "rosenbrock", "--repeats", 1, "--markdown")
+    assert result.exit_code == 0, result.output
+    assert "| contestant | runs |" in result.stdout
+    assert "\n| engine | 4 |" in result.stdout
+
+
+def test_rules_are_measured_and_written_down(gdlab, monkeypatch, tmp_path):
+    cost = update_cost.Cost("gd", 0.5e-3, "", float("nan"), float("nan"))
+    monkeypatch.setattr(update_cost, "update_costs", lambda repeats: iter([cost] * repeats))
+    result = gdlab("bench", "rules", "--repeats", 2, "--json", "costs.json")
+    assert result.exit_code == 0, result.output
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [["gd", "0.500"]] * 2
+    assert json.loads((tmp_path / "costs.json").read_text())["measured"][1]["ratio"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--work", "mpl"], "--work: the bench knows no 'mpl'; it knows mlp, tanh, rosenbrock, cnn, gru"),
+        (["rules", "--work", "mlp"], "gdlab bench rules has none"),
+        (["--figure", "a.png"], "--figure is drawn by gdlab bench scaling"),
+        (["scaling", "--figure", "a.gif"], "--figure a.gif: a figure's name ends in one of .png"),
+        (["scaling", "--figure", "none/a.png"], "none/a.png: there is no folder none"),
+        (["--json", "none/a.json"], "none/a.json: there is no folder none"),
+        (["rules", "--markdown"], "gdlab bench rules has no page"),
+        (["nothing"], "'nothing' is not one of"),
+        (["--repeats", "0"], "--repeats"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_once(gdlab, tmp_path, words, said):
+    result = gdlab("bench", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_every_work(gdlab):
+    said = " ".join(gdlab("bench", "--help").stdout.split())
+    assert ", ".join(tasks.TASKS) in said

@@ -1,0 +1,123 @@
+"""All contestants do the same work: from the same point, on the same batches, they end at the same losses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdlab.bench.draws import all_rows
+from gdlab.bench.jax_contestants import in_jax, scans_under_vmap, vmap_in_a_scan
+from gdlab.bench.task import count, runs
+from gdlab.bench.tasks import TASKS
+from gdlab.bench.tasks.mlp import mlp
+from gdlab.bench.tasks.rosenbrock import rosenbrock
+from gdlab.bench.torch_contestants import eager_loop, in_torch, mapped
+
+
+def _trained(contestants, total):
+    """The final losses of each contestant, and the numbers of its runs."""
+    for one in contestants:
+        losses = one.prepare()()
+        numbers = np.arange(total) if one.runs is None else one.runs
+        assert losses.shape == numbers.shape
+        yield one.name, losses, numbers
+
+
+def _loss(task, params):
+    return np.asarray(task.loss(params, jax.tree.map(jnp.asarray, task.data)))
+
+
+def test_contestants_in_jax_agree_with_the_engine(small, engine):
+    first, *others = in_jax(small)
+    assert first.name == "engine"
+    assert len(others) == (2 if small.batch_size is None else 3)
+    assert np.isfinite(engine).all()
+    assert len(np.unique(engine)) == count(small)  # the hyperparameters make a difference
+    assert not np.isclose(engine, _loss(small, small.start), rtol=1e-4).any()  # and the runs have moved
+    for name, losses, numbers in _trained(others, count(small)):
+        np.testing.assert_allclose(losses, engine[numbers], rtol=1e-5, err_msg=name)
+
+
+def test_contestants_in_torch_agree_with_the_engine(small, engine):
+    pytest.importorskip("torch")
+    for name, losses, numbers in _trained(in_torch(small)[:2], count(small)):
+        np.testing.assert_allclose(losses, engine[numbers], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_the_compiled_contestant_agrees_with_the_engine(small, engine):
+    pytest.importorskip("torch")
+    np.testing.assert_allclose(mapped(small, compiled=True)(), engine, rtol=1e-5)
+
+
+def test_rosenbrock_is_heavy_ball_momentum():
+    task = rosenbrock(rates=3, betas=2, steps=30)
+    ends = []
+    for lr, beta in zip(*runs(task).values(), strict=True):
+        place, velocity = np.array([-1.2, 1.0]), np.zeros(2)
+        for _ in range(30):
+            x, y = place
+            slope = np.array([-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)])
+            velocity = beta * velocity + slope
+            place = place - lr * velocity
+        ends.append((1 - place[0]) ** 2 + 100 * (place[1] - place[0] ** 2) ** 2)
+    np.testing.assert_allclose(scans_under_vmap(task)(), ends, rtol=1e-4)
+
+
+def test_the_network_is_trained_on_its_batches():
+    task = mlp(rates=2, steps=4)
+    ends = []
+    for lr in runs(task)["lr"]:
+        w, b, v, c = (np.asarray(leaf, np.float64) for leaf in task.start)
+        for rows in all_rows(task):
+            x, y = (leaf[rows] for leaf in task.data)
+            h, z = _forward(x, w, b, v, c)
+            dz = (np.exp(_log_softmax(z)) - np.eye(10)[y]) / len(rows)
+            dh = (dz @ v.T) * (h > 0)
+            w, b, v, c = w - lr * x.T @ dh, b - lr * dh.sum(0), v - lr * h.T @ dz, c - lr * dz.sum(0)
+        x, y = task.data
+        ends.append(-_log_softmax(_forward(x, w, b, v, c)[1])[np.arange(len(y)), y].mean())
+    np.testing.assert_allclose(vmap_in_a_scan(task)(), ends, rtol=1e-5)
+
+
+def _forward(x, w, b, v, c):
+    h = np.maximum(x @ w + b, 0)
+    return h, h @ v + c
+
+
+def _log_softmax(z):
+    shifted = z - z.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def test_batches_differ_from_step_to_step_and_repeat_examples():
+    rows = all_rows(mlp(rates=1, steps=50))
+    assert rows.shape == (50, 128)
+    assert rows.min() >= 0
+    assert rows.max() < 1797
+    assert len(np.unique(rows, axis=0)) == 50
+    assert any(len(np.unique(batch)) < 128 for batch in rows)  # with replacement
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_counted_operations_are_those_of_the_compiler(name):
+    task = TASKS[name](1, 1)
+    data = jax.tree.map(jnp.asarray, task.data)
+    batch = jax.tree.map(lambda leaf: leaf[: task.batch_size], data)
+    counted = sum(
+        jax.jit(fn).lower(task.start, given).compile().cost_analysis()["flops"]
+        for fn, given in ((jax.grad(task.loss), batch), (task.loss, data))
+    )
+    assert task.flops == pytest.approx(counted, rel=0.2)
+
+
+def test_an_operation_count_grows_with_the_steps():
+    one, two, three = (mlp(1, steps).flops for steps in (1, 2, 3))
+    assert two - one == three - two == 128 * (2 * 2 * 64 * 32 + 3 * 2 * 32 * 10)
+
+
+def test_the_eager_loop_takes_the_runs_it_is_given():
+    pytest.importorskip("torch")
+    task = rosenbrock(rates=2, betas=2, steps=5)
+    np.testing.assert_array_equal(eager_loop(task, np.array([3, 0]))(), eager_loop(task, np.arange(4))()[[3, 0]])

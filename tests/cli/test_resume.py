@@ -1,0 +1,153 @@
+"""A run that is stopped, however and wherever, is gone on with, and ends in the bytes of one that was not."""
+
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_processes import (  # noqa: F401
+    DRAWN,
+    OFTEN,
+    SMALL,
+    assert_same,
+    drawn,
+    events,
+    furnished,
+    home,
+    lab,
+    the_folder,
+    unbroken,
+)
+
+
+def resume_until_done(lab, home, folder, kills):
+    for kill in kills:
+        done = lab.call(home, "resume", folder, knobs=OFTEN, at=kill)
+        assert done.code == -signal.SIGKILL, (kill, done)
+    done = lab.call(home, "resume", folder, knobs=OFTEN)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes(lab, home, unbroken):
+    """While a chunk is written, in the middle of a segment, and while a snapshot is moved to its place."""
+    done = lab.call(home, "run", "c.yaml", knobs=OFTEN, at=("chunk", 40))
+    assert done.code == -signal.SIGKILL
+    folder = the_folder(home)
+    resume_until_done(lab, home, folder, [("segment", 6), ("snapshot", 8)])
+    assert_same(folder, unbroken)
+
+
+def moments(life, count):
+    """So many different events, with one of each phase among them: the phase, and the number within it."""
+    numbered, seen = [], {}
+    for phase in life:
+        seen[phase] = seen.get(phase, 0) + 1
+        numbered.append((phase, seen[phase]))
+    later = [event for event in numbered if event not in (("begin", 1), ("provenance", 1))]  # there must be a folder
+    rng = np.random.default_rng(0)
+    chosen = [[event for event in later if event[0] == phase][rng.integers(seen[phase] - (phase == "provenance"))]
+              for phase in seen if phase != "begin"]  # fmt: skip
+    others = [event for event in later if event not in chosen]
+    return [*chosen, *(others[i] for i in rng.choice(len(others), count - len(chosen), replace=False))]
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_of_its_life_ends_in_the_same_bytes(lab, tmp_path, drawn):
+    kills = moments(events(drawn), 20)
+    assert {phase for phase, _ in kills} == {
+        "frame", "ledger", "segment", "snapshot", "chunk", "table", "landscape", "provenance", "figure"
+    }  # fmt: skip
+    for number, kill in enumerate(kills):
+        home = tmp_path / str(number)
+        home.mkdir()
+        furnished(home)
+        done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=kill)
+        assert done.code == -signal.SIGKILL, kill
+        resume_until_done(lab, home, the_folder(home), [])
+        assert_same(the_folder(home), drawn)
+        figures = [folder / "figures" / "loss_curves.png" for folder in (the_folder(home), drawn)]
+        assert figures[0].read_bytes() == figures[1].read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_lets_the_segment_end_and_says_how_to_go_on(lab, home, unbroken, number):
+    done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("segment", 6), signals=[number])
+    folder = the_folder(home)
+    assert done.code == 130
+    assert "stopping after this segment" in done.err
+    assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert list(folder.glob(".snapshot-*.npz"))
+    done = lab.call(home, "resume", folder, knobs=SMALL, events=home / "events")
+    assert done.code == 0, done.err
+    assert 6 + events(folder).count("segment") == events(unbroken).count("segment")  # none twice
+    assert_same(folder, unbroken)
+
+
+@pytest.mark.parametrize("at", [("segment", 6), ("chunk", 30), ("frame", 20), ("ledger", 3), ("table", 1)])
+def test_a_second_interrupt_stops_at_once(lab, home, unbroken, at):
+    done = lab.call(home, "run", "c.yaml", knobs=OFTEN, at=at, signals=[signal.SIGINT, signal.SIGTERM])
+    folder = the_folder(home)
+    assert done.code == 130, done
+    assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err
+    assert "Traceback" not in done.err
+    resume_until_done(lab, home, folder, [])
+    assert_same(folder, unbroken)
+
+
+def test_an_interrupt_before_anything_is_run_leaves_no_folder(lab, home):
+    done = lab.call(home, "run", "c.yaml", at=("begin", 1), signals=[signal.SIGINT, signal.SIGTERM])
+    assert done.code == 130
+    assert done.err.endswith("interrupted\n")
+    assert list((home / "results" / "kept").iterdir()) == []
+
+
+def test_an_interrupt_after_the_runs_is_met_too(lab, home):
+    """While the landscape is drawn, that is; its runs are asked after each segment as well."""
+    done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("table", 2), signals=[signal.SIGINT])
+    assert done.code == 130, done
+    assert "gdlab resume" in done.err
+    assert not list(the_folder(home).glob("figures/*"))
+
+
+def test_one_process_writes_to_a_folder_at_a_time(lab, home, unbroken):
+    """And when that one is killed, the next one may."""
+    first = lab.start(home, "run", "c.yaml", knobs=OFTEN, at=("chunk", 40), signals=[signal.SIGSTOP])
+    while "T" not in state(first.pid):
+        time.sleep(0.02)
+    folder = the_folder(home)
+    second = lab.call(home, "resume", folder, knobs=OFTEN)
+    assert second.code == 2
+    assert f"another process is writing to {folder}; wait for it, or stop it" in second.err
+    first.send(signal.SIGCONT)
+    done = first.wait()
+    assert done.code == 0, done.err
+    assert_same(folder, unbroken)
+
+
+def state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_folder_whose_run_stopped_before_it_began_says_so(lab, home):
+    done = lab.call(home, "run", "c.yaml", at=("provenance", 1))
+    assert done.code == -signal.SIGKILL
+    folder = the_folder(home)
+    done = lab.call(home, "resume", folder)
+    assert done.code == 2
+    assert f"{folder} holds no results" in done.err
+    assert list((home / "results" / "kept").iterdir()) == [folder]  # and `latest` does not point to it
+
+
+def test_a_run_killed_before_its_store_was_made_is_gone_on_with(lab, home, unbroken):
+    done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("frame", 1))
+    assert done.code == -signal.SIGKILL
+    folder = the_folder(home)
+    done = lab.call(home, "show", folder)
+    assert done.code == 2
+    assert f"{folder} holds no results" in done.err
+    resume_until_done(lab, home, folder, [])
+    assert_same(folder, unbroken)

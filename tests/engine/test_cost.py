@@ -1,0 +1,192 @@
+"""What a lane costs: against formulas by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from engine_cases import bowl, trained
+from jax import lax
+
+from gdlab import Problem, rules
+from gdlab.engine.cost import Cost, operations
+from gdlab.engine.plan import plan
+from gdlab.engine.space import space
+from gdlab.types import Process
+
+SEEN = ("NCHW", "OIHW", "NCHW")
+
+
+def counted(fn, *shapes):
+    return operations(jax.make_jaxpr(fn)(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)).jaxpr)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (3, 5, 7), (2, 64, 1)])
+def test_a_matrix_product_takes_two_operations_for_each_product_of_numbers(m, k, n):
+    assert counted(jnp.matmul, (m, k), (k, n)) == 2 * m * k * n
+    assert counted(lambda a, b: jnp.einsum("bij,bjk->bik", a, b), (6, m, k), (6, k, n)) == 6 * 2 * m * k * n
+
+
+def test_an_inner_product_over_several_axes():
+    assert counted(lambda a, b: jnp.tensordot(a, b, 2), (3, 4, 5), (4, 5, 6)) == 2 * 3 * 4 * 5 * 6
+
+
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (1, 3)])
+def test_a_convolution(stride, groups):
+    def convolved(image, kernel):
+        return lax.conv_general_dilated(
+            image, kernel, (stride, stride), "VALID", dimension_numbers=SEEN, feature_group_count=groups
+        )
+
+    batch, inputs, outputs, height, width = 4, 6, 9, 10, 12
+    found = counted(convolved, (batch, inputs, height, width), (outputs, inputs // groups, 3, 5))
+    places = -(-(height - 3 + 1) // stride) * -(-(width - 5 + 1) // stride)
+    assert found == 2 * batch * outputs * places * (inputs // groups) * 3 * 5
+
+
+def test_the_order_of_a_convolutions_axes_makes_no_difference():
+    def convolved(image, kernel):
+        return lax.conv_general_dilated(image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    assert counted(convolved, (2, 8, 8, 3), (3, 3, 3, 7)) == 2 * (2 * 8 * 8 * 7) * (3 * 3 * 3)
+
+
+def test_elementwise_work_and_sums_count_their_numbers():
+    assert counted(jnp.sin, (5, 7)) == 35
+    assert counted(lambda x: jnp.sin(x) + jnp.cos(x), (5, 7)) == 3 * 35
+    assert counted(lambda x: lax.reduce_sum_p.bind(x, axes=(0, 1), out_sharding=None), (5, 7)) == 35
+
+
+def test_a_loop_counts_once_for_each_round():
+    def loop(x, w):
+        return lax.scan(lambda c, _: (jnp.matmul(c, w), None), x, None, length=13)[0]
+
+    assert counted(loop, (3, 4), (4, 4)) == 13 * 2 * 3 * 4 * 4
+    assert counted(lambda x, w: lax.scan(lambda c, _: (loop(c, w), None), x, None, length=5)[0], (3, 4), (4, 4)) == (
+        5 * 13 * 2 * 3 * 4 * 4
+    )
+
+
+def test_a_loop_of_unknown_length_counts_once():
+    def loop(x, w):
+        return lax.while_loop(lambda c: c[0, 0] < 1.0, lambda c: jnp.matmul(c, w), x)
+
+    body = 2 * 3 * 4 * 4
+    assert body <= counted(loop, (3, 4), (4, 4)) <= body + 3 * 4 * 3  # and the comparison
+
+
+def test_of_branches_the_dearest_counts():
+    def either(x, w):
+        return lax.cond(x[0, 0] > 0, lambda: jnp.matmul(x, w), lambda: x)
+
+    product = 2 * 3 * 4 * 4
+    assert product <= counted(either, (3, 4), (4, 4)) <= product + 50
+    none = counted(lambda x, w: lax.cond(x[0, 0] > 0, lambda: jnp.sin(x), lambda: x), (3, 4), (4, 4))
+    assert none < product
+
+
+def with_a_derivative_of_its_own(fn):
+    wrapped = jax.custom_jvp(fn)
+    wrapped.defjvps(lambda tangent, answer, x: tangent)
+    return wrapped
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, with_a_derivative_of_its_own, jax.vmap])
+def test_functions_inside_functions_are_looked_into(wrap):
+    w = np.ones((4, 4), np.float32)
+    assert counted(wrap(lambda x: jnp.matmul(x, w)), (3, 4)) == 2 * 3 * 4 * 4
+
+
+CARRY, RECORD, RESULT = 10 * 4 + 4 + 1, 2 * 3 * 4 + 4, 5 * 4 + 2 * 4
+
+
+def stepping(steps=40, every=2):
+    """A process whose costs can be counted: a product of matrices for each record, and something to keep."""
+
+    def start(point):
+        return {"x": jnp.ones(10) * point["lr"], "count": jnp.asarray(0, jnp.int32), "alive": jnp.asarray(True)}
+
+    def advance(point, carry, first, blocks):
+        def block(carry, _):
+            product = lax.dot(jnp.outer(carry["x"], carry["x"]), jnp.ones((10, 20)))
+            x = carry["x"] + 0.0 * product[:, 0]
+            return {**carry, "x": x}, {"pair": jnp.ones((2, 3)), "whole": carry["count"]}
+
+        return lax.scan(block, carry, None, length=blocks)
+
+    def finish(point, carry):
+        return {"end": carry["x"][:5], "number": jnp.zeros(2, jnp.int32)}
+
+    return Process(start, advance, lambda carry: {"alive": carry["alive"]}, finish, steps, every, ("lr",))
+
+
+def test_what_a_lane_keeps_tells_and_ends_with_in_bytes():
+    (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
+    assert (group.cost.carry, group.cost.record, group.cost.result) == (CARRY, RECORD, RESULT)
+
+
+def test_the_operations_between_two_records_and_all_others():
+    (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
+    product = 2 * 10 * 10 * 20
+    assert product < group.cost.block < 1.5 * product
+    assert 10 <= group.cost.once < 100
+    assert group.cost.steps(20) == group.cost.once + 20 * group.cost.block
+
+
+def test_what_is_alive_at_once_is_no_less_than_the_largest_value_and_no_more_than_all():
+    (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
+    largest, everything = 10 * 20 * 4, (10 * 10 + 10 * 20 + 10 * 20 + 5 * 10 + 20) * 4
+    assert largest <= group.cost.live <= CARRY + RECORD + everything
+
+
+def test_a_plain_function_costs_once():
+    build = lambda values: stepping()._replace(
+        start=lambda point: (), steps=0, finish=lambda point, carry: {"y": jnp.outer(jnp.ones(3), jnp.ones(5))}
+    )
+    (group,) = plan(space({"lr": [0.1, 0.2]}), build)
+    assert (group.cost.block, group.cost.carry, group.cost.record, group.cost.result) == (0, 0, 0, 3 * 5 * 4)
+    assert group.cost.once >= 15
+
+
+def test_each_step_between_two_records_costs_the_same():
+    def block(every):
+        _, (group,) = trained(bowl(), rules.gd, {"lr": [0.1, 0.2]}, steps=48, every=every)
+        assert group.cost.record == 4
+        return group.cost.block
+
+    assert block(12) - block(8) == block(8) - block(4) > 0
+
+
+def test_keys_have_their_bytes_too():
+    build = lambda values: stepping()._replace(
+        start=lambda point: jax.random.key(0),
+        advance=lambda point, carry, first, blocks: (carry, {"x": jnp.zeros(blocks)}),
+        finish=lambda point, carry: {"y": jnp.zeros(())},
+    )
+    (group,) = plan(space({"lr": [0.1, 0.2]}), build)
+    assert jax.random.key_data(jax.random.key(0)).nbytes <= group.cost.carry <= 16
+
+
+def test_the_same_computation_has_the_same_digest_whatever_its_numbers():
+    def digest(rule, rates, **settings):
+        _, (group,) = trained(bowl(), rule, {"lr": rates}, steps=8, **settings)
+        return group.cost.program
+
+    one = digest(rules.gd, [0.1, 0.2])
+    assert digest(rules.gd, [0.3, 0.4, 0.5]) == one
+    assert len({one, digest(rules.momentum, [0.1]), digest(rules.gd, [0.1], every=2)}) == 3
+
+
+def test_other_data_have_another_digest():
+    def digest(data):
+        def loss(w, batch):
+            return jnp.mean((w - batch) ** 2)
+
+        problem = Problem(init=lambda key: jnp.zeros(()), loss=loss, data=jnp.asarray(data))
+        _, (group,) = trained(problem, rules.gd, {"lr": [0.1]}, steps=8)
+        return group.cost.program
+
+    assert digest([1.0, 2.0]) == digest([1.0, 2.0]) != digest([1.0, 3.0])
+
+
+def test_no_cost_is_none():
+    assert Cost().steps(100) == 0

@@ -1,0 +1,183 @@
+"""How lanes are laid out: counted by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdlab.engine import layout as module
+from gdlab.engine.cost import Cost
+from gdlab.engine.layout import VECTOR, Layout, arrange, cut, lay_out, rows_needed, tiles
+
+seeded = settings(derandomize=True, deadline=None)
+
+counts = st.lists(st.integers(1, 40), min_size=1, max_size=9)  # lanes of each outer value
+sizes = st.sampled_from([0, 1, 4, 40, 4_000, 400_000, 40_000_000])
+costs = st.builds(Cost, block=st.sampled_from([1.0, 1e3, 1e7]), carry=sizes, record=sizes, result=sizes, live=sizes)
+
+
+@seeded
+@given(counts, st.integers(1, 3), st.integers(1, 20), st.integers(1, 4), st.integers(0, 2))
+def test_each_lane_has_one_place_in_a_row_of_its_outer_value(lanes, rows, width, devices, spare):
+    outer = np.repeat(np.arange(len(lanes)), lanes)
+    used = sum(math.ceil(count / width) for count in lanes)
+    chunks = math.ceil(used / (devices * rows)) + spare
+    slots = arrange(outer, Layout(rows, width, len(outer), 1, 1), devices, chunks)
+    assert slots.shape == (devices * chunks, rows, width)
+    assert sorted(slots[slots >= 0].tolist()) == list(range(len(outer)))
+    assert (slots[slots < 0] == -1).all()
+    every_row = slots.reshape(-1, width)
+    held = every_row[(every_row >= 0).any(axis=1)]
+    assert rows_needed(np.array(lanes), width) == used == len(held)
+    for row in held:
+        filled = int((row >= 0).sum())
+        assert (row[:filled] >= 0).all()  # an empty place does what the first one does
+        assert len(set(outer[row[:filled]].tolist())) == 1
+    busy = slots.reshape(devices, chunks * rows, width)[..., 0] >= 0
+    assert np.ptp(busy.sum(axis=1)) <= 1
+    assert (np.diff(busy.astype(int), axis=1) <= 0).all()  # no gap: a device walks through its first chunks only
+    in_use = (slots >= 0).any(axis=(1, 2)).reshape(devices, chunks).sum(axis=1)
+    assert np.ptp(in_use) <= 1
+
+
+def test_neighbours_go_to_the_devices_by_turns():
+    slots = arrange(np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2]), Layout(2, 3, 10, 1, 1), 2, 1)
+    assert slots.tolist() == [[[0, 1, 2], [5, 6, 7]], [[3, 4, -1], [8, 9, -1]]]
+
+
+def test_where_there_are_no_lanes_every_place_is_empty():
+    assert (arrange(np.zeros(0, int), Layout(2, 3, 1, 1, 1), 2, 1) == -1).all()
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3, 5, 11, 16, 17, 40])
+def test_segments_hold_every_record_and_none_of_them_is_idle(wanted):
+    by_length = wanted * module.LONGEST, 0.0
+    by_work = 1, wanted * module.WORTHWHILE
+    for records in range(1, 200):
+        for steps, work in (by_length, by_work):
+            blocks, segments = cut(records, steps, work)
+            assert 0 <= blocks * segments - records < blocks
+            assert segments <= max(module.SEGMENTS, steps // module.LONGEST)
+
+
+def test_without_records_there_are_no_segments():
+    assert cut(0, 0, 1e13) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("records", "steps", "work", "wanted"),
+    [
+        (100, 100, 0.0, (100, 1)),  # too little work to be cut
+        (100, 100, 4 * module.WORTHWHILE, (25, 4)),
+        (64, 64, 1e15, (4, 16)),
+        (5, 5, 1e15, (1, 5)),
+        (75, 75, 1e15, (5, 15)),  # of 16 segments the last would be idle
+        (40_000, 40_000, 0.0, (2000, 20)),
+        (4, 400_000, 0.0, (1, 4)),
+    ],
+)
+def test_there_are_as_many_segments_as_are_worth_their_calls(records, steps, work, wanted):
+    assert cut(records, steps, work) == wanted
+
+
+def held(lanes, cost, blocks):
+    """Bytes of some lanes between two calls: where they are, what they tell, what they end with."""
+    return lanes * (cost.carry + blocks * cost.record + cost.result)
+
+
+@seeded
+@given(counts, costs, st.integers(1, 300), st.integers(1, 5), st.booleans())
+def test_a_layout_keeps_to_its_bounds(lanes, cost, records, devices, cached):
+    lanes = np.array(lanes)
+    found = lay_out(lanes, cost, records, records, devices, cached=cached)
+    rows, width, tile, blocks, segments = found
+    assert min(found) >= 1
+    assert found.chunk == rows * width <= module.WIDEST
+    assert width % VECTOR == 0 or width >= lanes.max() or width == 1
+    assert width < lanes.max() + VECTOR
+    assert tile <= lanes.sum()
+    assert tile == 1 or held(tile, cost, blocks) <= module.MEMORY
+    assert found.chunk == 1 or held(found.chunk, cost, blocks) <= module.MEMORY
+    if cached and found.chunk > VECTOR:
+        assert found.chunk * cost.live <= module.CACHE
+    assert blocks * segments >= records
+
+
+@seeded
+@given(counts, st.integers(1, 5))
+def test_no_device_has_much_more_to_do_than_if_the_rows_were_short(lanes, devices):
+    lanes = np.array(lanes)
+    found = lay_out(lanes, Cost(carry=4), 10, 10, devices, cached=True)
+
+    def places(rows, width):
+        return math.ceil(rows_needed(lanes, width) / (devices * rows)) * rows * width
+
+    assert places(found.rows, found.width) <= 1.5 * places(1, VECTOR)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_every_device_has_as_much_to_do(devices):
+    found = lay_out(np.full(8, 64), Cost(carry=4), 10, 10, devices, cached=True)
+    assert rows_needed(np.full(8, 64), found.width) * found.width == 8 * 64
+    assert 8 * 64 % (devices * found.chunk) == 0
+
+
+def test_few_lanes_of_much_data_go_through_together_and_many_do_not():
+    thin, thick = Cost(carry=40, live=40), Cost(carry=40_000, live=100_000)
+    assert lay_out(np.array([5]), thick, 10, 10, 1, cached=True).chunk == 5
+    assert lay_out(np.array([4000]), thin, 10, 10, 1, cached=True).chunk == 4000
+    assert lay_out(np.array([4000]), thick, 10, 10, 1, cached=True).chunk == VECTOR
+    assert lay_out(np.array([4000]), thick, 10, 10, 1, cached=False).chunk > 1000
+
+
+@seeded
+@given(counts, st.integers(1, 100), st.integers(1, 100), st.integers(1, 4))
+def test_a_chunk_and_a_tile_that_are_asked_for_are_kept(lanes, chunk, tile, devices):
+    lanes = np.array(lanes)
+    found = lay_out(lanes, Cost(carry=module.MEMORY), 10, 10, devices, cached=True, chunk=chunk, tile=tile)
+    assert found.chunk <= chunk
+    assert found.width == min(chunk, lanes.max())
+    assert found.chunk > chunk - found.width or found.rows == rows_needed(lanes, found.width)
+    assert found.tile == min(tile, lanes.sum())
+
+
+def test_lanes_that_memory_does_not_hold_together_fly_in_tiles():
+    cost, lanes = Cost(carry=2**20), np.full(4, 500)
+    found = lay_out(lanes, cost, 1, 1, 1, cached=True)
+    assert 1 < found.tile < 2000
+    assert 3 * found.tile * cost.carry <= module.MEMORY < 8 * found.tile * cost.carry
+
+
+@pytest.mark.parametrize("start", [Layout(4, 24, 96, 1, 1), Layout(1, 7, 100, 3, 2), Layout(3, 1, 5, 1, 1)])
+def test_a_layout_is_narrowed_down_to_one_lane(start):
+    chunks = [start.chunk]
+    while start.chunk > 1:
+        before, start = start, start.narrowed()
+        assert (start.blocks, start.segments) == (before.blocks, before.segments)
+        assert start.tile == max(1, before.tile // 2)
+        chunks.append(start.chunk)
+    assert all(after <= before / 2 for before, after in zip(chunks, chunks[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "words"),
+    [
+        (1, 1, "map"),
+        (4, 1, "vmap, a batch per run, chunks of 4"),
+        (2, 8, "vmap, shared batches, chunks of 16"),
+        (1, 8, "vmap, shared batches, chunks of 8"),
+    ],
+)
+def test_the_batching_mode_in_words(rows, width, words):
+    assert Layout(rows, width, 100, 1, 1).batching == words
+
+
+@seeded
+@given(st.integers(1, 60), st.integers(1, 70))
+def test_tiles_cover_every_lane_once(lanes, tile):
+    found = list(tiles(lanes, tile))
+    assert [lane for part in found for lane in range(part.start, part.stop)] == list(range(lanes))
+    assert all(part.stop - part.start == tile for part in found[:-1])
+    assert 0 < found[-1].stop - found[-1].start <= tile

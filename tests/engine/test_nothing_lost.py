@@ -1,0 +1,466 @@
+"""What is on disk is what was computed, or it is said; what is lost is computed again, to the same bytes."""
+
+import itertools
+import json
+import math
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zarr
+from engine_cases import assert_same_bits, bowl, executed, trained
+
+from gdlab.engine import frame, layout, store
+from gdlab.engine.execute import Settings, Stopped, execute
+from gdlab.engine.flight import Flight
+from gdlab.engine.ledger import Ledger
+from gdlab.engine.program import Program
+from gdlab.engine.snapshots import read_snapshot, write_snapshot
+from gdlab.engine.store import Store
+from gdlab.engine.stored import StoreError, open_store
+from gdlab.rules import gd, momentum
+from gdlab.types import Rule
+
+# Two groups of 21 lanes in tiles of 8. The greatest rate diverges; its lanes are the last in each row.
+OVER = {"seed": 3, "lr": [0.5, 0.25, 1.0, 0.0, 0.125, 0.375, 2.0**50]}
+TILED = Settings(tile=8)
+
+
+def runs(over=OVER):
+    probes = {"x": lambda step: step.params}
+    return trained(bowl(), {"gd": gd, "heavy": momentum}, over, steps=24, every=2, probes=probes)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    """Four segments of three records; `x` has a chunk for each, `loss` one for them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "WORTHWHILE", 1.0)
+        patch.setattr(layout, "SEGMENTS", 4)
+        patch.setattr(frame, "BUFFERED", 8 * 12 * 4)
+        yield
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A snapshot after each segment."""
+    monkeypatch.setattr(store, "OFTEN", -1.0)
+
+
+@pytest.fixture(scope="module")
+def planned():
+    return runs()
+
+
+def go(folder, planned, settings=TILED, **how):
+    """Run what a folder lacks; what was found damaged in it."""
+    points, groups = planned
+    with Store(folder, points, **how) as sink:
+        execute(groups, sink, settings)
+    return sink.notes
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, planned):
+    """The folder of an unbroken run."""
+    folder = tmp_path_factory.mktemp("whole")
+    go(folder, planned)
+    return folder
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "store.zarr").rglob("*") if p.is_file()}
+
+
+def assert_same_files(folder, wanted):
+    found, wanted = files(folder), files(wanted)
+    assert sorted(found) == sorted(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    assert not list(folder.glob(".snapshot*"))
+
+
+class PowerError(Exception):
+    """The power went."""
+
+
+def until(segment, monkeypatch):
+    """Let the power go when so many segments have been set off."""
+    count, advance = itertools.count(1), Flight.advance
+
+    def advanced(self, number):
+        if next(count) > segment:
+            raise PowerError
+        return advance(self, number)
+
+    monkeypatch.setattr(Flight, "advance", advanced)
+
+
+@pytest.fixture
+def torn(tmp_path, planned, often, monkeypatch):
+    """A folder whose run ended in the third segment of its second tile, two of them in a snapshot."""
+    folder = tmp_path / "torn"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        until(6, patch)
+        with pytest.raises(PowerError):
+            go(folder, planned)
+    assert [path.name for path in folder.glob(".snapshot*")] == [".snapshot-0-8.npz"]
+    return folder
+
+
+def test_a_store_read_back_is_the_dataset_in_memory(whole, planned):
+    data = executed(*planned, TILED)
+    assert np.isnan(data["final_loss"]).any()
+    assert_same_bits(open_store(whole), data)
+
+
+@pytest.mark.parametrize("segments", [0, 1, 4, 5, 7, 11, 13, 20, 22])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_that_broke_off_is_gone_on_with(tmp_path, planned, whole, monkeypatch, segments, kept):
+    monkeypatch.setattr(store, "OFTEN", -1.0 if kept else 1e9)
+    folder = tmp_path / "torn"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        until(segments, patch)
+        with pytest.raises(PowerError):
+            go(folder, planned)
+    assert go(folder, planned, resume=True) == []
+    assert_same_files(folder, whole)
+    assert (folder / "ledger.jsonl").read_bytes() == (whole / "ledger.jsonl").read_bytes()
+
+
+def test_a_stop_loses_no_segment(tmp_path, planned, whole, monkeypatch):
+    count = itertools.count(1)
+    with pytest.raises(Stopped):
+        go(tmp_path, planned, Settings(tile=8, stop=lambda: next(count) == 6))
+    seen, advance = [], Flight.advance
+    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    go(tmp_path, planned, resume=True)
+    assert_same_files(tmp_path, whole)
+    assert seen[:3] == [2, 3, 0]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path, place=None, bit=0):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if place is None else place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def delete(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("harm", [cut, flip, delete])
+@pytest.mark.parametrize(
+    "name",
+    ["final_loss/c/1", "loss/c/1/0", "x/c/1/2/0", "diverged_at/c/1", "lr/c/0", "step/c/0", "zarr.json", "x/zarr.json"],
+)
+def test_harm_is_said_and_made_good(whole, tmp_path, planned, harm, name):
+    folder = shutil.copytree(whole, tmp_path / "harmed")
+    harm(folder / "store.zarr" / "group_1" / name)
+    with pytest.raises(StoreError, match=f"gdlab resume {folder} finds out what is lost and runs it again"):
+        open_store(folder)
+    notes = go(folder, planned, resume=True)
+    if "/c/1" in name:
+        (note,) = notes
+        assert note.startswith(f"group_1/{name.partition('/')[0]} ")
+        assert note.endswith(": runs 8 to 15 of group 1 are run again")
+    else:
+        assert notes == []  # a frame is made again; no run is lost by it
+    assert_same_files(folder, whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [(name, harm) for name in ("store.zarr/zarr.json", "ledger.jsonl") for harm in (cut, flip, delete)],
+)
+def test_harm_to_what_concerns_all_groups_is_made_good(whole, tmp_path, planned, name, harm):
+    folder = shutil.copytree(whole, tmp_path / "harmed")
+    harm(folder / name)
+    with pytest.raises(StoreError, match=f"gdlab resume {folder} finds out what is lost and runs it again"):
+        open_store(folder, finished=True)
+    go(folder, planned, resume=True)
+    assert_same_files(folder, whole)
+
+
+def test_any_byte_may_change(whole, tmp_path, planned):
+    """It is said, or it makes no difference to what is read; and it is made good."""
+    wanted = open_store(whole)
+    rng = np.random.default_rng(0)
+    paths = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file() and p.name != ".lock")
+    for number in range(40):
+        folder = shutil.copytree(whole, tmp_path / str(number))
+        path = folder / paths[rng.integers(len(paths))]
+        flip(path, rng.integers(path.stat().st_size), rng.integers(8))
+        try:
+            found = open_store(folder, finished=True)
+        except StoreError:
+            pass
+        else:
+            assert_same_bits(found, wanted)
+        try:
+            go(folder, planned, resume=True)
+        except StoreError as error:
+            assert path.name == "zarr.json", error
+            assert "has the format" in str(error)
+            continue
+        assert_same_files(folder, whole)
+        assert_same_bits(open_store(folder), wanted)
+
+
+@pytest.mark.parametrize("harm", [cut, flip, delete])
+@pytest.mark.parametrize("name", ["x/c/1/0/0", "x/c/1/1/0"])
+def test_harm_to_what_an_unfinished_tile_has_on_disk_is_made_good(torn, whole, planned, harm, name):
+    """Its snapshot is from behind that; to go on from there would leave the harm in place."""
+    harm(torn / "store.zarr" / "group_0" / name)
+    (note,) = go(torn, planned, resume=True)
+    assert note.startswith("group_0/x ")
+    assert note.endswith(": runs 8 to 15 of group 0 begin anew")
+    assert_same_files(torn, whole)
+
+
+def test_a_snapshot_from_before_harm_is_not_gone_on_with(torn, whole, planned, tmp_path):
+    old = next(torn.glob(".snapshot*"))
+    content = old.read_bytes()
+    go(torn, planned, resume=True)
+    old.write_bytes(content)  # as if its run had been killed before it was removed
+    delete(torn / "store.zarr" / "group_0" / "x" / "c" / "1" / "0" / "0")
+    go(torn, planned, resume=True)
+    assert_same_files(torn, whole)
+
+
+@pytest.mark.parametrize("harm", [cut, flip, delete])
+def test_a_damaged_snapshot_only_costs_time(torn, whole, planned, harm):
+    harm(next(torn.glob(".snapshot*")))
+    go(torn, planned, resume=True)
+    assert_same_files(torn, whole)
+
+
+def test_any_byte_of_a_snapshot_may_change(torn):
+    """It is refused, or it is what it was."""
+    path, tile = next(torn.glob(".snapshot*")), slice(8, 16)
+    wanted, content = read_snapshot(torn, 0, tile, np.arange(8, 16)), path.read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for place in rng.choice(len(content), 300, replace=False):
+        flip(path, place, rng.integers(8))
+        found = read_snapshot(torn, 0, tile, np.arange(8, 16))
+        path.write_bytes(content)
+        if found is None:
+            refused += 1
+        else:
+            assert jax.tree.structure(found) == jax.tree.structure(wanted)
+            assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*map(flat, (found, wanted)), strict=True))
+    assert refused > 100
+
+
+def flat(snapshot):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(snapshot)]
+
+
+def test_what_a_snapshot_holds_comes_back_in_any_dtype(torn):
+    snapshot, buffers = read_snapshot(torn, 0, slice(8, 16), np.arange(8, 16))
+    odd = [
+        np.asarray(jnp.arange(6.0).astype(dtype)) for dtype in ("bfloat16", "float8_e4m3fn", "float16", "int8", "bool")
+    ]
+    write_snapshot(torn, 7, slice(0, 6), np.arange(6), snapshot._replace(carry=odd), buffers)
+    found, _ = read_snapshot(torn, 7, slice(0, 6), np.arange(6))
+    assert [leaf.dtype for leaf in found.carry] == [leaf.dtype for leaf in odd]
+    assert [leaf.tobytes() for leaf in found.carry] == [leaf.tobytes() for leaf in odd]
+
+
+def test_a_snapshot_of_other_lanes_is_of_no_use(torn):
+    assert read_snapshot(torn, 0, slice(8, 16), np.arange(8, 16)) is not None
+    assert read_snapshot(torn, 0, slice(8, 16), np.arange(9, 16)) is None
+
+
+def test_without_midway_a_tile_begins_anew(torn, whole, planned, monkeypatch):
+    seen, advance = [], Flight.advance
+    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    go(torn, planned, resume=True, midway=False)
+    assert seen[:4] == [0, 1, 2, 3]
+    assert_same_files(torn, whole)
+
+
+def test_runs_that_are_not_done_are_blank_though_parts_of_them_are_on_disk(torn, planned):
+    assert (torn / "store.zarr" / "group_0" / "x" / "c" / "1" / "0" / "0").exists()
+    data, whole = open_store(torn), executed(*planned, TILED)
+    done = np.zeros((2, 3, 7), bool)
+    done[0].reshape(-1)[:8] = True
+    for name in ("final_loss", "steps_taken", "x", "loss"):
+        shape = (*done.shape, *(1,) * (data[name].ndim - 3))
+        blank = -1 if name == "steps_taken" else np.nan
+        np.testing.assert_array_equal(data[name], np.where(done.reshape(shape), whole[name], blank), err_msg=name)
+
+
+def test_a_chunk_of_runs_that_are_not_done_may_be_damaged(torn, planned):
+    cut(torn / "store.zarr" / "group_0" / "x" / "c" / "1" / "0" / "0")
+    open_store(torn)
+
+
+def test_segments_that_no_run_lived_to_see_are_blank_whatever_lies_there(tmp_path, planned):
+    """Left by an attempt with other versions, say, in which they had lived on."""
+    points, groups = runs({"seed": 3, "lr": [2.0**50, 2.0**40, 2.0**45]})
+    with Store(tmp_path, points) as sink:
+        execute(groups, sink, TILED)
+    wanted = files(tmp_path)
+    late = tmp_path / "store.zarr" / "group_0" / "x" / "c" / "0" / "3" / "0"
+    assert np.isnan(open_store(tmp_path)["x"].values[..., 9:, :]).all()
+    array = zarr.open_array(tmp_path / "store.zarr" / "group_0" / "x", mode="r+")
+    array[0:8, 9:12] = 1.0
+    ledger = Ledger(tmp_path)
+    ledger.strike(0, slice(0, 8))
+    assert late.read_bytes() != wanted["store.zarr/group_0/x/c/0/3/0"]
+    with Store(tmp_path, points, resume=True) as sink:
+        execute(groups, sink, TILED)
+    assert files(tmp_path) == wanted
+
+
+def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole, tmp_path, planned):
+    folder = shutil.copytree(whole, tmp_path / "cut")
+    path = folder / "ledger.jsonl"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    assert [tile.start for tile in Ledger(folder).tiles(1)] == [0, 8]
+    assert np.isnan(open_store(folder)["best_loss"].values[1, 2]).any()
+    assert path.read_bytes() == content[:-9]  # reading changes nothing
+    assert go(folder, planned, resume=True) == []
+    assert path.read_bytes() == content
+    assert_same_files(folder, whole)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"group": 0, "runs": [0, 9]}, {"group": 0, "runs": [8, 24]}, {"group": 9, "runs": [0, 8]}]
+)
+def test_entries_of_what_is_no_tile_count_for_nothing(whole, tmp_path, planned, entry):
+    folder = shutil.copytree(whole, tmp_path / "odd")
+    Ledger(folder).enter(entry["group"], slice(*entry["runs"]))
+    go(folder, planned, resume=True)
+    assert_same_files(folder, whole)
+
+
+def test_the_ledger_tells_of_each_tile_once(whole, planned):
+    lines = [json.loads(line) for line in (whole / "ledger.jsonl").read_text().splitlines()]
+    tiles = [(line["group"], *line["runs"]) for line in lines if "frame" not in line]
+    assert tiles == [(group, *ends) for group in (0, 1) for ends in ((0, 8), (8, 16), (16, 21))]
+
+
+def test_the_results_of_another_experiment_are_left_alone(whole, tmp_path, planned):
+    folder = shutil.copytree(whole, tmp_path / "other")
+    before = files(folder)
+    for other in ({"seed": 3, "lr": [0.5, 0.25]}, {"seed": 4, "lr": OVER["lr"]}):
+        with pytest.raises(StoreError, match="holds the results of another experiment"):
+            go(folder, runs(other), resume=True)
+    points, _ = planned
+    with pytest.raises(StoreError, match="holds the results of another experiment"):
+        go(folder, (points, runs({"seed": 3, "lr": [0.5, 0.25]})[1]), resume=True)
+    assert files(folder) == before
+
+
+def test_a_folder_takes_one_store_and_one_writer(whole, tmp_path, planned):
+    folder = shutil.copytree(whole, tmp_path / "taken")
+    with pytest.raises(StoreError, match="holds results already; gdlab resume goes on with them"):
+        go(folder, planned)
+    with (
+        Store(folder, planned[0], resume=True),
+        pytest.raises(StoreError, match=f"another process is writing to {folder}; wait for it, or stop it"),
+        Store(folder, planned[0], resume=True),
+    ):
+        pass
+    go(folder, planned, resume=True)
+
+
+@pytest.mark.parametrize("number", [1, None, "2"])
+def test_a_store_of_another_format_is_refused(whole, tmp_path, planned, number):
+    folder = shutil.copytree(whole, tmp_path / "old")
+    zarr.open_group(folder / "store.zarr").attrs["gdlab_format"] = number
+    before = files(folder)
+    for read in (open_store, lambda folder: go(folder, planned, resume=True)):
+        with pytest.raises(StoreError, match=f"has the format {number}, but this version reads 2"):
+            read(folder)
+    assert files(folder) == before
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """A function that leaves a device memory for programs of so many lanes only, once so many have been called."""
+
+    def leave(lanes, calls=0):
+        call, count = Program.__call__, itertools.count()
+
+        def called(self, *args):
+            here = math.prod(jax.tree.leaves(self.result)[0].shape[:3])
+            if next(count) >= calls and here > lanes:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
+            return call(self, *args)
+
+        monkeypatch.setattr(Program, "__call__", called)
+
+    return leave
+
+
+@pytest.mark.parametrize("calls", [0, 2, 3, 9])
+def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole, room, often, calls):
+    """At its start, or with segments of it on disk already, or in another tile."""
+    room(4, calls)
+    points, groups = planned
+    with Store(tmp_path, points) as sink:
+        timings = execute(groups, sink, TILED)
+    assert [timing.layout.chunk <= 4 for timing in timings] == [True, True]
+    assert_same_runs(open_store(tmp_path), open_store(whole))
+
+
+def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole, room, often, monkeypatch):
+    room(4, 3)
+    with monkeypatch.context() as patch:
+        until(5, patch)
+        with pytest.raises(PowerError):
+            go(tmp_path, planned)
+    go(tmp_path, planned, resume=True)
+    assert_same_runs(open_store(tmp_path), open_store(whole))
+
+
+def assert_same_runs(found, wanted):
+    """But for what a program of another width may round otherwise."""
+    for name in wanted.variables:
+        if wanted[name].dtype.kind == "f":
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5, err_msg=name)
+        else:
+            np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+def chaotic(cold):
+    """Its state is of two halves precisions and a key, none of which NumPy can keep as it is."""
+
+    def init(params):
+        return {"m": params.astype("bfloat16"), "key": jax.random.key(7)}
+
+    def update(grads, state, params=None, **extra):
+        key, now = jax.random.split(state["key"])
+        m = (state["m"].astype("float32") * 0.5 + grads).astype("bfloat16")
+        return -cold * m.astype("float32") + 0.01 * jax.random.normal(now, m.shape), {"m": m, "key": key}
+
+    return Rule(init, update)
+
+
+def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeypatch):
+    points, groups = trained(bowl(), chaotic, {"seed": 3, "cold": [0.1, 0.2, 0.3]}, steps=24)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    go(whole, (points, groups))
+    with monkeypatch.context() as patch:
+        until(2, patch)
+        with pytest.raises(PowerError):
+            go(torn, (points, groups))
+    assert list(torn.glob(".snapshot*"))
+    seen, advance = [], Flight.advance
+    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    go(torn, (points, groups), resume=True)
+    assert seen[0] == 2
+    assert_same_files(torn, whole)

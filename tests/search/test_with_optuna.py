@@ -1,0 +1,155 @@
+"""Optuna proposes, gdlab runs: what it is told, what comes back, what is compiled."""
+
+import functools
+import sys
+
+import numpy as np
+import pytest
+
+from gdlab import Stop, problems, rules, sweep
+from gdlab.best import best
+from gdlab.search import SearchError, optuna_search
+
+optuna = pytest.importorskip("optuna")
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+RANGES = {"lr": (1e-3, 3.0), "beta": (0.0, 0.95, "linear")}
+COMPLETE, FAIL = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
+
+
+def search(ranges=RANGES, rule=rules.momentum, *, problem=None, **changed):
+    asked = {"trials": 10, "batch": 4, "steps": 12, "seeds": 3, "every": None}
+    return optuna_search(problem or problems.quadratic(), rule, ranges, **{**asked, **changed})
+
+
+def test_a_trial_is_a_point_of_a_sweep_and_is_told_the_median_over_seeds():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.add_trial(optuna.trial.create_trial(state=FAIL))  # numbers are the study's own
+    data = search(study=study, every=4, seeds=[3, 0, 5])
+    assert dict(data.sizes) == {"trial": 10, "seed": 3, "step": 3}
+    assert data["final_loss"].dims == ("trial", "seed")
+    assert data["lr"].dims == data["beta"].dims == ("trial",)
+    np.testing.assert_array_equal(data["trial"], np.arange(1, 11))
+    np.testing.assert_array_equal(data["seed"], [3, 0, 5])
+    trials = study.trials[1:]
+    np.testing.assert_array_equal(data["lr"], [trial.params["lr"] for trial in trials])
+    np.testing.assert_array_equal(data["beta"], [trial.params["beta"] for trial in trials])
+    np.testing.assert_allclose([trial.value for trial in trials], data["final_loss"].median("seed"), rtol=1e-6)
+    rows = list(zip(data["lr"].values, data["beta"].values, strict=True))
+    plain = sweep(problems.quadratic(), rules.momentum, {("lr", "beta"): rows, "seed": [3, 0, 5]}, steps=12, every=4)
+    assert set(plain.data_vars) == set(data.data_vars)
+    for name in plain.data_vars:
+        np.testing.assert_allclose(data[name], plain[name], rtol=1e-6, err_msg=str(name))
+    top = best(data)
+    assert (top["trial"].item(), top["lr"].item()) == (study.best_trial.number, study.best_params["lr"])
+
+
+def test_rounds_after_the_first_compile_nothing(compilations):
+    search(trials=4)
+    before = compilations()
+    assert before > 0
+    found = search(trials=14, sampler_seed=1)
+    assert compilations() == before
+    assert (found.attrs["compile_seconds"], found.sizes["trial"]) == (0, 14)
+
+
+def test_the_sampler_learns_and_leaves_what_diverges():
+    # With one curvature, 1, a rate of 1 is best and one above 2 diverges: three fifths of the range's logarithms.
+    problem = problems.quadratic(spectrum=(1.0,))
+    data = search({"lr": (1e-2, 1e4)}, rules.gd, problem=problem, trials=96, batch=16, steps=5, stop=Stop(bound=1.0))
+    lost = (data["diverged_at"] >= 0).all("seed").values
+    assert lost[:16].mean() > 0.4
+    assert lost[-48:].mean() < 0.45  # without a word on what diverged it would be 0.7
+    assert best(data)["lr"].item() == pytest.approx(1, abs=0.1)
+
+
+def test_a_median_that_diverged_is_told_as_the_worst_there_is():
+    study = optuna.create_study()
+    for rate in (1e3, 0.5):
+        study.enqueue_trial({"lr": rate})
+    data = search({"lr": (0.1, 1e4)}, rules.gd, study=study, trials=2, steps=4000)
+    assert np.isnan(data["final_loss"].isel(trial=0)).all()
+    assert [trial.value for trial in study.trials] == [np.inf, pytest.approx(data["final_loss"][1].median().item())]
+    assert {trial.state for trial in study.trials} == {COMPLETE}
+
+
+def test_an_accuracy_is_made_greatest():
+    study = optuna.create_study(direction="maximize")
+    problem = problems.mlp("wine", widths=(4,))
+    data = search({"lr": (1e-3, 1.0)}, rules.gd, problem=problem, study=study, metric="eval_accuracy", trials=6)
+    assert study.best_value == pytest.approx(data["eval_accuracy"].median("seed").max().item())
+    with pytest.raises(SearchError, match="direction is maximize; for final_loss it must be minimize"):
+        search(study=study)
+    with pytest.raises(SearchError, match="direction is minimize and maximize"):
+        search(study=optuna.create_study(directions=["minimize", "maximize"]))
+
+
+def test_a_point_proposed_again_is_not_run_again():
+    calls = []
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    ranges = {"beta": [0.1, 0.5, 0.9]}
+    data = search(ranges, study=study, trials=20, progress=lambda state: calls.append((state.done, state.lanes)))
+    assert data.sizes["trial"] == len(study.trials) == 20
+    assert max(lanes for _, lanes in calls) <= 4 * 3
+    assert sum(done == lanes for done, lanes in calls) <= 3 * 3  # three points, no more than three rounds of them
+    plain = sweep(problems.quadratic(), rules.momentum, {"beta": [0.1, 0.5, 0.9], "seed": 3}, steps=12, every=None)
+    for trial, told in zip(study.trials, data["final_loss"].median("seed").values, strict=True):
+        assert trial.value == pytest.approx(told)
+        assert told == pytest.approx(plain["final_loss"].sel(beta=trial.params["beta"]).median().item(), rel=1e-6)
+
+
+def test_choices_are_programs_of_their_own_and_as_few_as_can_be(compilations):
+    def either(lr=0.1, inner=rules.gd):
+        return inner(lr)
+
+    ranges = {"lr": (1e-3, 1.0), "inner": [rules.gd, rules.sign_gd]}
+    data = search(ranges, either, trials=8, batch=2)
+    assert set(data["inner"].values) == {"gd", "sign_gd"}
+    signs = data.isel(trial=data["inner"].values == "sign_gd")
+    over = {"lr": signs["lr"].values, "seed": 3}
+    plain = sweep(problems.quadratic(), rules.sign_gd, over, steps=12, every=None)
+    np.testing.assert_allclose(signs["final_loss"], plain["final_loss"], rtol=1e-5)
+    before = compilations()
+    search(ranges, either, trials=40, batch=2, sampler_seed=5)
+    assert compilations() - before <= 2 * 2 * 3  # two options, in widths 1 and 2, three programs each
+
+
+def test_the_same_seed_makes_the_same_search():
+    first, again = search(trials=12), search(trials=12)
+    np.testing.assert_array_equal(first["lr"], again["lr"])
+    np.testing.assert_array_equal(first["final_loss"], again["final_loss"])
+    assert (search(trials=12, sampler_seed=1)["lr"] != first["lr"]).any()
+
+
+def test_trials_of_a_round_that_could_not_be_run_have_failed():
+    study = optuna.create_study()
+    with pytest.raises(ValueError, match="'bta' makes no difference"):
+        search({"bta": (0.1, 0.9)}, study=study, trials=3)
+    assert [trial.state for trial in study.trials] == [FAIL] * 3
+
+
+def test_numbers_bound_to_a_rule_hold():
+    bound = functools.partial(rules.momentum, beta=0.5)
+    data = search({"lr": (0.1, 0.2)}, bound, trials=2, batch=2)
+    plain = sweep(problems.quadratic(), bound, {"lr": data["lr"].values, "seed": 3}, steps=12, every=None)
+    np.testing.assert_allclose(data["final_loss"], plain["final_loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trials": 0}, "must be at least 1"),
+        ({"batch": 0}, "must be at least 1"),
+        ({"rule": {"gd": rules.gd}}, "a search has one rule"),
+        ({"ranges": {"lr": (1.0, 0.1)}}, "the lower first"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(changed, said):
+    with pytest.raises(SearchError, match=said):
+        search(**changed)
+
+
+def test_without_optuna_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SearchError, match=r'pip install "gdlab\[search\]"'):
+        search()
