@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -30,24 +30,25 @@ class Cost(NamedTuple):
         return self.once + blocks * self.block
 
 
-def cost(whole: Any, carried: int = 0) -> Cost:
+def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
     """The cost of a lane, of the closed jaxpr that starts it, advances it by a record and finishes it.
 
-    The second of these is the call of `ADVANCE`, whose first `carried` results are the carry.
+    The second of these is the call of `ADVANCE`. `trees`: how the arrays of the carry, of a record if there are any,
+    and of the results are called.
     """
     advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
-    program = _digest(whole)
+    program = _digest(whole, trees)
     if advance is None:
         return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program)
-    inner = advance.params["jaxpr"].jaxpr
+    inner, carried = advance.params["jaxpr"].jaxpr, trees[0].num_leaves
     carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
     block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
     return Cost(total - block, block, carry, record, result, carry + _live(inner), convolved, program)
 
 
-def _digest(closed: Any) -> str:
-    digest = hashlib.sha256(str(closed.jaxpr).encode())
+def _digest(closed: Any, trees: Sequence[Any]) -> str:
+    digest = hashlib.sha256(f"{closed.jaxpr} {list(trees)}".encode())
     for const in _consts(closed):
         digest.update(np.asarray(_numbers(const)).tobytes())
     return digest.hexdigest()

@@ -254,24 +254,27 @@ def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]
 def _cost(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]) -> Cost:
     """What one lane costs, by tracing the process once."""
 
-    carried = 0
+    trees: list[Any] = []
 
     def whole(tracers: Mapping[str, Any]) -> Any:
-        nonlocal carried
+        trees.clear()
         here = {**point, **tracers}
         carry = process.start(here)
-        carried = len(jax.tree.leaves(carry))
+        trees.append(jax.tree.structure(carry))
         if process.steps:
 
             def advance(here: Mapping[str, Any], carry: Any) -> Any:
                 return process.advance(here, carry, jnp.asarray(0, jnp.int32), 1)
 
             advance.__name__ = ADVANCE  # found again by this name
-            carry, _ = jax.jit(advance)(here, carry)
-        return process.finish(here, carry)
+            carry, record = jax.jit(advance)(here, carry)
+            trees.append(jax.tree.structure(record))
+        result = process.finish(here, carry)
+        trees.append(jax.tree.structure(result))
+        return result
 
     jaxpr = jax.make_jaxpr(whole)({name: lane_dtype(np.asarray(value)) for name, value in traced.items()})
-    return cost(jaxpr, carried)
+    return cost(jaxpr, trees)
 
 
 def bake(process: Process, constants: Mapping[str, Any]) -> Process:

@@ -33,11 +33,12 @@ def test_xarray_alone_opens_the_store(finished):
     tree = xarray.open_datatree(finished / "store.zarr", engine="zarr", consolidated=False)
     assert {"group_0", "group_1", "landscape"} == set(tree.children)
     group = xarray.open_zarr(finished / "store.zarr", group="group_1", consolidated=False)
-    assert group["loss"].dims == ("seed", "point", "step")
+    assert group["loss"].dims == ("run", "step")
     assert group.attrs["static"] == {"rule": "heavy"}
     heavy = expected()["final_loss"].sel(rule="heavy")
-    np.testing.assert_array_equal(group["final_loss"], heavy.transpose("seed", "lr"))
-    np.testing.assert_array_equal(group["lr"], heavy["lr"])
+    np.testing.assert_array_equal(group["final_loss"], heavy.transpose("seed", "lr").values.reshape(-1))
+    np.testing.assert_array_equal(group["lr"], np.tile(heavy["lr"], 2))
+    np.testing.assert_array_equal(group["seed"], np.repeat(heavy["seed"], 4))
 
 
 def test_a_row_for_each_run(finished):
@@ -59,17 +60,18 @@ def test_provenance_says_what_the_results_stand_on(finished):
     assert told["matmul_precision"] == "default"
     assert told["wall_seconds"] >= 0
     assert told["compile_seconds"] >= 0
-    assert [(group["group"], group["runs"], group["chunk"]) for group in told["groups"]] == [
-        ("gd", 8, 8),
-        ("heavy", 8, 8),
+    cut = ("group", "runs", "chunk", "batching", "tile", "segments", "devices")
+    assert [tuple(group[name] for name in cut) for group in told["groups"]] == [
+        (rule, 8, [2, 4], "vmap, shared batches, chunks of 8", 8, 1, 1) for rule in ("gd", "heavy")
     ]
+    assert all(group["memory_bytes"] > 0 and group["run_seconds"] > 0 for group in told["groups"])
     assert {"command", "git_commit", "devices", "backend", "started", "xla_flags"} <= set(told)
 
 
 def test_the_ledger_covers_every_run_once(finished):
-    tiles = [json.loads(line) for line in (finished / "ledger.jsonl").read_text().splitlines()]
-    covered = [(tile["group"], o, i) for tile in tiles for o in range(*tile["outer"]) for i in range(*tile["inner"])]
-    assert sorted(covered) == [(group, o, i) for group in range(2) for o in range(2) for i in range(4)]
+    entries = [json.loads(line) for line in (finished / "ledger.jsonl").read_text().splitlines()]
+    covered = [(entry["group"], run) for entry in entries for run in range(*entry["runs"])]
+    assert sorted(covered) == [(group, run) for group in range(2) for run in range(8)]
 
 
 def test_the_landscape_is_the_problem_and_the_paths_are_the_best_runs(finished):
