@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import multiprocessing
 import os
 import signal
@@ -56,6 +57,7 @@ def _scheduler(address: str) -> "Iterator[Crew]":
         client = Client(f"tcp://{address}", timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise OnError(f"no dask scheduler answers at {address}: {error}") from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # that it lost its scheduler, we say
     with client:
         if not client.ncores():
             print(f"waiting for a worker of {address}", file=sys.stderr, flush=True)
@@ -69,7 +71,7 @@ def _local_cluster() -> "Iterator[Crew]":
     from gdlab.engine.crew import Crew
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with _deaf():
+    with _calm():
         cluster = LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster, set_as_default=False) as client:
         yield Crew(client)
@@ -82,7 +84,9 @@ def _processes(count: int) -> "Iterator[Crew]":
     from gdlab.engine.crew import Crew
 
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=spawn, initializer=_attend) as executor:
+    with _calm():
+        executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=_attend)
+    with executor:
         yield Crew(executor)
 
 
@@ -95,9 +99,12 @@ def _dask() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """A context whose child processes don't hear of Ctrl-C, which a terminal sends to them too."""
+def _calm() -> Iterator[None]:
+    """A context whose child processes don't hear of Ctrl-C, which a terminal sends to them too, nor complain of it."""
     with contextlib.ExitStack() as stack:
+        # The child that clears away what processes share would warn that it had to.
+        sys.warnoptions.append("ignore:resource_tracker")
+        stack.callback(sys.warnoptions.remove, "ignore:resource_tracker")
         if threading.current_thread() is threading.main_thread():  # others can't set signals
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
         yield

@@ -33,7 +33,8 @@ def start(devices: int | None = None) -> "list[jax.Device]":
 
     with contextlib.suppress(RuntimeError):  # the backend has started: its devices are what there is
         if jax.config.values["jax_num_cpu_devices"] < 0:
-            jax.config.update("jax_num_cpu_devices", devices or os.cpu_count())
+            cores = os.cpu_count() or 1
+            jax.config.update("jax_num_cpu_devices", min(devices or cores, cores))
     folder = cache_folder()
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))

@@ -1,8 +1,16 @@
-"""Strict JAX for every test: no silent dtype or rank promotion, so that what a rule computes is what it says."""
+"""Strict JAX for every test: no silent dtype or rank promotion, so that what a rule computes is what it says.
+
+One device, and no programs from other days, whether or not a test of the command line, which asks for a device for each
+core and a cache on disk, comes first.
+"""
+
+import os
 
 import jax
 import pytest
 
+os.environ["GDLAB_CACHE"] = ""
+jax.config.update("jax_num_cpu_devices", 1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -21,6 +21,9 @@ from gdlab.errors import UserError
 # Seconds between two looks at what has been done.
 PAUSE = 0.02
 
+# What an executor raises when it has broken down; of a task's own exceptions none comes out of it.
+_BREAKDOWNS = (BrokenExecutor, CancelledError, OSError)
+
 # Makes the groups of an execution, in any process, the same each time.
 Source = Callable[[], tuple[Group, ...]]
 
@@ -56,7 +59,8 @@ class Crew:
     def size(self) -> int:
         """How many workers there are now, as far as is known; at least one."""
         if self._client is not None:
-            return max(1, len(self._client.ncores()))
+            with lost():
+                return max(1, len(self._client.ncores()))
         return getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1
 
     @functools.cached_property
@@ -76,7 +80,7 @@ class Crew:
         with lost():
             try:
                 site = Site(**future.result())
-            except (BrokenExecutor, CancelledError):
+            except _BREAKDOWNS:
                 raise
             except Exception as error:
                 raise WorkersError(
@@ -121,7 +125,7 @@ def lost() -> Iterator[None]:
     """
     try:
         yield
-    except (BrokenExecutor, CancelledError) as error:
+    except _BREAKDOWNS as error:
         cause = str(error).rstrip(".") or type(error).__name__
         raise WorkersError(f"the workers are gone: {cause}") from error
 

@@ -57,11 +57,16 @@ class Sent(NamedTuple):
 class Flight:
     """Some lanes of a group on their way. `lanes` are their numbers in the group, those that share work together."""
 
+    _slots: np.ndarray
+    _at: tuple[Any, ...]
+    _count: Any
+
     def __init__(self, group: Group, of: Programs, lanes: np.ndarray, snapshot: Snapshot | None = None) -> None:
         self._group, self._of, self._lanes = group, of, lanes
         taken = {name: column[lanes] for name, column in group.columns.items()}
         self._outer = outer_index(taken, group.outer, len(lanes))
         self._results: dict[str, np.ndarray] = {}
+        self._landed = False  # whether the results are those of the carry as it is
         self.status: dict[str, np.ndarray] = {}  # of each lane, when it was last seen
         if snapshot is not None:
             self._restore(snapshot)
@@ -90,6 +95,7 @@ class Flight:
         first = np.int32(segment * self._of.layout.blocks * self._group.process.every)
         sent = self._put(first, split=False)
         self._carry, record, self._standing = self._of.advance(*self._at, self._count, self._carry, sent)
+        self._landed = False
         return Sent(record, self._slots)
 
     def settle(self) -> None:
@@ -115,9 +121,29 @@ class Flight:
         self._carry = moved
         self._place(slots)
 
+    def release(self, lanes: np.ndarray) -> None:
+        """Let some lanes go for good, whatever their carry says: they end with what they have now."""
+        gone = np.isin(self._slots, lanes)
+        self._collect(np.where(gone, self._slots, -1))
+        self.status["alive"][lanes] = False
+        self._slots = np.where(gone, -1, self._slots)
+        self._count = self._put(self._used(self._slots))
+
+    def spread(self) -> None:
+        """Deal the lanes that are alive out to the devices anew, evenly; through the host, for devices never talk."""
+        if not self.alive:
+            return
+        self._land_ended()
+        slots, source = self._dealt()
+        here, landed = self.snapshot(0), self._landed
+        carry = [leaf.reshape(-1, *leaf.shape[3:])[source] for leaf in here.carry]
+        self._restore(here._replace(slots=slots, carry=carry))
+        self._landed = landed
+
     def land(self) -> dict[str, np.ndarray]:
-        """What each lane ends with, [lanes, ...]."""
+        """What each lane ends with, [lanes, ...], if it goes no further."""
         self._collect(self._slots)
+        self._landed = True
         return self._results
 
     def snapshot(self, segment: int) -> Snapshot:
@@ -219,6 +245,22 @@ class Flight:
         source = order[..., None] * of.layout.width + np.arange(of.layout.width)
         return moved.reshape(self._slots.shape), source.reshape(self._slots.shape)
 
+    def _dealt(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lanes that are alive, spread over all devices: slots, and the place among all that each comes from."""
+        layout, devices, chunks = self._of.layout, self._of.mesh.size, self._of.chunks
+        alive = (self._slots >= 0) & self.status["alive"][self._slots]
+        if layout.width > 1 and layout.width % VECTOR:  # whole rows, as in `_arranged`
+            rows = np.flatnonzero(alive.any(axis=2))
+            index = arrange(np.arange(len(rows)), layout._replace(width=1), devices, chunks)
+            source = rows[index] * layout.width + np.arange(layout.width)
+        else:
+            places = np.flatnonzero(alive)
+            places = places[np.argsort(self._slots.reshape(-1)[places])]
+            order = np.unique(self._outer[self._slots.reshape(-1)[places]], return_inverse=True)[1]
+            index = arrange(order, layout, devices, chunks)
+            source = places[index]
+        return np.where(index < 0, -1, self._slots.reshape(-1)[source]), source
+
     def _land_ended(self) -> None:
         gone = self._slots.copy()
         gone[(self._slots >= 0) & self.status["alive"][self._slots]] = -1
@@ -226,7 +268,7 @@ class Flight:
 
     def _collect(self, slots: np.ndarray) -> None:
         """Take what the lanes in some of the slots end with."""
-        if not (slots >= 0).any():
+        if self._landed or not (slots >= 0).any():
             return
         for name, values in self._of.finish(*self._at, self._count, self._carry).items():
             self._results[name] = self._scatter(values, slots, self._results.get(name))

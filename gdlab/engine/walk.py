@@ -106,10 +106,11 @@ def gather(of: Programs, to: tuple[int, Layout]) -> Program:
 def arguments(group: Group, lanes: np.ndarray, slots: np.ndarray) -> tuple[Any, ...]:
     """What every program of a group takes first: fixed values; those of the rows; those of the lanes; lane numbers.
 
-    Slot s stands for lane `lanes[s]` of the group; an empty one (-1) does what the first of its row does, or any lane
-    where its whole row is empty.
+    Slot s stands for lane `lanes[s]` of the group; an empty one (-1) does what the first lane of its row does, or any
+    lane where its whole row is empty.
     """
-    filled = lanes[np.where(slots < 0, np.maximum(slots[..., :1], 0), slots)]
+    first = np.take_along_axis(slots, (slots >= 0).argmax(axis=-1)[..., None], -1)
+    filled = lanes[np.where(slots < 0, np.maximum(first, 0), slots)]
     inner = {name: column for name, column in group.columns.items() if name not in group.outer}
     return (
         {name: lane_dtype(np.asarray(value)) for name, value in group.process.fixed.items()},

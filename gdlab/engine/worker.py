@@ -123,5 +123,5 @@ def _ran(group: Group, task: Task, compact: bool) -> Ran:
 def _told(error: Exception) -> str:
     """The exception in a line. Of one that a callback raised within a program: the line that names it."""
     lines = str(error).strip().splitlines() or [""]
-    line = lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
+    line = lines[-1] if any("Traceback (most recent call last)" in line for line in lines) else lines[0]
     return f"{type(error).__name__}: {line}".rstrip(": ")

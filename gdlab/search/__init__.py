@@ -1,7 +1,9 @@
 """Searches that learn from the runs they have made: which hyperparameters to try next, or to go on with."""
 
+from gdlab.search.halving import halving
+from gdlab.search.hyperband import hyperband
 from gdlab.search.population import population
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError
 from gdlab.search.with_optuna import optuna_search
 
-__all__ = ["Choice", "Range", "Ranges", "SearchError", "optuna_search", "population"]
+__all__ = ["Choice", "Range", "Ranges", "SearchError", "halving", "hyperband", "optuna_search", "population"]

@@ -3,10 +3,11 @@
 import shutil
 
 import pytest
-from real_processes import DRAWN, SMALL, assert_same, drawn, lab, unbroken  # noqa: F401
+from real_processes import SMALL, assert_same, drawn, lab, unbroken  # noqa: F401
 
 import gdlab
 from gdlab.engine.stored import StoreError
+from gdlab.results import open_landscape
 
 
 def cut(path):
@@ -23,45 +24,56 @@ def delete(path):
     path.unlink()
 
 
-@pytest.mark.parametrize(
-    ("harm", "name", "said"),
-    [
-        (cut, "group_1/final_loss/c/2", "group_1/final_loss has a chunk that was altered or cut short"),
-        (alter, "group_0/loss/c/1/0", "group_0/loss has a chunk that was altered or cut short"),
-        (delete, "group_1/position/c/0/2/0", "group_1/position lacks a chunk"),
-        (alter, "group_1/lr/c/0", "store.zarr/group_1"),
-        (delete, "group_0/zarr.json", "store.zarr/group_0"),
-        (cut, "zarr.json", "store.zarr/zarr.json"),
-    ],
-)
-def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken, harm, name, said):
-    folder = shutil.copytree(unbroken, tmp_path / "harmed")
-    harm(folder / "store.zarr" / name)
-    with pytest.raises(StoreError, match=f"{said}.*gdlab resume {folder}"):
+def harmed(whole, tmp_path, *harms):
+    folder = shutil.copytree(whole, tmp_path / "harmed")
+    for harm, name in harms:
+        harm(folder / "store.zarr" / name)
+    return folder
+
+
+def assert_said(done, *words):
+    assert done.code == 2, done
+    assert all(word in done.err for word in words), done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken):
+    harms = [(cut, "group_0/final_loss/c/2"), (alter, "group_1/loss/c/1/0"), (delete, "group_1/position/c/3/2/0")]
+    folder = harmed(unbroken, tmp_path, *harms)
+    first = "group_0/final_loss has a chunk that was altered or cut short"
+    with pytest.raises(StoreError, match=f"{first}. gdlab resume {folder} finds out what is lost and runs it again"):
         gdlab.open_results(folder)
-    shown = lab.call(tmp_path, "show", folder)
-    assert shown.code == 2
-    assert said in shown.err
-    assert f"gdlab resume {folder} finds out what is lost and runs it again" in shown.err
-    assert "Traceback" not in shown.err
-    done = lab.call(tmp_path, "resume", folder, knobs=SMALL)
+    assert_said(lab.call(tmp_path, "show", folder), first, f"gdlab resume {folder}")
+    done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
     assert done.code == 0, done.err
-    if "/c/" in name and "/lr/" not in name:
-        group, tile = name.split("/")[0][-1], int(name.split("/")[3])
-        assert f"{said}: runs {8 * tile} to {min(8 * tile + 7, 26)} of group {group} are run again" in done.err
+    assert f"{first}: runs 16 to 23 of group 0 are run again" in done.err
+    assert "group_1/loss has a chunk that was altered or cut short: runs 8 to 15 of group 1 are run again" in done.err
+    assert "group_1/position lacks a chunk: runs 24 to 26 of group 1 are run again" in done.err
+    assert (tmp_path / "events").read_text().split().count("segment") <= 3 * 4
     assert_same(folder, unbroken)
-    assert lab.call(tmp_path, "show", folder).code == 0
 
 
-@pytest.mark.parametrize("harm", [alter, delete])
-@pytest.mark.parametrize("name", ["loss/c/0/0", "zarr.json"])
-def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn, harm, name):
-    folder = shutil.copytree(drawn, tmp_path / "harmed")
-    harm(folder / "store.zarr" / "landscape" / name)
-    plotted = lab.call(tmp_path, "plot", folder, "landscape", "--format", "png")
-    assert plotted.code == 2
-    assert "store.zarr/landscape is damaged" in plotted.err
-    assert "Traceback" not in plotted.err
+@pytest.mark.parametrize(
+    ("harm", "name"),
+    [(alter, "group_1/lr/c/0"), (delete, "group_0/zarr.json"), (cut, "group_1/loss/zarr.json"), (cut, "zarr.json")],
+)
+def test_damage_to_what_describes_the_results_costs_no_run(lab, tmp_path, unbroken, harm, name):
+    folder = harmed(unbroken, tmp_path, (harm, name))
+    assert_said(lab.call(tmp_path, "show", folder), f"{folder / 'store.zarr' / name.split('/')[0]}", "gdlab resume")
+    done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
+    assert done.code == 0, done.err
+    assert "segment" not in (tmp_path / "events").read_text().split()
+    assert_same(folder, unbroken)
+
+
+def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
+    for harm, name in ((alter, "loss/c/0/0"), (delete, "path_x/c/0/0"), (delete, "loss/zarr.json"), (cut, "zarr.json")):
+        folder = harmed(drawn, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))
+        with pytest.raises(
+            StoreError, match=f"store.zarr/landscape is damaged .*; gdlab resume {folder} makes it anew"
+        ):
+            open_landscape(folder)
+    assert_said(lab.call(tmp_path, "plot", folder, "landscape"), "store.zarr/landscape is damaged", "gdlab resume")
     done = lab.call(tmp_path, "resume", folder, "--format", "png", knobs=SMALL)
     assert done.code == 0, done.err
     assert_same(folder, drawn)
@@ -72,10 +84,8 @@ def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn, harm, 
 def test_without_provenance_it_is_said(lab, tmp_path, unbroken, harm, word):
     folder = shutil.copytree(unbroken, tmp_path / "harmed")
     harm(folder / "provenance.json")
-    done = lab.call(tmp_path, word, folder)
-    assert done.code == 2
-    assert f"{folder}/provenance.json is {'missing' if harm is delete else 'damaged'}" in done.err
-    assert "Traceback" not in done.err
+    state = "missing" if harm is delete else "damaged"
+    assert_said(lab.call(tmp_path, word, folder), f"{folder}/provenance.json is {state}")
 
 
 def test_a_config_that_was_changed_is_not_gone_on_with(lab, tmp_path, unbroken):
@@ -83,6 +93,4 @@ def test_a_config_that_was_changed_is_not_gone_on_with(lab, tmp_path, unbroken):
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("8000", "9000"))
     done = lab.call(tmp_path, "resume", folder)
-    assert done.code == 2
-    assert f"{config} is not as it was when its runs began" in done.err
-    assert f"gdlab run {config}" in done.err
+    assert_said(done, f"{config} is not as it was when its runs began", f"gdlab run {config}")

@@ -6,8 +6,9 @@ import signal
 
 import numpy as np
 import pytest
-from real_processes import SMALL, assert_same, furnished, home, lab, unbroken  # noqa: F401
+from real_processes import CONFIG, SMALL, assert_same, home, lab, unbroken  # noqa: F401
 
+import gdlab.figures  # noqa: F401  (fills the register)
 from gdlab import config as configs
 from gdlab import open_results, provenance
 
@@ -68,11 +69,28 @@ def test_more_rates_run_only_those_that_are_missing(lab, again, unbroken):
     assert (data["steps_taken"].isel(lr=0) == 8000).all()
 
 
-@pytest.mark.parametrize(
-    "word",
-    ["--fresh", "train.steps=7999", "train.batch_size=6", "train.stop.bound=1e9", "record.every=25", "rules.heavy.beta=0.7",
-     "precision=float64", "compute.chunk=8"],
-)  # fmt: skip
+def identity(folder, *words):
+    """That of the config, but for its code and its problem."""
+    text = CONFIG.replace("code: [mine.py]\n", "").replace("kind: cloud", "kind: linear_regression")
+    (folder / "plain.yaml").write_text(text)
+    return provenance.identity(configs.load(folder / "plain.yaml", words), folder)
+
+
+OTHER = ["train.steps=7999", "train.batch_size=6", "train.stop.bound=1e9", "record.every=25", "record.probes=[]",
+         "rules.heavy.beta=0.7", "precision=float64", "compute.chunk=8"]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", OTHER)
+def test_a_change_of_what_is_run_is_another_identity(tmp_path, word):
+    assert identity(tmp_path, word) != identity(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["name=other", "sweep.seed=7", "landscape={points: 9}", "figures=[loss_curves]"])
+def test_a_change_of_which_runs_there_are_or_what_is_drawn_of_them_is_none(tmp_path, word):
+    assert identity(tmp_path, word) == identity(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["--fresh", "precision=float64"])
 def test_what_is_not_the_same_takes_nothing(lab, again, word):
     assert_begins_to_run(lab, again, word)
 
@@ -91,20 +109,18 @@ def test_code_that_has_changed_takes_nothing(lab, again):
 
 def test_a_changed_default_of_a_rule_is_another_identity(tmp_path, monkeypatch):
     """As any change of the lab's own code is."""
-    furnished(tmp_path)
-    config = configs.load(tmp_path / "c.yaml")
     package = tmp_path / "gdlab"
     (package / "rules").mkdir(parents=True)
     (package / "rules" / "momentum.py").write_text("def momentum(lr=0.1, beta=0.9): ...")
     monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
-    before = provenance.identity(config, tmp_path)
-    assert provenance.identity(config, tmp_path) == before
+    before = identity(tmp_path)
+    assert identity(tmp_path) == before
     (package / "rules" / "momentum.py").write_text("def momentum(lr=0.1, beta=0.8): ...")
-    assert provenance.identity(config, tmp_path) != before
+    assert identity(tmp_path) != before
 
 
 def test_an_unfinished_folder_gives_what_it_has(lab, home, unbroken):
-    done, torn, _ = run(lab, home, at=("ledger", 5))
+    done, torn, _ = run(lab, home, at=("ledger", 7))
     assert done.code == -signal.SIGKILL
     done, folder, segments = run(lab, home)
     assert done.code == 0, done.err
@@ -122,7 +138,9 @@ def test_a_damaged_tile_gives_nothing(lab, again, unbroken):
     assert_same(folder, unbroken)
 
 
-@pytest.mark.parametrize("name", ["provenance.json", "ledger.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"])
+@pytest.mark.parametrize(
+    "name", ["provenance.json", "ledger.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"]
+)
 def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
     (again / "results/kept/20200101-000000-earlier" / name).write_text("no JSON")
     if "group_0" in name:

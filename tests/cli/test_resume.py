@@ -87,7 +87,13 @@ def test_an_interrupt_lets_the_segment_end_and_says_how_to_go_on(lab, home, unbr
     assert_same(folder, unbroken)
 
 
-@pytest.mark.parametrize("at", [("segment", 6), ("chunk", 30), ("frame", 20), ("ledger", 3), ("table", 1)])
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("segment", 6),
+        *(pytest.param(at, marks=pytest.mark.slow) for at in (("chunk", 30), ("frame", 20), ("table", 1))),
+    ],
+)
 def test_a_second_interrupt_stops_at_once(lab, home, unbroken, at):
     done = lab.call(home, "run", "c.yaml", knobs=OFTEN, at=at, signals=[signal.SIGINT, signal.SIGTERM])
     folder = the_folder(home)

@@ -1,4 +1,4 @@
-"""What the suites of the engine share: small problems, plans of functions and of sweeps, datasets compared by their bits."""
+"""What the suites of the engine share: a small problem, plans, what comes of them, datasets compared by their bits."""
 
 import jax
 import numpy as np
@@ -12,6 +12,8 @@ from gdlab.engine.plan import plan
 from gdlab.engine.sink import Memory
 from gdlab.engine.space import space
 from gdlab.training import STATIC, assignment
+
+DEFAULT = Settings()
 
 
 def bowl(curvature=4.0):
@@ -50,7 +52,7 @@ def trained(problem, rule, over, **settings):
     return points, plan(points, build, STATIC)
 
 
-def executed(points, groups, settings=Settings(), sink=None, mesh=None):
+def executed(points, groups, settings=DEFAULT, sink=None, mesh=None):
     """What groups come to in memory, with labels."""
     memory = Memory() if sink is None else sink
     execute(groups, memory, settings, mesh)

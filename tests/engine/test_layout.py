@@ -1,5 +1,6 @@
 """How lanes are laid out: counted by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_a_layout_is_narrowed_down_to_one_lane(start):
         assert (start.blocks, start.segments) == (before.blocks, before.segments)
         assert start.tile == max(1, before.tile // 2)
         chunks.append(start.chunk)
-    assert all(after <= before / 2 for before, after in zip(chunks, chunks[1:], strict=False))
+    assert all(after <= before / 2 for before, after in itertools.pairwise(chunks))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def small(monkeypatch, segmented):
     return holds
 
 
-@pytest.mark.parametrize("room", [1, 2, 5, 9, 17])
+@pytest.mark.parametrize("room", [1, 5, 17])
 def test_runs_go_on_with_fewer_at_a_time(room, small):
     points, groups = runs()
     wanted = executed(points, groups, Settings(chunk=1))

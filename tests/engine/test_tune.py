@@ -24,7 +24,7 @@ def laid(chunk):
 
 @pytest.fixture
 def timed(monkeypatch):
-    """Makes measurements pay, and a lane's time whatever is said of its chunk; the list is of chunks that were timed."""
+    """Makes measurements pay, and a lane take the time that is said of its chunk; gives the chunks that were timed."""
     monkeypatch.setattr(tune, "WORTHWHILE", 0.0)
     monkeypatch.setattr(tune, "_found", {})
     asked = []
@@ -116,7 +116,9 @@ def test_results_are_the_same_for_a_chunk_that_was_measured(timed, monkeypatch):
     timed(of_32=0.5, of_48=0.5)
     used = []
     programs = engine.programs
-    monkeypatch.setattr(engine, "programs", lambda group, layout, *rest: used.append(layout) or programs(group, layout, *rest))
+    monkeypatch.setattr(
+        engine, "programs", lambda group, layout, *rest: used.append(layout) or programs(group, layout, *rest)
+    )
     found = executed(points, groups)
     assert used[0].chunk in (32, 48)
     monkeypatch.setattr(tune, "WORTHWHILE", 1e15)

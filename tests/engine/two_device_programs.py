@@ -3,9 +3,6 @@
 import json
 
 import jax
-
-jax.config.update("jax_num_cpu_devices", 2)
-
 import jax.numpy as jnp
 import numpy as np
 from engine_cases import bowl, executed, trained
@@ -16,15 +13,14 @@ from gdlab.engine import execute as engine
 from gdlab.engine import flight, layout
 from gdlab.engine.execute import Settings, run_mesh
 
-# Many segments, so that runs that have ended make room; and narrower programs as soon as they do less.
-layout.WORTHWHILE, flight.COMPILING = 1.0, 0.0
-RATES = 2.0 ** np.arange(-8, 40)
-STOP = Stop(loss=0.3, bound=1e4)
-SWEEPS = {
-    "network": (problems.mlp("wine", widths=(6,)), rules.adam, 3, 16, 16),
-    "bowl": (bowl(), rules.momentum, 2, 8, None),
-    "uneven": (bowl(), rules.gd, 5, 9, None),  # chunks that no device shares evenly
-}
+
+def sweeps():
+    """Problem, rule, seeds, lanes of a chunk, examples of a batch."""
+    return {
+        "network": (problems.mlp("wine", widths=(6,)), rules.adam, 3, 16, 16),
+        "bowl": (bowl(), rules.momentum, 2, 8, None),
+        "uneven": (bowl(), rules.gd, 5, 9, None),  # chunks that no device shares evenly
+    }
 
 
 def talking():
@@ -44,15 +40,19 @@ def seen(make, into):
 
 
 def main():
+    jax.config.update("jax_num_cpu_devices", 2)
     assert run_mesh().size == 2
+    # Many segments, so that runs that have ended make room; and narrower programs as soon as they do less.
+    layout.WORTHWHILE, flight.COMPILING = 1.0, 0.0
     gather, programs = flight.gather, flight.programs
     texts = {"talking": [talking()]}
-    for name, (problem, rule, seeds, chunk, batch_size) in SWEEPS.items():
+    for name, (problem, rule, seeds, chunk, batch_size) in sweeps().items():
         made, moving = [], []
         engine.programs = flight.programs = seen(programs, made)
         flight.gather = seen(gather, moving)
-        over = {"lr": RATES, "seed": seeds}
-        executed(*trained(problem, rule, over, steps=32, batch_size=batch_size, stop=STOP), Settings(chunk=chunk))
+        over = {"lr": 2.0 ** np.arange(-8, 40), "seed": seeds}
+        stop = Stop(loss=0.3, bound=1e4)
+        executed(*trained(problem, rule, over, steps=32, batch_size=batch_size, stop=stop), Settings(chunk=chunk))
         texts[name] = [program.text for each in made for program in each.each]
         texts[f"{name}, moving"] = [program.text for program in moving]
     print(json.dumps(texts))

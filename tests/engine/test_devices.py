@@ -1,0 +1,172 @@
+"""However many devices there are, and in however many processes: the same bits.
+
+How many there are is settled before JAX starts, so each number of devices has a process of its own.
+"""
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from real_processes import OFTEN, SMALL, assert_same, furnished, home, lab, the_folder  # noqa: F401
+
+SWEEPS = """
+import pickle
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gdlab
+from gdlab import rules
+from gdlab.engine import layout
+
+points = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+cloud = gdlab.Problem(
+    init=lambda key: jax.random.normal(key, (3,)),
+    loss=lambda x, batch: 0.5 * ((x[None] - batch) ** 2 * jnp.array([[1.0, 2.0, 5.0]])).sum(axis=1).mean(),
+    data=points,
+)
+
+
+def swept(over, rule=rules.momentum, **settings):
+    probes = {"x": lambda step: step.params}
+    wanted = {"steps": 600, "every": 20, "batch_size": 5, "probes": probes, "chunk": 8}
+    return gdlab.sweep(cloud, rule, over, **{**wanted, **settings})
+
+
+layout.WORTHWHILE = 1.0  # as many segments as long runs have
+LR = [0.001, 0.01, 0.1, 0.15, 0.2, 0.3, 0.4, 0.8, 1.6, 3.2, 6.4]
+CASES = {
+    "many": lambda: swept({"lr": LR, "seed": 5}),
+    "seven": lambda: swept({"lr": LR[:7]}, {"gd": rules.gd, "heavy": rules.momentum}),
+    "one": lambda: swept({"lr": LR[:1]}),
+    "single": lambda: swept({"lr": LR[2:9], "seed": 2}, chunk=1),
+    "function": lambda: gdlab.evaluate(lambda x, y: jnp.sin(x) * y, {"x": np.linspace(0, 1, 7), "y": [1.0, 2.0]}),
+}
+
+
+def write_all(file):
+    found = {case: make() for case, make in CASES.items()}
+    plain = {case: {n: (v.dims, v.values) for n, v in data.variables.items()} for case, data in found.items()}
+    with open(file, "wb") as opened:
+        pickle.dump(plain, opened)
+"""
+ALONE = """
+jax.config.update("jax_num_cpu_devices", {devices})
+assert len(jax.devices()) == {devices}
+write_all({file!r})
+"""
+TOGETHER = """
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(coordinator_address="127.0.0.1:{port}", num_processes=2, process_id={process})
+assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
+write_all({file!r})
+jax.distributed.shutdown()
+"""
+
+
+def begin(script, cache):
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-c", SWEEPS + script], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def result(process, file):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return pickle.loads(file.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def on_one(cache):
+    file = cache / "1.pickle"
+    return result(begin(ALONE.format(devices=1, file=str(file)), cache), file)
+
+
+def assert_same_bits(found, wanted):
+    assert found.keys() == wanted.keys()
+    for case, variables in wanted.items():
+        assert found[case].keys() == variables.keys()
+        for name, (dims, values) in variables.items():
+            assert found[case][name][0] == dims, (case, name)
+            bits = (lambda a: a.tolist()) if values.dtype == object else (lambda a: a.tobytes())
+            assert bits(found[case][name][1]) == bits(values), (case, name)
+
+
+def test_the_cases_are_worth_the_while(on_one):
+    """Some runs diverge early, some late, and most not at all; series are kept of all."""
+    ends = on_one["many"]["diverged_at"][1]
+    assert ends.shape == (11, 5)
+    assert len(np.unique(ends)) > 3
+    assert 0 < (ends >= 0).mean() < 0.5
+    assert on_one["seven"]["loss"][1].shape == (2, 7, 30)
+    assert on_one["one"]["x"][1].shape == (1, 30, 3)
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_more_devices_give_the_same_bits(devices, cache, on_one):
+    file = cache / f"{devices}.pickle"
+    assert_same_bits(result(begin(ALONE.format(devices=devices, file=str(file)), cache), file), on_one)
+
+
+def test_two_processes_give_the_same_bits_each(cache, on_one):
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    files = [cache / f"process-{process}.pickle" for process in range(2)]
+    scripts = [TOGETHER.format(port=port, process=process, file=str(files[process])) for process in range(2)]
+    processes = [begin(script, cache) for script in scripts]
+    for process, file in zip(processes, files, strict=True):
+        assert_same_bits(result(process, file), on_one)
+
+
+CHUNK = "compute.chunk=8"
+
+
+@pytest.fixture(scope="module")
+def whole(lab, tmp_path_factory):
+    home = furnished(tmp_path_factory.mktemp("whole"))
+    done = lab.call(home, "run", "c.yaml", CHUNK, knobs=SMALL, devices=1)
+    assert done.code == 0, done.err
+    return the_folder(home)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4), (4, 2)])
+def test_a_run_may_go_on_on_other_devices(lab, home, whole, before, after):
+    done = lab.call(home, "run", "c.yaml", CHUNK, knobs=OFTEN, devices=before, at=("segment", 8))
+    assert done.code == -signal.SIGKILL
+    folder = the_folder(home)
+    assert list(folder.glob(".snapshot*"))
+    done = lab.call(home, "resume", folder, knobs=OFTEN, devices=after, events=home / "events")
+    assert done.code == 0, done.err
+    assert_same(folder, whole)
+
+
+def test_so_many_devices_as_are_asked_for(lab, home, whole):
+    done = lab.call(home, "run", "c.yaml", CHUNK, "--devices", 3, knobs=SMALL, devices=4)
+    assert done.code == 0, done.err
+    folder = the_folder(home)
+    assert '"devices": 3' in (folder / "provenance.json").read_text()
+    assert_same(folder, whole)
+
+
+@pytest.mark.parametrize("word", ["run", "resume"])
+def test_more_devices_than_there_are(lab, home, whole, word):
+    what = "c.yaml" if word == "run" else whole
+    done = lab.call(home, word, what, "--devices", 1000)
+    assert done.code == 2
+    assert done.err == f"there are {os.cpu_count()} devices (cpu), not 1000\n"
+    assert not (home / "results").exists()

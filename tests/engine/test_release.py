@@ -1,0 +1,123 @@
+"""Runs that are let go before their end: they end with what they had, and the others never notice."""
+
+import jax
+import numpy as np
+import pytest
+from engine_cases import bowl, executed, trained
+
+from gdlab import Problem, Stop, rules
+from gdlab.engine.execute import run_mesh
+from gdlab.engine.flight import Flight
+from gdlab.engine.layout import Layout, rows_needed
+from gdlab.engine.walk import programs
+
+STEPS, SEGMENTS, SEEDS = 48, 16, 3
+RATES = 2.0 ** np.arange(-8, 24)
+PROBES = {"x": lambda step: step.params}
+# Let go after these segments: the first lanes of some rows, with them the only ones of some, and every other lane.
+GONE = {3: np.r_[0:6, 32:41, 64:72], 8: np.arange(7, 96, 2)}
+CUTS = [(1, 8), (3, 16), (2, 12), (3, 5), (8, 1)]
+
+
+def bowls(steps=STEPS):
+    over = {"lr": RATES, "seed": SEEDS}
+    return trained(bowl(), rules.momentum, over, steps=steps, probes=PROBES, stop=Stop(loss=0.05))
+
+
+def begun(group, rows, width):
+    layout = Layout(rows, width, group.size, STEPS // SEGMENTS, SEGMENTS)
+    mesh = run_mesh()
+    chunks = -(-rows_needed(np.full(SEEDS, len(RATES)), width) // (mesh.size * rows))
+    return Flight(group, programs(group, layout, chunks, mesh), np.arange(group.size))
+
+
+def flown(cut, gone, *, spread=False, pack=False):
+    """The records of all segments, what each lane ends with, and how many chunks were in use in each segment."""
+    (group,) = bowls()[1]
+    flight, records, chunks = begun(group, *cut), [], []
+    for segment in range(SEGMENTS):
+        chunks.append(int(np.asarray(flight._count).sum()))
+        sent = flight.advance(segment)
+        flight.settle()
+        if segment in gone:
+            flight.release(gone[segment])
+            assert not flight.status["alive"][gone[segment]].any()
+            if spread:
+                flight.spread()
+        if pack:
+            flight.pack(SEGMENTS - segment - 1)
+        records.append(flight.received(sent))
+    joined = {name: np.concatenate([record[name] for record in records], axis=1) for name in records[0]}
+    return joined, flight.land(), chunks
+
+
+@pytest.mark.parametrize("how", [{}, {"pack": True}, {"spread": True}, {"spread": True, "pack": True}], ids=str)
+@pytest.mark.parametrize("cut", CUTS)
+def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, how):
+    records, ends, chunks = flown(cut, GONE, **how)
+    kept, lasted, most = flown(cut, {})
+    stays = np.setdiff1d(np.arange(96), np.concatenate(list(GONE.values())))
+    for name, values in kept.items():
+        assert records[name][stays].tobytes() == values[stays].tobytes(), name
+    for name, values in lasted.items():
+        assert ends[name][stays].tobytes() == values[stays].tobytes(), name
+    left = np.arange(96)
+    for segment, lanes in GONE.items():
+        steps = (segment + 1) * STEPS // SEGMENTS
+        lanes, left = np.intersect1d(lanes, left), np.setdiff1d(left, lanes)
+        shorter = executed(*bowls(steps)).stack(lane=["seed", "lr"]).isel(lane=lanes)
+        for name in ("final_loss", "best_loss", "converged_at"):
+            np.testing.assert_array_equal(ends[name][lanes], shorter[name], err_msg=name)
+        assert records["loss"][lanes, :steps].tobytes() == kept["loss"][lanes, :steps].tobytes()
+        assert np.isnan(records["loss"][lanes, steps:]).all()
+    if how.get("spread"):
+        assert chunks[-1] < most[-1]
+
+
+def test_one_that_is_let_go_twice_or_had_ended_keeps_its_end():
+    (group,) = bowls()[1]
+    flight = begun(group, 1, 8)
+    for segment in range(4):
+        flight.advance(segment)
+        flight.settle()
+    ended = np.flatnonzero(~flight.status["alive"])
+    assert 0 < len(ended) < 96
+    before = {name: values.copy() for name, values in flight.land().items()}
+    flight.release(ended)
+    flight.spread()
+    flight.advance(4)
+    flight.settle()
+    flight.release(ended[:3])
+    for name, values in flight.land().items():
+        np.testing.assert_array_equal(values[ended], before[name][ended], err_msg=name)
+    assert not flight.status["alive"][ended].any()
+
+
+def test_what_it_ends_with_is_evaluated_once_at_each_place():
+    counted = []
+    (group,) = trained(
+        Problem(init=lambda key: jax.random.normal(key, (2,)), loss=bowl().loss), rules.gd, {"lr": RATES, "seed": 3}, steps=STEPS
+    )[1]
+    flight = begun(group, 1, 8)
+    finish = flight._of.finish
+    flight._of = flight._of._replace(finish=lambda *args: counted.append(1) or finish(*args))
+    for segment in range(2):
+        flight.advance(segment)
+        flight.settle()
+        flight.land()
+        flight.release(np.arange(segment * 8, segment * 8 + 8))
+        flight.spread()
+        flight.pack(5)
+        assert len(counted) == segment + 1
+
+
+def test_all_may_be_let_go():
+    (group,) = bowls()[1]
+    flight = begun(group, 2, 8)
+    flight.advance(0)
+    flight.settle()
+    flight.release(np.arange(96))
+    flight.spread()
+    flight.pack(3)
+    assert flight.alive == 0
+    assert np.isfinite(flight.land()["best_loss"]).all()
