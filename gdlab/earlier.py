@@ -26,10 +26,14 @@ class Earlier(NamedTuple):
         """The folder in `home` of this identity that has the most of the groups' lanes; None where none has any."""
         folders = [told.parent for told in home.glob(f"*/{results.PROVENANCE}") if not told.parent.is_symlink()]
         alike = [folder for folder in folders if _identity(folder) == identity]
-        promised = {folder: _count(_known(folder, groups, check=False)) for folder in alike}
+        promised: dict[Path, int] = {}
         best = None
         # What a ledger promises is looked at before the results are, which takes longer; the newest first.
-        for folder in sorted(alike, key=lambda folder: (promised[folder], folder.name), reverse=True):
+        for folder in sorted(alike, reverse=True):
+            promised[folder] = _count(_known(folder, groups, check=False))
+            if promised[folder] == _size(groups):
+                break  # no other has more
+        for folder in sorted(promised, key=lambda folder: (promised[folder], folder.name), reverse=True):
             if best is not None and promised[folder] <= _count(best.known):
                 break
             found = Earlier.of(folder, groups)
@@ -43,8 +47,7 @@ class Earlier(NamedTuple):
         known = _known(folder, groups, check=True)
         if not known:
             return None
-        total = sum(group.size for group in groups)
-        note = f"{_count(known):,} of {total:,} runs were taken from {folder}; --fresh runs them all"
+        note = f"{_count(known):,} of {_size(groups):,} runs were taken from {folder}; --fresh runs them all"
         return Earlier(folder, known, note)
 
 
@@ -53,6 +56,10 @@ def _identity(folder: Path) -> str | None:
         return results.read_json(folder / results.PROVENANCE).get("identity")
     except StoreError:
         return None
+
+
+def _size(groups: Sequence[Group]) -> int:
+    return sum(group.size for group in groups)
 
 
 def _count(known: Mapping[int, Known]) -> int:

@@ -170,7 +170,9 @@ def resume(
             "the versions, the code or the machine are not those that the runs began with: "
             "the last digits of old and new results may have been rounded differently"
         ]  # fmt: skip
-        earlier = Earlier.of(folder.resolve().parent / told["earlier"], prepared.groups) if same and told["earlier"] else None
+        earlier = (
+            Earlier.of(folder.resolve().parent / told["earlier"], prepared.groups) if same and told["earlier"] else None
+        )
         known = earlier.known if earlier else None
         # No run is begun by one version and ended by another.
         store = Store(folder, prepared.space, resume=True, known=known, midway=same)
@@ -198,8 +200,9 @@ def _work(
     try:
         with store:
             timings = _executed(prepared, store, settings, running, told["config_folder"])
+            told["workers"] = running.crew and running.crew.site._asdict()
             told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
-            told |= provenance.work(timings, began, datetime.now().astimezone())
+            told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
             return _made_of(folder, prepared.config, told, running, formats, [*notes, *store.notes])
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None
@@ -223,7 +226,7 @@ def _executed(
 
 
 def _identity(config: Config, config_folder: Path, running: Running) -> str:
-    return provenance.identity(config, config_folder, running.crew and running.crew.site.device)
+    return provenance.identity(config, config_folder, running.crew.site.device if running.crew else None)
 
 
 def _made_of(

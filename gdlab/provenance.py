@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from gdlab.config import Config
 from gdlab.config.dump import plain
 from gdlab.engine.execute import Timing
+from gdlab.engine.worker import settings_of_jax
 
 PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
 
@@ -38,8 +41,22 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
     }
 
 
-def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
-    """What is known once the runs are done. `chunk`: rows of runs that share batches, and the runs of a row."""
+def work(
+    timings: Sequence[Timing], began: datetime, ended: datetime, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is known once the runs are done. `chunk`: rows of runs that share batches, and the runs of a row.
+
+    `before`: what was known of them when they had been done once; the times are then those of both together.
+    """
+    told = _work(timings, began, ended)
+    for new, old in ((told, before or {}), *zip(told["groups"], (before or {}).get("groups", ()), strict=False)):
+        for key in ("wall_seconds", "compile_seconds", "run_seconds"):
+            if key in new:
+                new[key] = round(new[key] + old.get(key, 0.0), 3)
+    return told
+
+
+def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
     return {
         "wall_seconds": round((ended - began).total_seconds(), 3),
         "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
@@ -64,8 +81,9 @@ def work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[st
 def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
     """A digest of all that a run's result depends on but its own hyperparameters and seed.
 
-    Of the config what is not the space or a drawing; the user's code; gdlab's own; the versions of the libraries; the
-    kind of device, which is this process's unless given.
+    Of the config what is not the space or a drawing; the user's code, modules of theirs that it has imported included;
+    gdlab's own; the versions of the libraries; what JAX is set to; the kind of device, which is this process's unless
+    given.
     """
     import jax
 
@@ -73,10 +91,18 @@ def identity(config: Config, config_folder: Path, device: str | None = None) -> 
     code = [path for name in config.code for path in [config_folder / name]]
     code += sorted(Path(__file__).parent.rglob("*.py"))
     device = device or jax.devices()[0].device_kind
-    digest = hashlib.sha256(json.dumps([of, versions(), device], sort_keys=True).encode())
-    for path in code:
+    settings = [settings_of_jax(), os.environ.get("XLA_FLAGS", "")]
+    digest = hashlib.sha256(json.dumps([of, versions(), device, settings], sort_keys=True).encode())
+    for path in [*code, *_own_modules()]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _own_modules() -> list[Path]:
+    """The files of the modules loaded here that are neither Python's own nor installed."""
+    installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    return sorted(Path(f) for f in files if f.endswith(".py") and not f.startswith(installed) and Path(f).is_file())
 
 
 def versions() -> dict[str, str | None]:

@@ -24,7 +24,7 @@ LANDSCAPE = "landscape"
 
 
 def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mapping[str, str] | None = None) -> Path:
-    """Make `root/name/YYYYmmdd-HHMMSS-DIGEST`, new for sure, with `files` in it; then let `root/name/latest` point to it.
+    """Make `root/name/YYYYmmdd-HHMMSS-DIGEST`, new for sure, with `files` in it; let `root/name/latest` point to it.
 
     Raises:
         OSError: the folder or a file can't be made; nothing is left of either then.

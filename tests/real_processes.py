@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import pytest
 
-
 # Two programs, four tiles of each, a mini-batch per step, runs that diverge, one series in a chunk and one in segments.
 CONFIG = """\
 name: kept
@@ -199,11 +198,12 @@ def phase_of(path):
 
 
 def serve():
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_pdf  # noqa: F401
+
     import gdlab.cli
     import gdlab.experiment
     import gdlab.terminal  # noqa: F401
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_pdf  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -5,9 +5,15 @@ set -eu
 folder=$(pwd)
 python=${PYTHON:-python}
 number=0
+started=
 for host in "$@"; do
     command="cd '$folder' && exec '$python' one_program.py $1:${PORT:-8476} $# $number"
     if [ "$host" = localhost ]; then sh -c "$command" & else ssh "$host" "$command" & fi
+    started="$started $!"
     number=$((number + 1))
 done
-wait
+status=0
+for process in $started; do
+    wait "$process" || status=$?
+done
+exit $status

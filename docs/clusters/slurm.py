@@ -21,10 +21,7 @@ if __name__ == "__main__":
         cores=1,  # a worker does one task at a time ...
         processes=1,
         job_cpu=CORES,  # ... on all cores of its job
-        job_script_prologue=[
-            f"export JAX_NUM_CPU_DEVICES={CORES}",
-            "export JAX_COMPILATION_CACHE_DIR=$HOME/.cache/jax",
-        ],
+        job_script_prologue=[f"export JAX_NUM_CPU_DEVICES={CORES}"],
         # job_extra_directives=["--gres=gpu:1"],  # for GPUs
         # scheduler_options={"interface": "ib0"},  # if jobs can't reach this node by its first address
     ) as cluster:

@@ -135,10 +135,9 @@ class Flight:
             return
         self._land_ended()
         slots, source = self._dealt()
-        here, landed = self.snapshot(0), self._landed
+        here = self.snapshot(0)
         carry = [leaf.reshape(-1, *leaf.shape[3:])[source] for leaf in here.carry]
         self._restore(here._replace(slots=slots, carry=carry))
-        self._landed = landed
 
     def land(self) -> dict[str, np.ndarray]:
         """What each lane ends with, [lanes, ...], if it goes no further."""

@@ -147,7 +147,11 @@ def digest_of(store: Path, index: int, space: Any) -> str | None:
         columns = [*json.loads((home / "zarr.json").read_bytes())["attributes"]["coordinates"].split(), "step"]
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    files = [*home.glob("zarr.json"), *home.glob("*/zarr.json"), *(f for name in columns for f in home.glob(f"{name}/c/*"))]
+    files = [
+        *home.glob("zarr.json"),
+        *home.glob("*/zarr.json"),
+        *(f for name in columns for f in home.glob(f"{name}/c/*")),
+    ]
     digest = hashlib.sha256(json.dumps(space).encode())
     for file in sorted(file for file in files if file.suffix != ".partial"):
         digest.update(f"{file.relative_to(home)} {file.stat().st_size} ".encode())

@@ -9,6 +9,7 @@ import numpy as np
 from gdlab.engine.flight import Flight, Sent, Snapshot
 from gdlab.engine.layout import rows_needed
 from gdlab.engine.plan import Group, outer_index, records
+from gdlab.engine.sink import blank_array
 from gdlab.engine.walk import Programs, programs
 from gdlab.errors import UserError
 
@@ -49,7 +50,7 @@ class Collected:
         return False
 
     def keep(self, snapshot: Snapshot) -> None:
-        raise AssertionError("nothing asks for a snapshot here")
+        """Nothing: who stops here begins anew."""
 
     def series(self, first: int, records: Mapping[str, np.ndarray]) -> None:
         self.records.append((first, records))
@@ -82,7 +83,7 @@ class Runner:
         """Run some lanes of the group to their end.
 
         Raises:
-            Stopped: `stop` said so; the landing has kept a snapshot.
+            Stopped: `stop` said so; the landing has kept a snapshot, unless the lanes ran in parts.
             OutOfMemoryError: not even one lane fits.
         """
         while True:
@@ -111,13 +112,19 @@ class Runner:
         parts: list[Collected] = []
         counts: dict[str, int] = {}
         for first in range(0, len(lanes), self._most):
-            part, share = Collected(), self._most / len(lanes)
-            done = self._fly(lanes[first : first + self._most], part, first / len(lanes), share)
+            part, some = Collected(), lanes[first : first + self._most]
+            done = self._fly(some, part, first / len(lanes), len(some) / len(lanes))
             counts = {name: counts.get(name, 0) + number for name, number in done.items()}
             parts.append(part)
         self.counts = counts
-        for same in zip(*(part.records for part in parts), strict=False):
-            landing.series(same[0][0], _joined([record for _, record in same]))
+        sizes = [min(self._most, len(lanes) - first) for first in range(0, len(lanes), self._most)]
+        for number, (first, like) in enumerate(max(parts, key=lambda part: len(part.records)).records):
+            # A part all of whose lanes have ended has fewer segments.
+            of_each = [
+                part.records[number][1] if number < len(part.records) else _blank(size, like)
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+            landing.series(first, _joined(of_each))
         landing.write(_joined([part.results for part in parts]))
 
     def _fly(self, lanes: np.ndarray, landing: Landing, done: float, share: float) -> dict[str, int]:
@@ -155,6 +162,11 @@ class Runner:
             deliver(*waiting)
         landing.write(flight.land())
         return flight.counts
+
+
+def _blank(lanes: int, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Blank records of so many lanes."""
+    return {name: blank_array((lanes, *values.shape[1:]), values.dtype) for name, values in like.items()}
 
 
 def _joined(parts: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from gdlab.engine.layout import Layout
 def write_snapshot(
     folder: Path, index: int, tile: slice, lanes: np.ndarray, snapshot: Snapshot, buffers: dict[str, np.ndarray]
 ) -> None:
-    """Keep a snapshot of those lanes of a tile that run, and the records that wait to be written; whole or not at all."""
+    """Keep a snapshot of those lanes of a tile that run and the records that wait for it, whole or not at all."""
     told = {"segment": snapshot.segment, "layout": snapshot.layout._asdict(), "chunks": snapshot.chunks}
     told["dtypes"] = [leaf.dtype.name for leaf in snapshot.carry]  # the format does not know those that NumPy does not
     arrays = {"slots": snapshot.slots, "lanes": lanes}

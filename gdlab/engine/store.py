@@ -138,7 +138,8 @@ class Store(Sink):
         # zarr leaves out a chunk that is all fill value; a finished tile must not look like a missing one. The setting
         # is not kept with the array.
         with zarr.config.set({"array.write_empty_chunks": True}):
-            self._arrays[index] = {name: self._root[name_of(index)][name] for name in variables}
+            here: Any = self._root[name_of(index)]
+            self._arrays[index] = {name: here[name] for name in variables}
         self._variables[index] = variables
         self._check(index, list(tiles(group.size, layout.tile)))
         if index in self._known:
@@ -263,9 +264,7 @@ class Store(Sink):
         array = self._arrays[index][name]
         return self._variables[index][name].series and array.chunks[1] < array.shape[1]
 
-    def _whole(
-        self, index: int, name: str, tile: slice, values: np.ndarray, part: slice | None = None
-    ) -> np.ndarray:
+    def _whole(self, index: int, name: str, tile: slice, values: np.ndarray, part: slice | None = None) -> np.ndarray:
         """The values of all lanes of a tile, of those that were wanted and those that were known."""
         if index not in self._known:
             return values

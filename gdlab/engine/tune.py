@@ -1,5 +1,6 @@
 """How many lanes a chunk should have: found by a short measurement, and remembered."""
 
+import contextlib
 import json
 import os
 import time
@@ -79,10 +80,11 @@ def _write(path: Path | None, known: dict[str, int]) -> None:
     _found.update(known)
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(known, indent=1))
-    os.replace(partial, path)
+    with contextlib.suppress(OSError):  # it is remembered in this process at least
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(known, indent=1))
+        os.replace(partial, path)
 
 
 _found: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,10 @@ def test_slurm_with_jobs_that_begin_at_once(tmp_path):
 def test_one_program_of_two_processes(tmp_path):
     for name in ("one_program.py", "one_program.sh"):
         (tmp_path / name).write_text((RECIPES / name).read_text())
-    environment = {"PYTHON": sys.executable, "PORT": "8497", "JAX_NUM_CPU_DEVICES": "2"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {"PYTHON": sys.executable, "PORT": str(port), "JAX_NUM_CPU_DEVICES": "2"}
     out = call("sh", "one_program.sh", "localhost", "localhost", folder=tmp_path, **environment)
     assert "768 runs on 4 devices of 2 hosts" in out
     data = xarray.open_zarr(tmp_path / "one_program.zarr", consolidated=False, chunks=None)

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from real_processes import SMALL, assert_same, drawn, lab, unbroken  # noqa: F401
+from real_processes import SMALL, assert_same
 
 import gdlab
 from gdlab.engine.stored import StoreError

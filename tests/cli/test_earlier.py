@@ -4,9 +4,10 @@ import json
 import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
-from real_processes import CONFIG, SMALL, assert_same, home, lab, unbroken  # noqa: F401
+from real_processes import CODE, CONFIG, SMALL, assert_same
 
 import gdlab.figures  # noqa: F401  (fills the register)
 from gdlab import config as configs
@@ -105,6 +106,30 @@ def test_code_that_has_changed_takes_nothing(lab, again):
     code = again / "mine.py"
     code.write_text(code.read_text().replace("default_rng(0)", "default_rng(1)"))
     assert_begins_to_run(lab, again)
+
+
+def test_a_module_that_the_code_imports_is_part_of_it(lab, home):
+    (home / "mine.py").write_text(f"import sys\nsys.path.insert(0, {str(home)!r})\nimport shift_of_mine\n{CODE}")
+    texts = ["SHIFT = 1.0", "SHIFT = 1.0", "SHIFT = 2.0"]
+    identities = []
+    for text in texts:
+        (home / "shift_of_mine.py").write_text(text)
+        _, folder, _ = run(lab, home, "--fresh", at=("frame", 1))
+        identities.append(json.loads((folder / "provenance.json").read_text())["identity"])
+    assert identities[0] == identities[1] != identities[2]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("jax_default_matmul_precision", "highest"), ("jax_default_prng_impl", "rbg")]
+)
+def test_what_jax_is_set_to_is_part_of_an_identity(tmp_path, flag, value):
+    before, kept = identity(tmp_path), getattr(jax.config, flag)
+    try:
+        jax.config.update(flag, value)
+        assert identity(tmp_path) != before
+    finally:
+        jax.config.update(flag, kept)
+    assert identity(tmp_path) == before
 
 
 def test_a_changed_default_of_a_rule_is_another_identity(tmp_path, monkeypatch):

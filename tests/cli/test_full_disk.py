@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from real_processes import DRAWN, OFTEN, assert_same, drawn, furnished, home, lab, the_folder, unbroken  # noqa: F401
+from real_processes import DRAWN, OFTEN, assert_same, furnished, the_folder
 
 
 @pytest.fixture

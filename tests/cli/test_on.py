@@ -1,7 +1,10 @@
 """`--on`: the same results by other processes; what can go wrong there."""
 
 import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from conftest import GOOD
@@ -11,6 +14,7 @@ from gdlab import on
 from gdlab.engine import worker
 from gdlab.engine.crew import Crew
 from gdlab.engine.ledger import Ledger
+from gdlab.results import PROVENANCE, read_json
 
 PLAIN = GOOD.replace("landscape: {points: 9}\n", "").replace("[lr_sensitivity, loss_curves, landscape]", "[]")
 MORE = "code: [mine.py]\ncompute: {tile: 4}\n"
@@ -51,6 +55,18 @@ def unbroken(lab, tmp_path_factory):  # noqa: F811
     return the_folder(home)
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """Threads stand for processes."""
+
+    @contextmanager
+    def opened(count):
+        with ThreadPoolExecutor(count) as executor:
+            yield Crew(executor)
+
+    monkeypatch.setattr(on, "_processes", opened)
+
+
 @pytest.mark.slow
 def test_processes_leave_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa: F811
     done = lab.call(home, *RUN, "--on", "processes:2", knobs=SMALL)
@@ -87,6 +103,15 @@ def test_what_fails_on_a_worker_leaves_the_rest_whole(gdlab, tmp_path):
     assert "not finished" not in result.output
 
 
+def test_the_provenance_tells_of_the_workers(gdlab, write, threads):
+    write(text=PLAIN)
+    result = gdlab("run", "c.yaml", "--on", "processes:3", "--quiet")
+    assert result.exit_code == 0, result.output
+    told = read_json(Path(result.stdout.strip()) / PROVENANCE)
+    assert told["workers"] == worker.hello()
+    assert [group["devices"] for group in told["groups"]] == [worker.hello()["devices"]] * 2
+
+
 @pytest.mark.parametrize(
     "words", ["slurm", "dask:", "dask://here", "dask://:80", "processes", "processes:0", "processes:x"]
 )
@@ -117,24 +142,16 @@ def test_a_scheduler_that_does_not_answer(gdlab, write, monkeypatch, tmp_path):
 
 
 def test_without_dask_it_says_what_to_install(gdlab, write, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "dask")
     assert result.exit_code == 2
     assert "pip install 'gdlab[cluster]'" in result.stderr
 
 
-def test_workers_of_another_version_are_refused_before_there_is_a_folder(gdlab, write, monkeypatch, tmp_path):
-    from concurrent.futures import ThreadPoolExecutor
-
-    @contextmanager
-    def threads(count):
-        with ThreadPoolExecutor(count) as executor:
-            yield Crew(executor)
-
+def test_workers_of_another_version_are_refused_before_there_is_a_folder(gdlab, write, threads, monkeypatch, tmp_path):
     told = {**worker.hello(), "versions": {**worker.versions(), "jax": "0.0.7"}}
     monkeypatch.setattr("gdlab.engine.crew.hello", lambda: told)
-    monkeypatch.setattr(on, "_processes", threads)
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "processes:1")
     assert result.exit_code == 2

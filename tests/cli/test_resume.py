@@ -6,19 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_processes import (  # noqa: F401
-    DRAWN,
-    OFTEN,
-    SMALL,
-    assert_same,
-    drawn,
-    events,
-    furnished,
-    home,
-    lab,
-    the_folder,
-    unbroken,
-)
+from real_processes import DRAWN, OFTEN, SMALL, assert_same, events, furnished, the_folder
 
 
 def resume_until_done(lab, home, folder, kills):

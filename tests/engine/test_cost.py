@@ -159,6 +159,7 @@ def test_each_step_between_two_records_costs_the_same():
 def test_keys_have_their_bytes_too():
     build = lambda values: stepping()._replace(
         start=lambda point: jax.random.key(0),
+        status=lambda carry: {"alive": jnp.asarray(True)},
         advance=lambda point, carry, first, blocks: (carry, {"x": jnp.zeros(blocks)}),
         finish=lambda point, carry: {"y": jnp.zeros(())},
     )

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from real_processes import OFTEN, SMALL, assert_same, furnished, home, lab, the_folder  # noqa: F401
+from real_processes import OFTEN, SMALL, assert_same, furnished, the_folder
 
 SWEEPS = """
 import pickle

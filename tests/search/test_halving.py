@@ -1,0 +1,286 @@
+"""Successive halving against plain sweeps of each rung's length and a ranking in NumPy."""
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gdlab
+from gdlab import Stop, problems, rules, sweep
+from gdlab.engine import flight
+from gdlab.engine.runner import OutOfMemoryError
+from gdlab.errors import SelectionError
+from gdlab.search import SearchError, halving, race
+
+RATES = gdlab.log(1e-3, 1e3, 13)  # of the bowl's rates those above 0.2 diverge, the largest at once
+BOTH = {"gd": rules.gd, "heavy": rules.momentum}
+
+
+def bowl():
+    return problems.quadratic_2d()
+
+
+def net():
+    return problems.mlp("wine", widths=(6,), activation="tanh")
+
+
+def swept(asked, steps, chunk):
+    """The plain sweep of what was asked for, of another length."""
+    rest = {n: v for n, v in asked.items() if n not in ("problem", "rule", "over", "first", "eta", "metric", "steps")}
+    return sweep(asked["problem"], asked["rule"], asked["over"], **rest | {"steps": steps, "chunk": chunk})
+
+
+def ranked(values, lost, left, metric):
+    """The points that are left, the best first: by the median over seeds, and then by their order."""
+    sign = -1 if metric.endswith("accuracy") else 1
+    median = np.median(np.where(lost | np.isnan(values), np.inf, sign * values), axis=1)
+    return sorted(left, key=lambda point: (median[point], point))
+
+
+def by_hand(asked, rungs, chunk):
+    """The rung that each point reaches, [rules, points], and the sweep of each rung's length, [rules, points, seeds]."""
+    dims = [str(dim) for dim in swept(asked, rungs[0], chunk)["final_loss"].dims if dim not in ("rule", "seed")]
+    sweeps = [swept(asked, steps, chunk) for steps in rungs]
+    sweeps = [(data if "rule" in data.dims else data.expand_dims("rule")).stack(point=dims) for data in sweeps]
+    sweeps = [data.transpose("rule", "point", "seed", ...) for data in sweeps]
+    metric, eta = asked.get("metric", "final_loss"), asked.get("eta", 3)
+    reached = np.full(sweeps[0]["final_loss"].shape[:2], -1)
+    for rule in range(len(reached)):
+        left = list(range(reached.shape[1]))
+        for rung, data in enumerate(sweeps):
+            reached[rule, left] = rung
+            one = data.isel(rule=rule)
+            left = ranked(one[metric].values, one["diverged_at"].values >= 0, left, metric)
+            left = left[: max(1, len(left) // eta)]
+    return reached, sweeps
+
+
+def assert_as_by_hand(asked, rungs):
+    """Each run is, to the last bit, the run of a sweep that ends where it was dropped."""
+    found = halving(**asked)
+    assert found.attrs["rung_steps"] == rungs
+    reached, sweeps = by_hand(asked, rungs, found.attrs["chunk"])
+    points = [str(dim) for dim in found["final_loss"].dims if dim not in ("rule", "seed")]
+    ours = (found if "rule" in found.dims else found.expand_dims("rule")).stack(point=points)
+    ours = ours.transpose("rule", "point", "seed", ...)
+    np.testing.assert_array_equal(ours["rung"], np.broadcast_to(reached[..., None], ours["rung"].shape))
+    for rung, data in enumerate(sweeps):
+        here = reached == rung
+        assert set(data.data_vars) == set(ours.data_vars) - {"rung"}
+        for name in data.data_vars:
+            mine, plain = ours[name].values[here], data[name].values[here]
+            if "step" in data[name].dims:
+                assert np.isnan(mine[:, :, plain.shape[2] :]).all()
+                mine = mine[:, :, : plain.shape[2]]
+            np.testing.assert_array_equal(mine, plain, err_msg=f"{name}, rung {rung}")
+    return found, reached
+
+
+CASES = {
+    "thirds": (dict(over={"lr": RATES, "seed": 3}, steps=36, first=4), [4, 12, 36]),
+    "halves": (dict(over={"lr": RATES, "seed": [5, 0, 9, 2]}, steps=32, first=2, eta=2), [2, 4, 8, 16, 32]),
+    "no power": (dict(over={"lr": RATES, "seed": 2}, steps=50, first=4), [4, 12, 50]),
+    "each tenth": (dict(over={"lr": RATES, "seed": 2}, steps=40, first=20, eta=2, every=10), [20, 40]),
+    "no series": (dict(over={"lr": RATES}, steps=36, first=4, every=None), [4, 12, 36]),
+    "records left over": (dict(over={"lr": RATES}, steps=45, first=6, eta=2, every=6), [6, 12, 45]),
+    "rules": (dict(over={"lr": RATES, "seed": 2}, rule=BOTH, steps=27, first=3), [3, 9, 27]),
+    "joint": (dict(over={**gdlab.sobol({"lr": (1e-3, 1), "beta": (0.1, 0.9)}, 11), "seed": 2}, steps=18, first=2), [2, 6, 18]),
+    "ended": (dict(over={"lr": RATES, "seed": 3}, steps=32, first=8, eta=2, stop=Stop(loss=2.0, bound=1e3)), [8, 16, 32]),
+    "best": (dict(over={"lr": RATES, "seed": 3}, steps=36, first=4, metric="best_loss"), [4, 12, 36]),
+    "narrow": (dict(over={"lr": RATES, "seed": 3}, steps=36, first=4, chunk=8), [4, 12, 36]),
+    "odd": (dict(over={"lr": RATES, "seed": 3}, steps=36, first=4, chunk=5), [4, 12, 36]),
+    "one": (dict(over={"lr": RATES, "seed": 3}, steps=36, first=4, chunk=1), [4, 12, 36]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_the_sweeps_of_each_rung_and_a_ranking(case):
+    asked, rungs = CASES[case]
+    problem = problems.quadratic() if "seed" in asked["over"] else bowl()
+    found, reached = assert_as_by_hand({"problem": problem, "rule": rules.momentum, **asked}, rungs)
+    assert len(np.unique(reached)) == len(rungs)
+    given = np.asarray(rungs)[found["rung"].values]
+    assert found.attrs["budget"] == given.sum() < found.attrs["budget_of_sweep"] == given.size * asked["steps"]
+
+
+def test_of_a_network_that_may_diverge_too():
+    over = {"lr": gdlab.log(1e-2, 1e5, 30), "seed": 3}
+    asked = {"problem": net(), "rule": rules.gd, "over": over, "batch_size": 16, "metric": "eval_accuracy"}
+    found, _ = assert_as_by_hand({**asked, "steps": 36, "first": 4, "stop": Stop(bound=1e3)}, [4, 12, 36])
+    lost = found["diverged_at"].values
+    assert len(np.unique(lost)) > 4
+    assert (lost[found["rung"].values == 2] < 0).all()
+
+
+def test_with_a_chunk_of_its_own_a_sweep_rounds_as_it_pleases():
+    # Programs of other shapes add up in another order, so no more than single precision can be asked for.
+    over, settings = {"lr": gdlab.log(1e-2, 1, 40), "seed": 2}, {"steps": 27, "batch_size": 16}
+    found = halving(net(), rules.momentum, over, first=3, **settings)
+    plain = sweep(net(), rules.momentum, over, **settings)
+    last = (found["rung"] == 3).values
+    for name in ("loss", "final_loss"):
+        np.testing.assert_allclose(found[name].values[last], plain[name].values[last], rtol=1e-4)
+
+
+def test_an_axis_that_a_rule_does_not_have_makes_no_points_of_it():
+    over = {"lr": RATES, "beta": [0.1, 0.5, 0.9], "seed": 2}
+    found = halving(bowl(), BOTH, over, steps=27, first=3)
+    alone = halving(bowl(), {"gd": rules.gd}, {"lr": RATES, "seed": 2}, steps=27, first=3)
+    for beta in over["beta"]:
+        np.testing.assert_array_equal(found["rung"].sel(rule="gd", beta=beta), alone["rung"].sel(rule="gd"))
+    counts = [(found["rung"].sel(rule="heavy", seed=0) >= rung).sum().item() for rung in range(3)]
+    assert counts == [39, 13, 4]
+
+
+def test_a_rule_has_places_of_its_own_however_bad_it_is():
+    lost = functools.partial(rules.gd, lr=1e6)
+    found = halving(bowl(), {"lost": lost, "gd": rules.gd}, {"rules.gd.lr": RATES, "seed": 2}, steps=400, first=40)
+    assert (found["diverged_at"].sel(rule="lost") >= 0).all()
+    assert (found["rung"].sel(rule="lost") == 2).all()
+    assert ((found["rung"].sel(rule="gd", seed=0) >= 1).sum(), (found["rung"].sel(rule="gd") == 2).sum()) == (4, 2)
+
+
+def test_seeds_that_are_no_axis_make_points():
+    pairs = [(seed, lr) for seed in range(3) for lr in RATES[:4]]
+    found = halving(problems.quadratic(), rules.gd, {("seed", "lr"): pairs}, steps=9, first=3)
+    order = np.argsort(sweep(problems.quadratic(), rules.gd, {("seed", "lr"): pairs}, steps=3)["final_loss"].values)
+    np.testing.assert_array_equal(np.flatnonzero(found["rung"] == 1), np.sort(order[:4]))
+
+
+def test_a_space_may_be_a_chain():
+    over = gdlab.chain({"lr": RATES, "seed": 2}, {"lr": RATES[:5], "beta": [0.0, 0.5], "seed": 2})
+    assert_as_by_hand({"problem": bowl(), "rule": rules.momentum, "over": over, "steps": 18, "first": 6}, [6, 18])
+
+
+@pytest.fixture
+def advanced(monkeypatch):
+    """Steps of lanes that the devices were set to take, empty places of chunks included."""
+    taken, advance = [], flight.Flight.advance
+
+    def counted(self, segment):
+        used, of = int(np.asarray(self._count).sum()), self._of
+        taken.append(used * of.layout.chunk * of.layout.blocks * self._group.process.every)
+        return advance(self, segment)
+
+    monkeypatch.setattr(flight.Flight, "advance", counted)
+    return taken
+
+
+def test_what_is_dropped_costs_no_more_time(advanced):
+    over = {"lr": gdlab.log(1e-3, 0.1, 128), "seed": 2}
+    found = halving(bowl(), rules.gd, over, steps=64, first=4, eta=4, chunk=8)
+    assert found.attrs["budget"] == 2 * (128 * 4 + 32 * 12 + 8 * 48)
+    assert sum(advanced) == found.attrs["budget"]
+
+
+@pytest.mark.parametrize("points", [81, 100])
+def test_the_work_is_that_of_the_budget_in_whole_vectors(points, advanced):
+    over = {"lr": gdlab.log(1e-3, 0.1, points), "seed": 3}
+    found = halving(net(), rules.gd, over, steps=81, first=1, batch_size=16)
+    rungs = [points // 3**k for k in range(5)]
+    whole = [-(-count // 8) * 8 for count in rungs]
+    assert found.attrs["chunk"] == 8
+    assert sum(advanced) == 3 * np.dot(whole, np.diff([0, 1, 3, 9, 27, 81]))
+
+
+def test_runs_that_diverge_leave_between_the_rungs(advanced):
+    over = {"lr": [0.05] * 8 + [5.0] * 24, "seed": 1}
+    rows = [(number, lr) for number, lr in enumerate(over["lr"])]
+
+    def numbered(lr=0.1, number=0):
+        return rules.gd(lr + 1e-6 * number)
+
+    data = halving(bowl(), numbered, {("number", "lr"): rows}, steps=120, first=60, eta=2, chunk=8, every=6)
+    assert (data["diverged_at"].values[8:] >= 0).all()
+    assert sum(advanced) < 32 * 60 + 16 * 60
+
+
+def test_another_search_of_the_same_shape_compiles_nothing(compilations):
+    asked = {"steps": 36, "first": 4, "batch_size": 16, "every": 2}
+    first = halving(net(), rules.momentum, {"lr": gdlab.log(1e-3, 0.5, 20), "seed": 2}, **asked)
+    assert first.attrs["compile_seconds"] > 0
+    before = compilations()
+    over = {"lr": gdlab.random(1e-3, 0.9, 20, seed=3), "seed": [7, 3]}
+    again = halving(net(), rules.momentum, over, metric="best_loss", **asked)
+    assert compilations() == before
+    assert again.attrs["compile_seconds"] == 0
+    assert (again["rung"].values != first["rung"].values).any()
+
+
+def test_progress_is_told_up_to_the_end():
+    told = []
+    halving(bowl(), BOTH, {"lr": RATES, "seed": 2}, steps=27, first=3, progress=told.append)
+    assert told[0].phase == "compile"
+    done = [state.done for state in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1], told[-1].lanes) == (0, pytest.approx(52), 52)
+    assert {state.label for state in told[1:]} == {"gd", "heavy"}
+    assert told[-1].status["diverged"] > 0
+
+
+TWO = """
+import pickle, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 3)
+import gdlab
+from gdlab import problems, rules
+from gdlab.search import halving
+assert len(jax.devices()) == 3
+over = {"lr": gdlab.log(1e-3, 1e3, 40), "seed": 4}
+data = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
+pickle.dump({name: values.values for name, values in data.data_vars.items()}, open(sys.argv[1], "wb"))
+"""
+
+
+def test_on_several_devices_it_is_the_same(tmp_path):
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", TWO, tmp_path / "found"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    over = {"lr": gdlab.log(1e-3, 1e3, 40), "seed": 4}
+    wanted = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
+    found = pickle.loads((tmp_path / "found").read_bytes())
+    assert found.keys() == set(wanted.data_vars)
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, wanted[name].values, err_msg=name)
+
+
+def test_runs_that_do_not_fit_into_memory_are_said_not_to(monkeypatch):
+    monkeypatch.setattr(race, "_memory", lambda mesh: 1000)
+    with pytest.raises(OutOfMemoryError, match=r"26 runs need .* GB, and there are 0\.0"):
+        halving(bowl(), rules.gd, {"lr": RATES, "seed": 2}, steps=9, first=3)
+
+
+def test_nor_where_the_device_finds_out(monkeypatch):
+    import jax
+
+    def full(self, segment):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.")
+
+    monkeypatch.setattr(flight.Flight, "advance", full)
+    with pytest.raises(OutOfMemoryError, match="fewer points or seeds"):
+        halving(bowl(), rules.gd, {"lr": RATES, "seed": 2}, steps=9, first=3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"eta": 1}, SearchError, "eta is a whole number from 2 on, not 1"),
+        ({"eta": 2.5}, SearchError, "eta is a whole number"),
+        ({"first": 0}, SearchError, "first must be at least 1"),
+        ({"first": 10}, SearchError, "at most steps, not 10 of 9"),
+        ({"first": 4}, SearchError, "no point is dropped before step 9"),
+        ({"every": 2}, SearchError, "a record every 2 steps: first must be a multiple of that, not 3"),
+        ({"metric": "eval_accuracy"}, SelectionError, "there is no 'eval_accuracy'"),
+        ({"metric": "loss"}, SelectionError, "loss is a series"),
+        ({"over": {"lrr": [1.0]}}, gdlab.engine.column.SpaceError, "'lrr' makes no difference"),
+        ({"chunk": 0}, ValueError, "chunk must be at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(changed, error, said):
+    asked = {"problem": bowl(), "rule": rules.gd, "over": {"lr": RATES, "seed": 2}, "steps": 9, "first": 3}
+    with pytest.raises(error, match=said):
+        halving(**{**asked, **changed})
