@@ -88,9 +88,7 @@ class Compute(_Section):
     """How the work is laid out; it changes results by rounding at most."""
 
     chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
-    tile: Positive | None = Field(
-        default=None, description="runs under way at once; null: as many as memory allows"
-    )
+    tile: Positive | None = Field(default=None, description="runs under way at once; null: as many as memory allows")
 
 
 def _named(figure: Any) -> Any:

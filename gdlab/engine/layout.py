@@ -73,7 +73,8 @@ def lay_out(
     """A layout for lanes of which `lanes[i]` share each outer value.
 
     `chunk` fixes the lanes of a chunk, `tile` those of a tile. Else a chunk has as many as `CACHE` holds (where
-    `cached`, on a CPU) or `WIDEST`, but no more than leave every device something to do; a tile as many as `MEMORY` holds.
+    `cached`, on a CPU) or `WIDEST`, but no more than leave every device something to do; a tile has as many as `MEMORY`
+    holds.
     """
     total = int(lanes.sum())
     blocks, segments = cut(records, steps, cost.block * total * records)

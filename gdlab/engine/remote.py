@@ -44,7 +44,8 @@ class FailedRunsError(Exception):
         lines = [f"  {f.label}, runs {f.lanes.start} to {f.lanes.stop - 1}: {f.reason}" for f in failures[:TOLD]]
         more = [f"  and {len(failures) - TOLD} more"] if len(failures) > TOLD else []
         super().__init__("\n".join(["some runs failed; the others are done", *lines, *more]))
-        self.failures, self.data = tuple(failures), None
+        self.failures = tuple(failures)
+        self.data: Any = None
 
 
 class _Job(NamedTuple):

@@ -177,9 +177,7 @@ class _Told:
         low, high = self._done[rung], self._done[rung + 1]
         done = float(low * self._lanes[-1] + (high - low) * within)
         here = self._groups[group]
-        self._progress(
-            Progress(group, len(self._groups), describe(here), phase, done, int(self._lanes[-1]), counted)
-        )
+        self._progress(Progress(group, len(self._groups), describe(here), phase, done, int(self._lanes[-1]), counted))
 
 
 def _layouts(

@@ -62,9 +62,9 @@ def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, ho
     for name, values in lasted.items():
         assert ends[name][stays].tobytes() == values[stays].tobytes(), name
     left = np.arange(96)
-    for segment, lanes in GONE.items():
+    for segment, released in GONE.items():
         steps = (segment + 1) * STEPS // SEGMENTS
-        lanes, left = np.intersect1d(lanes, left), np.setdiff1d(left, lanes)
+        lanes, left = np.intersect1d(released, left), np.setdiff1d(left, released)
         shorter = executed(*bowls(steps)).stack(lane=["seed", "lr"]).isel(lane=lanes)
         for name in ("final_loss", "best_loss", "converged_at"):
             np.testing.assert_array_equal(ends[name][lanes], shorter[name], err_msg=name)
@@ -96,7 +96,10 @@ def test_one_that_is_let_go_twice_or_had_ended_keeps_its_end():
 def test_what_it_ends_with_is_evaluated_once_at_each_place():
     counted = []
     (group,) = trained(
-        Problem(init=lambda key: jax.random.normal(key, (2,)), loss=bowl().loss), rules.gd, {"lr": RATES, "seed": 3}, steps=STEPS
+        Problem(init=lambda key: jax.random.normal(key, (2,)), loss=bowl().loss),
+        rules.gd,
+        {"lr": RATES, "seed": 3},
+        steps=STEPS,
     )[1]
     flight = begun(group, 1, 8)
     finish = flight._of.finish

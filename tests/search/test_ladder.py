@@ -17,8 +17,8 @@ def points(size, entry=0, eta=3, seeds=1):
 
 
 def test_the_brackets_of_the_paper():
-    # Li et al., 2018, R = 81 and eta = 3: for each bracket s the (n_i, r_i) that Algorithm 1 makes. (A table printed with
-    # it begins the brackets between the first and the last with fewer points than the formula.)
+    # Li et al., 2018, R = 81 and eta = 3: for each bracket s the (n_i, r_i) that Algorithm 1 makes. (A table printed
+    # with it begins the brackets between the first and the last with fewer points than the formula.)
     rungs = rung_steps(1, 81, 3)
     assert rungs == [1, 3, 9, 27, 81]
     sizes = bracket_sizes(4, 3)
