@@ -107,7 +107,7 @@ class Processes:
         """Set a call to work.
 
         `knobs`: values for variables of modules; `at`: the phase and the number of the event at which it sends itself
-        `signals`, or fills the disk with the file `ballast`; `events`: a file for all events; `devices`: how many CPU
+        `signals`, or from which on it keeps the disk full with the file `ballast`; `events`: a file for all events; `devices`: how many CPU
         devices there shall be; `room`: the largest size of a file.
         """
         request = {
@@ -232,7 +232,10 @@ def work(home, words, streams, knobs, at, signals, ballast, events, devices, roo
     for knob, value in knobs.items():
         module, _, name = knob.rpartition(".")
         setattr(importlib.import_module(module), name, value)
-    watch(at, (lambda: fill(ballast)) if ballast else (lambda: send(signals)), events)
+    if ballast:  # whatever makes room from then on, it is filled up again
+        watch(at, lambda: fill(ballast), events, lasting=True)
+    else:
+        watch(at, lambda: send(signals), events)
     if room is not None:
         import resource
 
@@ -248,18 +251,20 @@ def send(signals):
 
 def fill(ballast):
     """Fill the disk to its last byte."""
-    file = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    file = os.open(ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for size in (4096, 1):
         with contextlib.suppress(OSError):
             while True:
                 os.write(file, bytes(size))
+    os.close(file)
 
 
-def watch(at, act, events):
-    """Count the events of each phase; act at one of them."""
+def watch(at, act, events, lasting=False):
+    """Count the events of each phase; act at one of them, and if `lasting` at all that follow."""
     from gdlab.engine.flight import Flight
 
     seen: dict[str, int] = {}
+    acting: list[str] = []
     turn = threading.RLock()
     log = os.open(events, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if events else None
 
@@ -268,7 +273,9 @@ def watch(at, act, events):
             seen[phase] = seen.get(phase, 0) + 1
             if log is not None:
                 os.write(log, f"{phase}\n".encode())
-            if at is not None and [phase, seen[phase]] == list(at):
+            reached = at is not None and (at[0], at[1]) == (phase, seen[phase])
+            if reached or (lasting and acting):
+                acting.append(phase)
                 act()
 
     def hook(event, args):
