@@ -241,7 +241,7 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
     "--work", "works", multiple=True, metavar="NAME", help="Of sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated."
 )
 @click.option("--repeats", type=click.IntRange(min=1), help="Measurements of each. Default: 5; of rules: 30.")
-@click.option("--markdown", is_flag=True, help="Print the tables for a page, as in docs/sweep-speed.md.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, for a page.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every time taken.")
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Of scaling: draw it (png, pdf, svg).")
 def bench(

@@ -107,8 +107,8 @@ class Processes:
         """Set a call to work.
 
         `knobs`: values for variables of modules; `at`: the phase and the number of the event at which it sends itself
-        `signals`, or from which on it keeps the disk full with the file `ballast`; `events`: a file for all events; `devices`: how many CPU
-        devices there shall be; `room`: the largest size of a file.
+        `signals`, or from which on it keeps the disk full with the file `ballast`; `events`: a file for all events;
+        `devices`: how many CPU devices there shall be; `room`: the largest size of a file.
         """
         request = {
             "home": str(home), "words": list(map(str, words)), "streams": str(self._streams), "knobs": knobs or {},

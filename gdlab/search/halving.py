@@ -51,15 +51,17 @@ def halving(
         eta: of how many points one goes on.
         metric: what points are ranked by: the least is best, or the greatest if the name ends in `accuracy`.
         every: as in `gdlab.sweep`; `first` must be a multiple of it.
-        static, chunk, progress: as in `gdlab.sweep`.
+        static, progress: as in `gdlab.sweep`.
+        chunk: how many runs go through the program at a time; by default, on a CPU, so few that the last rungs cost
+            little.
         settings: `batch_size`, `sampling`, `probes`, `stop` and `seed`, as in `gdlab.sweep`.
 
     Returns:
         A Dataset as that of a sweep, in which each run's `final_loss`, `steps_taken` and the like are as of the step at
         which it was dropped, and its series NaN (or -1) from there on; and `rung`, the number of the rung it reached.
         In `attrs`: `rung_steps`, the steps of each rung; `budget`, the steps that the runs were given, and
-        `budget_of_sweep`, those of the sweep. On an endless stream the loss at every rung is that on one and the same
-        batch.
+        `budget_of_sweep`, those of the sweep; `chunk`, with which a sweep has the same runs to the last bit, and
+        without which to rounding. On an endless stream the loss at every rung is that on one and the same batch.
 
     Raises:
         SearchError: steps, a first rung or an eta that leave nothing to drop, or a rung between two records.

@@ -136,7 +136,8 @@ class _UnderWay:
             waiting = (segment, sent)
             flight.settle()
             told((segment + 1 - segments.start) / len(segments), flight.counts)
-            flight.pack((segments.stop - segment - 1) * self._layout.blocks)
+            if segment + 1 < segments.stop:
+                flight.pack((segments.stop - segment - 1) * self._layout.blocks)
         if waiting is not None:
             self._receive(*waiting)
 

@@ -82,7 +82,7 @@ def assert_as_by_hand(asked, rungs):
 
 
 # Some runs converge, some diverge, and some do neither.
-THIRDS = {"over": {"lr": RATES, "seed": 3}, "steps": 36, "first": 4, "stop": Stop(loss=2.0, bound=1e3)}
+THIRDS = {"over": {"lr": RATES, "seed": 3}, "steps": 36, "first": 4, "stop": Stop(loss=0.01, bound=1e3)}
 CASES = {
     "thirds": (THIRDS, [4, 12, 36]),
     "best": ({**THIRDS, "metric": "best_loss"}, [4, 12, 36]),
