@@ -1,14 +1,18 @@
 """Runs that are let go before their end: they end with what they had, and the others never notice."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 from engine_cases import bowl, executed, trained
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gdlab import Problem, Stop, rules
 from gdlab.engine.execute import run_mesh
 from gdlab.engine.flight import Flight
-from gdlab.engine.layout import Layout, rows_needed
+from gdlab.engine.layout import Layout, arrange, rows_needed
 from gdlab.engine.walk import programs
 
 STEPS, SEGMENTS, SEEDS = 48, 16, 3
@@ -124,3 +128,26 @@ def test_all_may_be_let_go():
     flight.pack(3)
     assert flight.alive == 0
     assert np.isfinite(flight.land()["best_loss"]).all()
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.data())
+def test_the_others_are_dealt_out_evenly_in_as_few_rows_as_can_be(data):
+    devices, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
+    width = data.draw(st.sampled_from([1, 8, 16]))
+    lanes = np.array(data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6)))
+    outer, layout = np.repeat(np.arange(len(lanes)), lanes), Layout(rows, width, int(lanes.sum()), 1, 1)
+    chunks = -(-rows_needed(lanes, width) // (devices * rows))
+    slots = arrange(outer, layout, devices, chunks)
+    alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(outer), max_size=len(outer))))
+    alive[data.draw(st.integers(0, len(outer) - 1))] = True
+    of = SimpleNamespace(layout=layout, mesh=SimpleNamespace(size=devices), chunks=chunks)
+    dealt, source = Flight._dealt(SimpleNamespace(_of=of, _slots=slots, _outer=outer, status={"alive": alive}))
+    assert dealt.shape == slots.shape
+    np.testing.assert_array_equal(np.sort(dealt[dealt >= 0]), np.flatnonzero(alive))
+    np.testing.assert_array_equal(slots.reshape(-1)[source][dealt >= 0], dealt[dealt >= 0])
+    used = (dealt >= 0).any(axis=2).reshape(devices, -1).sum(axis=1)
+    assert used.sum() == rows_needed(np.bincount(outer[alive], minlength=len(lanes)), width)
+    assert np.ptp(used) <= 1
+    for row in dealt.reshape(-1, width):
+        assert len(set(outer[row[row >= 0]])) <= 1

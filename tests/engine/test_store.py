@@ -65,7 +65,7 @@ def test_a_store_read_back_is_the_dataset_in_memory(folder, in_memory):
     assert_same_bits(open_store(folder), in_memory)
 
 
-@pytest.mark.parametrize(("tile", "chunk"), [(1, 1), (4, 2), (3, None), (None, None)])
+@pytest.mark.parametrize(("tile", "chunk"), [(1, None), (4, 2), (None, None)])
 def test_tiles_of_any_size_read_back_the_same(tile, chunk, tmp_path):
     points, groups = runs()
     found = stored(tmp_path, points, groups, tile=tile, chunk=chunk)

@@ -226,31 +226,40 @@ def test_progress_is_told_up_to_the_end():
     assert told[-1].status["diverged"] > 0
 
 
-TWO = """
+THREE = """
 import pickle, sys
 import jax
+import numpy as np
 jax.config.update("jax_num_cpu_devices", 3)
 import gdlab
 from gdlab import problems, rules
+from gdlab.engine import flight
 from gdlab.search import halving
 assert len(jax.devices()) == 3
-over = {"lr": gdlab.log(1e-3, 1e3, 40), "seed": 4}
+taken, advance = [], flight.Flight.advance
+flight.Flight.advance = lambda self, segment: taken.append(np.asarray(self._count)) or advance(self, segment)
+over = {"lr": gdlab.log(1e-3, 0.1, 40), "seed": 4}
 data = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
-pickle.dump({name: values.values for name, values in data.data_vars.items()}, open(sys.argv[1], "wb"))
+found = {name: values.values for name, values in data.data_vars.items()}
+pickle.dump((found, np.array(taken)), open(sys.argv[1], "wb"))
 """
 
 
-def test_on_several_devices_it_is_the_same(tmp_path):
+def test_on_several_devices_it_is_the_same_and_each_has_its_share(tmp_path):
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    words = [sys.executable, "-c", TWO, tmp_path / "found"]
-    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", THREE, tmp_path / "found"], check=False, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    over = {"lr": gdlab.log(1e-3, 1e3, 40), "seed": 4}
+    over = {"lr": gdlab.log(1e-3, 0.1, 40), "seed": 4}
     wanted = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
-    found = pickle.loads((tmp_path / "found").read_bytes())
+    found, chunks = pickle.loads((tmp_path / "found").read_bytes())
     assert found.keys() == set(wanted.data_vars)
     for name, values in found.items():
         np.testing.assert_array_equal(values, wanted[name].values, err_msg=name)
+    rows = 4 * np.repeat([5, 2, 1, 1], np.diff([0, 1, 3, 9, 27]))  # a row of 8 lanes makes a chunk: of 40, 13, 4, 1
+    np.testing.assert_array_equal(chunks.sum(axis=1), rows)
+    assert np.ptp(chunks, axis=1).max() <= 1
 
 
 def test_runs_that_do_not_fit_into_memory_are_said_not_to(monkeypatch):
