@@ -13,8 +13,6 @@ from gdlab.engine.walk import Programs, arguments, gather, programs
 
 # Chunks that must fall away before the others are moved: moving costs about as much as a few steps.
 LESS = 0.8
-# Operations that a narrower program must save before it is compiled: some seconds of work.
-COMPILING = 5e10
 
 
 class Snapshot(NamedTuple):
@@ -108,17 +106,15 @@ class Flight:
         """The records of a segment, [lanes, records, ...]; blank (NaN or -1) for lanes that had left before it."""
         return {name: self._scatter(values, sent.slots) for name, values in sent.record.items()}
 
-    def pack(self, blocks: int) -> None:
-        """Let lanes that have ended go, if the others then fit into fewer chunks; `blocks` records are to come."""
-        found = self._closer(blocks)
-        if found is None:
+    def pack(self) -> None:
+        """Let lanes that have ended go, if the others then fit into fewer chunks."""
+        slots, source = self._stacked()
+        now, then = int(self._used(self._slots).max()), int(self._used(slots).max())
+        if then == now or then > LESS * now:
             return
-        layout, chunks, slots, source = found
         self._land_ended()
-        moved = gather(self._of, (chunks, layout))(self._carry, self._put(source.astype(np.int32)))
-        if (layout, chunks) != (self._of.layout, self._of.chunks):
-            self._of = programs(self._group, layout, chunks, self._of.mesh)
-        self._carry = moved
+        of = self._of
+        self._carry = gather(of, (of.chunks, of.layout))(self._carry, self._put(source.astype(np.int32)))
         self._place(slots)
 
     def release(self, lanes: np.ndarray) -> None:
@@ -173,75 +169,29 @@ class Flight:
         filled = (slots >= 0).any(axis=(1, 2)).reshape(self._of.mesh.size, -1)
         return np.where(filled, np.arange(1, filled.shape[1] + 1), 0).max(axis=1).astype(np.int32)
 
-    def _closer(self, blocks: int) -> tuple[Layout, int, np.ndarray, np.ndarray] | None:
-        """A closer arrangement of the lanes that are alive: layout, chunks, slots, and where each comes from."""
-        of = self._of
-        now = int(self._used(self._slots).max())
-        tight = self._arranged(of.layout, of.chunks)
-        if tight is not None:
-            used = int(self._used(tight[0]).max())
-            if used < now and used <= LESS * now:
-                return of.layout, of.chunks, *tight
-        narrow = of.layout
-        if narrow.width % VECTOR or not len(self._lanes):
-            return None
-        best = None
-        while narrow.width % (2 * VECTOR) == 0:
-            narrow = narrow._replace(width=narrow.width // 2, rows=narrow.rows)
-            most = max(self._rows_alive(narrow.width))
-            chunks = max(1, -(-most // narrow.rows))
-            lanes = chunks * narrow.chunk
-            saved = (now * of.layout.chunk - lanes) * of.mesh.size * blocks * self._group.cost.block
-            if lanes <= LESS * now * of.layout.chunk and saved > COMPILING and (best is None or lanes < best[0]):
-                best = (lanes, narrow, chunks)
-        if best is None:
-            return None
-        _, layout, chunks = best
-        found = self._arranged(layout, chunks)
-        return None if found is None else (layout, chunks, *found)
+    def _stacked(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lanes that are alive, moved up to the first rows of their device: slots, and the place each comes from.
 
-    def _rows_alive(self, width: int) -> list[int]:
-        """For each device, how many rows of a width its lanes take that are alive."""
-        return [
-            sum(-(-count // width) for count in np.unique(self._outer[lanes], return_counts=True)[1])
-            for lanes in self._alive_on_devices()[0]
-        ]
-
-    def _alive_on_devices(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """For each device the lanes on it that are alive, in order, and their places."""
-        lanes, places = [], []
-        for slots in self._slots.reshape(self._of.mesh.size, -1):
-            place = np.flatnonzero((slots >= 0) & self.status["alive"][slots])
-            place = place[np.argsort(slots[place], kind="stable")]
-            lanes.append(slots[place])
-            places.append(place)
-        return lanes, places
-
-    def _arranged(self, layout: Layout, chunks: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The lanes that are alive, close together on their devices: slots, and the place that each comes from."""
-        if self._of.layout.width > 1 and self._of.layout.width % VECTOR:
-            return self._whole_rows()  # a lane keeps its place in the row, which then may round in its own way
-        slots = np.full((self._of.mesh.size, chunks, layout.rows, layout.width), -1)
-        source = np.zeros_like(slots)
-        for device, (lanes, places) in enumerate(zip(*self._alive_on_devices(), strict=True)):
-            order = np.unique(self._outer[lanes], return_inverse=True)[1] if len(lanes) else lanes
-            if sum(-(-np.bincount(order) // layout.width)) > chunks * layout.rows:
-                return None
-            index = arrange(order, layout, 1, chunks)
-            slots[device] = np.where(index < 0, -1, lanes[index] if len(lanes) else -1)
-            source[device] = np.where(index < 0, 0, places[index] if len(lanes) else 0)
-        shape = (-1, layout.rows, layout.width)
-        return slots.reshape(shape), source.reshape(shape)
-
-    def _whole_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows in which a lane is alive, moved to the front as they are."""
-        of = self._of
-        old = self._slots.reshape(of.mesh.size, -1, of.layout.width)
-        alive = ((old >= 0) & self.status["alive"][old]).any(axis=2)
-        order = np.argsort(~alive, axis=1, kind="stable")
-        first = np.take_along_axis(old, order[..., None], axis=1)
-        moved = np.where(np.take_along_axis(alive, order, axis=1)[..., None], first, -1)
-        source = order[..., None] * of.layout.width + np.arange(of.layout.width)
+        A lane keeps its place in the row: the compiler may round differently at another. Which row it is makes no
+        difference.
+        """
+        layout, devices = self._of.layout, self._of.mesh.size
+        old = self._slots.reshape(devices, -1, layout.width)
+        moved, source = np.full_like(old, -1), np.zeros_like(old)
+        for device, slots in enumerate(old):
+            row, place = np.nonzero((slots >= 0) & self.status["alive"][slots])
+            lanes = slots[row, place]
+            outer = np.unique(self._outer[lanes], return_inverse=True)[1]
+            column = outer * layout.width + place
+            order = np.argsort(column, kind="stable")
+            counts = np.bincount(column, minlength=layout.width)
+            counts = np.pad(counts, (0, -len(counts) % layout.width))
+            rank = np.empty(len(lanes), int)
+            rank[order] = np.arange(len(lanes)) - np.repeat(np.cumsum(counts) - counts, counts)
+            height = counts.reshape(-1, layout.width).max(axis=1)
+            to = (np.cumsum(height) - height)[outer] + rank
+            moved[device, to, place] = lanes
+            source[device, to, place] = row * layout.width + place
         return moved.reshape(self._slots.shape), source.reshape(self._slots.shape)
 
     def _dealt(self) -> tuple[np.ndarray, np.ndarray]:

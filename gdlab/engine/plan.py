@@ -263,12 +263,12 @@ def _cost(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any])
         trees.append(jax.tree.structure(carry))
         if process.steps:
 
-            def advance(here: Mapping[str, Any], carry: Any) -> Any:
-                return process.advance(here, carry, jnp.asarray(0, jnp.int32), 1)
+            def advance(tracers: Mapping[str, Any], carry: Any) -> Any:
+                return process.advance({**point, **tracers}, carry, jnp.asarray(0, jnp.int32), 1)
 
             advance.__name__ = ADVANCE  # found again by this name
-            carry, record = jax.jit(advance)(here, carry)
-            trees.append(jax.tree.structure(record))
+            carry, record = jax.jit(advance)(tracers, carry)
+            trees.extend([jax.tree.structure(record), jax.make_jaxpr(process.status)(carry)])
         result = process.finish(here, carry)
         trees.append(jax.tree.structure(result))
         return result

@@ -150,7 +150,7 @@ class Runner:
             if not flight.alive or segment + 1 == layout.segments:
                 break
             if self._compact:
-                flight.pack((layout.segments - segment - 1) * layout.blocks)
+                flight.pack()
             stopping = self._stop()
             if stopping or landing.due():
                 deliver(*waiting)

@@ -137,7 +137,7 @@ class _UnderWay:
             flight.settle()
             told((segment + 1 - segments.start) / len(segments), flight.counts)
             if segment + 1 < segments.stop:
-                flight.pack((segments.stop - segment - 1) * self._layout.blocks)
+                flight.pack()
         if waiting is not None:
             self._receive(*waiting)
 
@@ -149,7 +149,7 @@ class _UnderWay:
         """Let some runs go; the others close up, `steps` before the next are dropped."""
         self._flight.release(lanes)
         self._flight.spread()
-        self._flight.pack(steps // self._group.process.every)
+        self._flight.pack()
 
     def _receive(self, segment: int, sent: Sent) -> None:
         first = segment * self._layout.blocks

@@ -82,12 +82,6 @@ def moves(monkeypatch, segmented):
     return moved
 
 
-@pytest.fixture
-def narrowing(monkeypatch):
-    """A narrower program is compiled as soon as it would do less."""
-    monkeypatch.setattr(flight, "COMPILING", 0.0)
-
-
 def descended(lr, seed):
     """A run of the bowl by hand in single precision: where it was at each step, when it ended and how."""
     x, lr, curvature = np.float32(bowl_start(seed)), np.float32(lr), np.float32([1, 4])
@@ -166,17 +160,6 @@ def test_nor_where_rounding_tells_the_place_in_the_row(rows, width, moves):
     assert moves
     assert (packed["diverged_at"] < 0).sum() == 3 * 28
     assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width, 252)))
-
-
-@pytest.mark.usefixtures("narrowing")
-@pytest.mark.parametrize(
-    ("runs", "rows", "width"), [(bowls, 1, 16), (bowls, 2, 32), (networks, 1, 32), (networks, 2, 16)]
-)
-def test_nor_do_narrower_rows(runs, rows, width, moves):
-    points, groups = runs()
-    packed = executed(points, groups, sink=Laid(rows, width))
-    assert VECTOR in {layout.width for _, layout in moves}
-    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
 
 
 def test_lanes_that_all_fit_into_one_chunk_stay_where_they_are(moves):

@@ -1,8 +1,6 @@
 """What is on disk is what was computed, or it is said; what is lost is computed again, to the same bytes."""
 
 import itertools
-import json
-import math
 import shutil
 
 import jax
@@ -10,56 +8,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zarr
-from engine_cases import assert_same_bits, bowl, executed, trained
+from engine_cases import assert_same_bits, executed
+from stored_runs import OVER, TILED, PowerError, assert_same_files, cut_small, files, go, kept_often, runs, until
 
-from gdlab.engine import frame, layout, store, tune
+from gdlab.engine import store, tune
 from gdlab.engine.execute import Settings, Stopped, execute
 from gdlab.engine.flight import Flight
 from gdlab.engine.ledger import Ledger
-from gdlab.engine.program import Program
 from gdlab.engine.snapshots import read_snapshot, write_snapshot
 from gdlab.engine.store import Store
 from gdlab.engine.stored import StoreError, open_store
-from gdlab.rules import gd, momentum
-from gdlab.types import Rule
-
-# Two groups of 21 lanes in tiles of 8. The greatest rate diverges; its lanes are the last in each row.
-OVER = {"seed": 3, "lr": [0.5, 0.25, 1.0, 0.0, 0.125, 0.375, 2.0**50]}
-TILED = Settings(tile=8)
-
-
-def runs(over=OVER):
-    probes = {"x": lambda step: step.params}
-    return trained(bowl(), {"gd": gd, "heavy": momentum}, over, steps=24, every=2, probes=probes)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small():
-    """Four segments of three records; `x` has a chunk for each, `loss` one for them all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "WORTHWHILE", 1.0)
-        patch.setattr(layout, "SEGMENTS", 4)
-        patch.setattr(frame, "BUFFERED", 8 * 12 * 4)
+    with cut_small():
         yield
 
 
 @pytest.fixture
 def often(monkeypatch):
-    """A snapshot after each segment."""
-    monkeypatch.setattr(store, "OFTEN", -1.0)
+    kept_often(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def planned():
     return runs()
-
-
-def go(folder, planned, settings=TILED, **how):
-    """Run what a folder lacks; what was found damaged in it."""
-    points, groups = planned
-    with Store(folder, points, **how) as sink:
-        execute(groups, sink, settings)
-    return sink.notes
 
 
 @pytest.fixture(scope="module")
@@ -68,33 +42,6 @@ def whole(tmp_path_factory, planned):
     folder = tmp_path_factory.mktemp("whole")
     go(folder, planned)
     return folder
-
-
-def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "store.zarr").rglob("*") if p.is_file()}
-
-
-def assert_same_files(folder, wanted):
-    found, wanted = files(folder), files(wanted)
-    assert sorted(found) == sorted(wanted)
-    assert [name for name in wanted if found[name] != wanted[name]] == []
-    assert not list(folder.glob(".snapshot*"))
-
-
-class PowerError(Exception):
-    """The power went."""
-
-
-def until(segment, monkeypatch):
-    """Let the power go when so many segments have been set off."""
-    count, advance = itertools.count(1), Flight.advance
-
-    def advanced(self, number):
-        if next(count) > segment:
-            raise PowerError
-        return advance(self, number)
-
-    monkeypatch.setattr(Flight, "advance", advanced)
 
 
 @pytest.fixture
@@ -108,12 +55,6 @@ def torn(tmp_path, planned, often, monkeypatch):
             go(folder, planned)
     assert [path.name for path in folder.glob(".snapshot*")] == [".snapshot-0-8.npz"]
     return folder
-
-
-def test_a_store_read_back_is_the_dataset_in_memory(whole, planned):
-    data = executed(*planned, TILED)
-    assert np.isnan(data["final_loss"]).any()
-    assert_same_bits(open_store(whole), data)
 
 
 @pytest.mark.parametrize("segments", [0, 1, 4, 5, 7, 11, 13, 20, 22])
@@ -344,12 +285,6 @@ def test_entries_of_what_is_no_tile_count_for_nothing(whole, tmp_path, planned, 
     assert_same_files(folder, whole)
 
 
-def test_the_ledger_tells_of_each_tile_once(whole, planned):
-    lines = [json.loads(line) for line in (whole / "ledger.jsonl").read_text().splitlines()]
-    tiles = [(line["group"], *line["runs"]) for line in lines if "frame" not in line]
-    assert tiles == [(group, *ends) for group in (0, 1) for ends in ((0, 8), (8, 16), (16, 21))]
-
-
 def test_the_results_of_another_experiment_are_left_alone(whole, tmp_path, planned):
     folder = shutil.copytree(whole, tmp_path / "other")
     before = files(folder)
@@ -384,86 +319,6 @@ def test_a_store_of_another_format_is_refused(whole, tmp_path, planned, number):
         with pytest.raises(StoreError, match=f"has the format {number}, but this version reads 2"):
             read(folder)
     assert files(folder) == before
-
-
-@pytest.fixture
-def room(monkeypatch):
-    """A function that leaves a device memory for programs of so many lanes only, once so many have been called."""
-
-    def leave(lanes, calls=0):
-        call, count = Program.__call__, itertools.count()
-
-        def called(self, *args):
-            here = math.prod(jax.tree.leaves(self.result)[0].shape[:3])
-            if next(count) >= calls and here > lanes:
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
-            return call(self, *args)
-
-        monkeypatch.setattr(Program, "__call__", called)
-
-    return leave
-
-
-@pytest.mark.parametrize("calls", [0, 2, 3, 9])
-def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole, room, often, calls):
-    """At its start, or with segments of it on disk already, or in another tile."""
-    room(4, calls)
-    points, groups = planned
-    with Store(tmp_path, points) as sink:
-        timings = execute(groups, sink, TILED)
-    assert [timing.layout.chunk <= 4 for timing in timings] == [True, True]
-    assert_same_runs(open_store(tmp_path), open_store(whole))
-
-
-def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole, room, often, monkeypatch):
-    room(4, 3)
-    with monkeypatch.context() as patch:
-        until(5, patch)
-        with pytest.raises(PowerError):
-            go(tmp_path, planned)
-    go(tmp_path, planned, resume=True)
-    assert_same_runs(open_store(tmp_path), open_store(whole))
-
-
-def assert_same_runs(found, wanted):
-    """But for what a program of another width may round otherwise."""
-    for name in wanted.variables:
-        if wanted[name].dtype.kind == "f":
-            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5, err_msg=name)
-        else:
-            np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
-
-
-def chaotic(cold):
-    """Its state is of two halves precisions and a key, none of which NumPy can keep as it is."""
-
-    def init(params):
-        return {"m": params.astype("bfloat16"), "key": jax.random.key(7)}
-
-    def update(grads, state, params=None, **extra):
-        key, now = jax.random.split(state["key"])
-        m = (state["m"].astype("float32") * 0.5 + grads).astype("bfloat16")
-        return -cold * m.astype("float32") + 0.01 * jax.random.normal(now, m.shape), {"m": m, "key": key}
-
-    return Rule(init, update)
-
-
-def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeypatch):
-    points, groups = trained(bowl(), chaotic, {"seed": 3, "cold": [0.1, 0.2, 0.3]}, steps=24)
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    for folder in (whole, torn):
-        folder.mkdir()
-    go(whole, (points, groups))
-    with monkeypatch.context() as patch:
-        until(2, patch)
-        with pytest.raises(PowerError):
-            go(torn, (points, groups))
-    assert list(torn.glob(".snapshot*"))
-    seen, advance = [], Flight.advance
-    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
-    go(torn, (points, groups), resume=True)
-    assert seen[0] == 2
-    assert_same_files(torn, whole)
 
 
 def test_a_cache_that_can_not_be_written_stops_no_run(tmp_path):

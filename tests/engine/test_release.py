@@ -49,7 +49,7 @@ def flown(cut, gone, *, spread=False, pack=False):
             if spread:
                 flight.spread()
         if pack:
-            flight.pack(SEGMENTS - segment - 1)
+            flight.pack()
         records.append(flight.received(sent))
     joined = {name: np.concatenate([record[name] for record in records], axis=1) for name in records[0]}
     return joined, flight.land(), chunks
@@ -114,7 +114,7 @@ def test_what_it_ends_with_is_evaluated_once_at_each_place():
         flight.land()
         flight.release(np.arange(segment * 8, segment * 8 + 8))
         flight.spread()
-        flight.pack(5)
+        flight.pack()
         assert len(counted) == segment + 1
 
 
@@ -125,7 +125,7 @@ def test_all_may_be_let_go():
     flight.settle()
     flight.release(np.arange(96))
     flight.spread()
-    flight.pack(3)
+    flight.pack()
     assert flight.alive == 0
     assert np.isfinite(flight.land()["best_loss"]).all()
 

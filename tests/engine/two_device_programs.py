@@ -43,7 +43,7 @@ def main():
     jax.config.update("jax_num_cpu_devices", 2)
     assert run_mesh().size == 2
     # Many segments, so that runs that have ended make room; and narrower programs as soon as they do less.
-    layout.WORTHWHILE, flight.COMPILING = 1.0, 0.0
+    layout.WORTHWHILE = 1.0
     gather, programs = flight.gather, flight.programs
     texts = {"talking": [talking()]}
     for name, (problem, rule, seeds, chunk, batch_size) in sweeps().items():

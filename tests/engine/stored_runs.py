@@ -1,0 +1,72 @@
+"""A small sweep in a store, in many tiles and segments; and how it is made to break off."""
+
+import itertools
+from contextlib import contextmanager
+
+import pytest
+from engine_cases import bowl, trained
+
+from gdlab.engine import frame, layout, store
+from gdlab.engine.execute import Settings, execute
+from gdlab.engine.flight import Flight
+from gdlab.engine.store import Store
+from gdlab.rules import gd, momentum
+
+# Two groups of 21 lanes in tiles of 8. The greatest rate diverges; its lanes are the last in each row.
+OVER = {"seed": 3, "lr": [0.5, 0.25, 1.0, 0.0, 0.125, 0.375, 2.0**50]}
+TILED = Settings(tile=8)
+
+
+def runs(over=OVER):
+    probes = {"x": lambda step: step.params}
+    return trained(bowl(), {"gd": gd, "heavy": momentum}, over, steps=24, every=2, probes=probes)
+
+
+@contextmanager
+def cut_small():
+    """Four segments of three records; `x` has a chunk for each, `loss` one for them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "WORTHWHILE", 1.0)
+        patch.setattr(layout, "SEGMENTS", 4)
+        patch.setattr(frame, "BUFFERED", 8 * 12 * 4)
+        yield
+
+
+def kept_often(monkeypatch):
+    """A snapshot after each segment."""
+    monkeypatch.setattr(store, "OFTEN", -1.0)
+
+
+def go(folder, planned, settings=TILED, **how):
+    """Run what a folder lacks; what was found damaged in it."""
+    points, groups = planned
+    with Store(folder, points, **how) as sink:
+        execute(groups, sink, settings)
+    return sink.notes
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "store.zarr").rglob("*") if p.is_file()}
+
+
+def assert_same_files(folder, wanted):
+    found, wanted = files(folder), files(wanted)
+    assert sorted(found) == sorted(wanted)
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    assert not list(folder.glob(".snapshot*"))
+
+
+class PowerError(Exception):
+    """The power went."""
+
+
+def until(segment, monkeypatch):
+    """Let the power go when so many segments have been set off."""
+    count, advance = itertools.count(1), Flight.advance
+
+    def advanced(self, number):
+        if next(count) > segment:
+            raise PowerError
+        return advance(self, number)
+
+    monkeypatch.setattr(Flight, "advance", advanced)

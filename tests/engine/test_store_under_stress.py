@@ -1,0 +1,121 @@
+"""A store of what ran out of memory on its way, and of what is kept in numbers that NumPy does not have."""
+
+import itertools
+import math
+
+import jax
+import numpy as np
+import pytest
+from engine_cases import bowl, trained
+from stored_runs import TILED, PowerError, assert_same_files, cut_small, go, kept_often, runs, until
+
+from gdlab.engine.execute import execute
+from gdlab.engine.flight import Flight
+from gdlab.engine.program import Program
+from gdlab.engine.store import Store
+from gdlab.engine.stored import open_store
+from gdlab.types import Rule
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    with cut_small():
+        yield
+
+
+@pytest.fixture
+def often(monkeypatch):
+    kept_often(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def planned():
+    return runs()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, planned):
+    """The folder of an unbroken run."""
+    folder = tmp_path_factory.mktemp("whole")
+    go(folder, planned)
+    return folder
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """A function that leaves a device memory for programs of so many lanes only, once so many have been called."""
+
+    def leave(lanes, calls=0):
+        call, count = Program.__call__, itertools.count()
+
+        def called(self, *args):
+            here = math.prod(jax.tree.leaves(self.result)[0].shape[:3])
+            if next(count) >= calls and here > lanes:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
+            return call(self, *args)
+
+        monkeypatch.setattr(Program, "__call__", called)
+
+    return leave
+
+
+@pytest.mark.parametrize("calls", [0, 2, 3, 9])
+def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole, room, often, calls):
+    """At its start, or with segments of it on disk already, or in another tile."""
+    room(4, calls)
+    points, groups = planned
+    with Store(tmp_path, points) as sink:
+        timings = execute(groups, sink, TILED)
+    assert [timing.layout.chunk <= 4 for timing in timings] == [True, True]
+    assert_same_runs(open_store(tmp_path), open_store(whole))
+
+
+def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole, room, often, monkeypatch):
+    room(4, 3)
+    with monkeypatch.context() as patch:
+        until(5, patch)
+        with pytest.raises(PowerError):
+            go(tmp_path, planned)
+    go(tmp_path, planned, resume=True)
+    assert_same_runs(open_store(tmp_path), open_store(whole))
+
+
+def assert_same_runs(found, wanted):
+    """But for what a program of another width may round otherwise."""
+    for name in wanted.variables:
+        if wanted[name].dtype.kind == "f":
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5, err_msg=name)
+        else:
+            np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+def chaotic(cold):
+    """Its state is of two halves precisions and a key, none of which NumPy can keep as it is."""
+
+    def init(params):
+        return {"m": params.astype("bfloat16"), "key": jax.random.key(7)}
+
+    def update(grads, state, params=None, **extra):
+        key, now = jax.random.split(state["key"])
+        m = (state["m"].astype("float32") * 0.5 + grads).astype("bfloat16")
+        return -cold * m.astype("float32") + 0.01 * jax.random.normal(now, m.shape), {"m": m, "key": key}
+
+    return Rule(init, update)
+
+
+def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeypatch):
+    points, groups = trained(bowl(), chaotic, {"seed": 3, "cold": [0.1, 0.2, 0.3]}, steps=24)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    go(whole, (points, groups))
+    with monkeypatch.context() as patch:
+        until(2, patch)
+        with pytest.raises(PowerError):
+            go(torn, (points, groups))
+    assert list(torn.glob(".snapshot*"))
+    seen, advance = [], Flight.advance
+    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    go(torn, (points, groups), resume=True)
+    assert seen[0] == 2
+    assert_same_files(torn, whole)
