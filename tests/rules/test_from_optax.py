@@ -140,9 +140,10 @@ def test_an_axis_that_optax_cant_trace_splits_the_sweep():
     bowl = Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.5 * jnp.sum(x**2))
     over = {"lr": [0.1, 0.2], "memory_size": [1, 4]}
     data = sweep(bowl, from_optax("lbfgs"), over, steps=3)
-    for lr, size in [(0.1, 1), (0.2, 4)]:
-        one = sweep(bowl, functools.partial(from_optax("lbfgs"), memory_size=size), {"lr": [lr]}, steps=3)
-        np.testing.assert_allclose(data["final_loss"].sel(lr=lr, memory_size=size), one["final_loss"][0], rtol=1e-5)
+    for size in (1, 4):
+        # Both rates at once, as there: under vmap optax's L-BFGS itself takes other steps than by itself.
+        part = sweep(bowl, functools.partial(from_optax("lbfgs"), memory_size=size), {"lr": [0.1, 0.2]}, steps=3)
+        np.testing.assert_allclose(data["final_loss"].sel(memory_size=size), part["final_loss"], rtol=1e-5)
 
 
 def test_an_error_that_is_not_of_tracing_is_left_as_it_is():
