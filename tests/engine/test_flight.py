@@ -255,7 +255,6 @@ def test_nor_of_a_rule_that_keeps_a_key(moves):
     assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(1, 8)))
 
 
-@pytest.mark.usefixtures("narrowing")
 @pytest.mark.parametrize(
     ("runs", "cut"),
     [
