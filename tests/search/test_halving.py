@@ -203,10 +203,18 @@ def test_runs_that_diverge_leave_between_the_rungs(advanced):
     assert found.attrs["budget"] > sum(advanced)
 
 
+def test_once_all_have_diverged_nothing_costs_time(advanced):
+    found = halving(bowl(), rules.gd, {"lr": np.linspace(50, 90, 8)}, steps=360, first=40, chunk=8)
+    assert (found["diverged_at"] < 40).all()
+    assert sum(advanced) == 8 * 40
+    assert found["rung"].values.tolist() == [2, 1, 0, 0, 0, 0, 0, 0]  # 8 points, then 2, then 1: equal ones in order
+
+
 def test_another_search_of_the_same_shape_compiles_nothing(compilations):
     asked = {"steps": 36, "first": 4, "every": 2}
     first = halving(bowl(), rules.momentum, {"lr": gdlab.log(1e-3, 0.5, 20), "seed": 2}, **asked)
     assert first.attrs["compile_seconds"] > 0
+    assert first.attrs["chunk"] > 8  # lanes of so little work cost next to nothing
     before = compilations()
     over = {"lr": gdlab.random(1e-3, 0.9, 20, seed=3)[::-1], "seed": [7, 3]}
     again = halving(bowl(), rules.momentum, over, metric="best_loss", **asked)
@@ -238,7 +246,7 @@ from gdlab.search import halving
 assert len(jax.devices()) == 3
 taken, advance = [], flight.Flight.advance
 flight.Flight.advance = lambda self, segment: taken.append(np.asarray(self._count)) or advance(self, segment)
-over = {"lr": gdlab.log(1e-3, 0.1, 40), "seed": 4}
+over = {"lr": gdlab.log(1e-3, 0.1, 48), "seed": 4}
 data = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
 found = {name: values.values for name, values in data.data_vars.items()}
 pickle.dump((found, np.array(taken)), open(sys.argv[1], "wb"))
@@ -251,13 +259,13 @@ def test_on_several_devices_it_is_the_same_and_each_has_its_share(tmp_path):
         [sys.executable, "-c", THREE, tmp_path / "found"], check=False, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    over = {"lr": gdlab.log(1e-3, 0.1, 40), "seed": 4}
+    over = {"lr": gdlab.log(1e-3, 0.1, 48), "seed": 4}
     wanted = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
     found, chunks = pickle.loads((tmp_path / "found").read_bytes())
     assert found.keys() == set(wanted.data_vars)
     for name, values in found.items():
         np.testing.assert_array_equal(values, wanted[name].values, err_msg=name)
-    rows = 4 * np.repeat([5, 2, 1, 1], np.diff([0, 1, 3, 9, 27]))  # a row of 8 lanes makes a chunk: of 40, 13, 4, 1
+    rows = 4 * np.repeat([6, 2, 1, 1], np.diff([0, 1, 3, 9, 27]))  # a row of 8 lanes makes a chunk: of 48, 16, 5, 1
     np.testing.assert_array_equal(chunks.sum(axis=1), rows)
     assert np.ptp(chunks, axis=1).max() <= 1
 
