@@ -102,7 +102,7 @@ def _raced(
         gone = np.concatenate([contest.drop(rung, badness) for contest in contests])
         reached[gone] = rung
         for one, (low, high) in zip(under_way, pairwise(bounds), strict=True):
-            one.drop(gone[(gone >= low) & (gone < high)] - low, rungs[rung + 1] - until)
+            one.drop(gone[(gone >= low) & (gone < high)] - low)
     results = []
     for one, (low, high) in zip(under_way, pairwise(bounds), strict=True):
         ended = one.results | one.ends()
@@ -145,11 +145,10 @@ class _UnderWay:
         """What each run ends with, if it goes no further."""
         return self._flight.land()
 
-    def drop(self, lanes: np.ndarray, steps: int) -> None:
-        """Let some runs go; the others close up, `steps` before the next are dropped."""
+    def drop(self, lanes: np.ndarray) -> None:
+        """Let some runs go; the others close up."""
         self._flight.release(lanes)
         self._flight.spread()
-        self._flight.pack()
 
     def _receive(self, segment: int, sent: Sent) -> None:
         first = segment * self._layout.blocks
