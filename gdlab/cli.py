@@ -75,12 +75,14 @@ def run(
         workers = _workers(on, devices)
         found = start(devices)
         from gdlab import experiment
+        from gdlab.engine.execute import Settings
         from gdlab.interrupt import Interrupt
         from gdlab.terminal import Bar, print_plan
 
         prepared = experiment.prepare(_load(config, overrides))
         if dry_run:
-            print_plan(prepared.groups, found, prepared.config.compute.chunk)
+            compute = prepared.config.compute
+            print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile, chunks_file()))
             return
         with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
             finished = experiment.run(

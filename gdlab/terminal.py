@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gdlab.bench.table import Table as Measurements
     from gdlab.bench.update_cost import Cost
     from gdlab.config import Config
+    from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
     from gdlab.engine.watch import Progress as State
 
@@ -211,12 +212,11 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=200)
 
 
-def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", chunk: int | None) -> None:
+def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
     """A line for each group that would be run."""
-    from gdlab.engine.execute import Settings
     from gdlab.forecast import forecast
 
-    told = forecast(groups, devices, Settings(chunk=chunk))
+    told = forecast(groups, devices, settings)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
         table.add_column(column, justify="left" if column in ("group", "batching") else "right")

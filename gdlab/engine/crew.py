@@ -162,6 +162,6 @@ def _arguments(call: Any) -> Iterator[tuple[str, Any]]:
 def _sendable(value: Any, dumps: Callable[[Any], bytes]) -> bool:
     try:
         dumps(value)
-    except Exception:
+    except Exception:  # of any kind: pickling runs the code of what is pickled
         return False
     return True

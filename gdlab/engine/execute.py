@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from gdlab.engine.flight import on_host
+from gdlab.engine.blank import on_host
 from gdlab.engine.layout import MEMORY, Layout, lay_out, rows_needed, tiles
 from gdlab.engine.plan import Group, describe, outer_index, records
 from gdlab.engine.program import Program
@@ -132,7 +132,7 @@ def variables(group: Group, compiled: Programs) -> dict[str, Variable]:
 
 def layout_of(group: Group, settings: Settings, mesh: Mesh) -> Layout:
     """How a group is laid out, if it has not been before."""
-    lanes = np.bincount(outer_index(group.columns, group.outer, group.size))
+    lanes = group.sharing()
     cached = mesh.devices.flat[0].platform == "cpu"
 
     def with_chunk(chunk: int | None) -> Layout:

@@ -1,13 +1,14 @@
 """The lanes of a tile under way: advanced segment by segment; those that have ended leave, the others close up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gdlab.engine.layout import VECTOR, Layout, arrange
+from gdlab.engine.blank import blank_array, on_host
+from gdlab.engine.layout import Layout, arrange
 from gdlab.engine.plan import Group, outer_index
 from gdlab.engine.walk import Programs, arguments, gather, programs
 
@@ -96,6 +97,36 @@ class Flight:
         self._landed = False
         return Sent(record, self._slots)
 
+    def fly(
+        self,
+        segments: range,
+        deliver: Callable[[int, Sent], None],
+        between: Callable[[int, Callable[[], None]], None],
+        compact: bool = True,
+    ) -> None:
+        """Advance through some segments, or until no lane is alive; `deliver` takes the records of each.
+
+        The host's work on one segment goes on beside the devices' work on the next. Once a segment is settled,
+        `between(segment, delivered)` is called; calling `delivered` has its records delivered at once.
+        """
+        waiting: list[tuple[int, Sent]] = []
+
+        def delivered() -> None:
+            while waiting:
+                deliver(*waiting.pop())
+
+        for segment in segments:
+            if self.status and not self.alive:
+                break
+            sent = self.advance(segment)
+            delivered()
+            waiting.append((segment, sent))
+            self.settle()
+            if compact and self.alive and segment + 1 < segments.stop:
+                self.pack()
+            between(segment, delivered)
+        delivered()
+
     def settle(self) -> None:
         """Wait for the segment, and see who is still alive."""
         for name, values in self._standing.items():
@@ -108,13 +139,13 @@ class Flight:
 
     def pack(self) -> None:
         """Let lanes that have ended go, if the others then fit into fewer chunks."""
-        slots, source = self._stacked()
+        of = self._of
+        slots, source = (array.reshape(self._slots.shape) for array in self._stacked(of.mesh.size))
         now, then = int(self._used(self._slots).max()), int(self._used(slots).max())
         if then == now or then > LESS * now:
             return
         self._land_ended()
-        of = self._of
-        self._carry = gather(of, (of.chunks, of.layout))(self._carry, self._put(source.astype(np.int32)))
+        self._carry = gather(of)(self._carry, self._put(source.astype(np.int32)))
         self._place(slots)
 
     def release(self, lanes: np.ndarray) -> None:
@@ -169,46 +200,37 @@ class Flight:
         filled = (slots >= 0).any(axis=(1, 2)).reshape(self._of.mesh.size, -1)
         return np.where(filled, np.arange(1, filled.shape[1] + 1), 0).max(axis=1).astype(np.int32)
 
-    def _stacked(self) -> tuple[np.ndarray, np.ndarray]:
-        """The lanes that are alive, moved up to the first rows of their device: slots, and the place each comes from.
+    def _stacked(self, pools: int) -> tuple[np.ndarray, np.ndarray]:
+        """The lanes that are alive, moved up to the first rows of as many parts of the slots as there are `pools`.
 
-        A lane keeps its place in the row: the compiler may round differently at another. Which row it is makes no
-        difference.
+        Slots [pools, rows, width], and the place in its pool that each lane comes from. A lane keeps its place in the
+        row: the compiler may round differently at another. Which row it is makes no difference.
         """
-        layout, devices = self._of.layout, self._of.mesh.size
-        old = self._slots.reshape(devices, -1, layout.width)
+        width = self._of.layout.width
+        old = self._slots.reshape(pools, -1, width)
         moved, source = np.full_like(old, -1), np.zeros_like(old)
-        for device, slots in enumerate(old):
+        for pool, slots in enumerate(old):
             row, place = np.nonzero((slots >= 0) & self.status["alive"][slots])
             lanes = slots[row, place]
             outer = np.unique(self._outer[lanes], return_inverse=True)[1]
-            column = outer * layout.width + place
+            column = outer * width + place
             order = np.argsort(column, kind="stable")
-            counts = np.bincount(column, minlength=layout.width)
-            counts = np.pad(counts, (0, -len(counts) % layout.width))
+            counts = np.bincount(column, minlength=width)
+            counts = np.pad(counts, (0, -len(counts) % width))
             rank = np.empty(len(lanes), int)
             rank[order] = np.arange(len(lanes)) - np.repeat(np.cumsum(counts) - counts, counts)
-            height = counts.reshape(-1, layout.width).max(axis=1)
+            height = counts.reshape(-1, width).max(axis=1)
             to = (np.cumsum(height) - height)[outer] + rank
-            moved[device, to, place] = lanes
-            source[device, to, place] = row * layout.width + place
-        return moved.reshape(self._slots.shape), source.reshape(self._slots.shape)
+            moved[pool, to, place] = lanes
+            source[pool, to, place] = row * width + place
+        return moved, source
 
     def _dealt(self) -> tuple[np.ndarray, np.ndarray]:
-        """The lanes that are alive, spread over all devices: slots, and the place among all that each comes from."""
-        layout, devices, chunks = self._of.layout, self._of.mesh.size, self._of.chunks
-        alive = (self._slots >= 0) & self.status["alive"][self._slots]
-        if layout.width > 1 and layout.width % VECTOR:  # whole rows, as in `_arranged`
-            rows = np.flatnonzero(alive.any(axis=2))
-            index = arrange(np.arange(len(rows)), layout._replace(width=1), devices, chunks)
-            source = rows[index] * layout.width + np.arange(layout.width)
-        else:
-            places = np.flatnonzero(alive)
-            places = places[np.argsort(self._slots.reshape(-1)[places])]
-            order = np.unique(self._outer[self._slots.reshape(-1)[places]], return_inverse=True)[1]
-            index = arrange(order, layout, devices, chunks)
-            source = places[index]
-        return np.where(index < 0, -1, self._slots.reshape(-1)[source]), source
+        """The lanes that are alive, stacked, and row r of all dealt to device r modulo their number: slots, and the
+        place among all that each comes from."""
+        (slots,), (source,) = self._stacked(1)
+        number = np.arange(len(slots)).reshape(-1, self._of.mesh.size).T.reshape(-1)
+        return slots[number].reshape(self._slots.shape), source[number].reshape(self._slots.shape)
 
     def _land_ended(self) -> None:
         gone = self._slots.copy()
@@ -226,7 +248,7 @@ class Flight:
         """Values of slots as values of lanes, into an array that may hold those of others."""
         found = _pulled(values)
         if into is None:
-            into = np.full((self.size, *found.shape[3:]), _blank(found.dtype), on_host(found.dtype))
+            into = blank_array((self.size, *found.shape[3:]), on_host(found.dtype))
         filled = slots >= 0
         into[slots[filled]] = found[filled]
         return into
@@ -241,18 +263,6 @@ class Flight:
 
 def _copied(named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array.copy() for name, array in named.items()}
-
-
-def _blank(dtype: Any) -> float:
-    if jax.numpy.issubdtype(dtype, np.inexact):
-        return np.nan
-    return -1 if np.issubdtype(dtype, np.signedinteger) else 0
-
-
-def on_host(dtype: Any) -> np.dtype:
-    """The dtype of a result in NumPy: float32 for the halves that NumPy, xarray and zarr do not all know."""
-    narrow = jax.numpy.issubdtype(dtype, np.floating) and dtype.itemsize < 4
-    return np.dtype(np.float32) if narrow else np.dtype(dtype)
 
 
 def _pulled(values: Any) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdlab.engine.blank import blank_array
 from gdlab.engine.column import ABSENT
 from gdlab.engine.dataset import label
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Cover, Group, records
-from gdlab.engine.sink import Variable, blank_array
+from gdlab.engine.sink import Variable
 
 _ABSENT = {"absent": True}
 # A series of a tile of at most this many bytes is one chunk, and waits in memory until the tile is whole.

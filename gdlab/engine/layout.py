@@ -18,8 +18,7 @@ from gdlab.engine.cost import Cost
 CACHE = 2**20
 # Lanes in a chunk, at most, unless the caller says.
 WIDEST = 4096
-# Lanes of a row are a multiple of this, as far as there are so many: whole vectors of the processor. A lane then gets
-# the same bits at any place of its row.
+# Lanes of a row are a multiple of this, as far as there are so many: whole vectors of the processor.
 VECTOR = 8
 # What a tile may hold: carries, records of a segment, results.
 MEMORY = 256 * 2**20

@@ -58,6 +58,11 @@ class Group(NamedTuple):
         """How many lanes there are."""
         return len(next(iter(self.columns.values()))) if self.columns else 1
 
+    def sharing(self, lanes: np.ndarray | None = None) -> np.ndarray:
+        """How many of some lanes, by default of all, have each of their outer values."""
+        some = np.arange(self.size) if lanes is None else lanes
+        return np.bincount(outer_index({name: self.columns[name][some] for name in self.outer}, self.outer, len(some)))
+
 
 def plan(space: Space, build: Build, static: Sequence[str] = ()) -> tuple[Group, ...]:
     """The fewest groups that cover the space.

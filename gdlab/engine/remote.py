@@ -5,13 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gdlab.engine.crew import PAUSE, Crew, Source, WorkersError, lost
 from gdlab.engine.execute import Settings, Timing, check, programs_of, run_mesh, variables
 from gdlab.engine.layout import Layout, lay_out, tiles
 from gdlab.engine.messages import Failed, Lacking, Parcel, Ran, Task, Terms, Unfit
-from gdlab.engine.plan import Group, describe, outer_index, records
+from gdlab.engine.plan import Group, describe, records
 from gdlab.engine.runner import Stopped
 from gdlab.engine.sink import Sink
 from gdlab.engine.watch import Watch
@@ -147,10 +145,9 @@ class _Execution:
 
     def _cut(self, group: Group) -> Layout:
         """The layout of a group that has none: tiles of whole chunks, `EACH` for each worker in all."""
-        lanes = np.bincount(outer_index(group.columns, group.outer, group.size))
         site, size, process = self._crew.site, self._crew.size, group.process
         layout = lay_out(
-            lanes,
+            group.sharing(),
             group.cost,
             records(process),
             process.steps,

@@ -6,10 +6,10 @@ from typing import Protocol
 import jax
 import numpy as np
 
+from gdlab.engine.blank import blank_array
 from gdlab.engine.flight import Flight, Sent, Snapshot
 from gdlab.engine.layout import rows_needed
-from gdlab.engine.plan import Group, outer_index, records
-from gdlab.engine.sink import blank_array
+from gdlab.engine.plan import Group, records
 from gdlab.engine.walk import Programs, programs
 from gdlab.errors import UserError
 
@@ -96,16 +96,20 @@ class Runner:
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise
-                self._narrow(len(lanes))
+                self._narrow(lanes)
 
-    def _narrow(self, lanes: int) -> None:
-        most = self._most or lanes
-        if most == 1 and self.of.layout.chunk == 1:
+    def _narrow(self, lanes: np.ndarray) -> None:
+        most, layout = self._most or len(lanes), self.of.layout
+        if most == 1 and layout.chunk == 1:
             raise OutOfMemoryError("one run alone does not fit into the memory of the device; a smaller problem may")
-        self._most, layout = max(1, most // 2), self.of.layout.narrowed()
-        rows = rows_needed(np.bincount(outer_index(self._group.columns, self._group.outer, self._group.size)), 1)
-        rows = min(rows, self._most)
-        self.of = programs(self._group, layout, max(1, -(-rows // (self.of.mesh.size * layout.rows))), self.of.mesh)
+        self._most, layout = max(1, most // 2), layout.narrowed()
+        self.of = programs(self._group, layout, 1, self.of.mesh)  # `_fly` asks for the room that it needs
+
+    def _room(self, lanes: np.ndarray) -> Programs:
+        """The programs, with room for some lanes."""
+        rows, of = rows_needed(self._group.sharing(lanes), self.of.layout.width), self.of
+        chunks = -(-rows // (of.mesh.size * of.layout.rows))
+        return of if chunks <= of.chunks else programs(self._group, of.layout, chunks, of.mesh)
 
     def _in_parts(self, lanes: np.ndarray, landing: Landing) -> None:
         assert self._most is not None
@@ -130,7 +134,7 @@ class Runner:
     def _fly(self, lanes: np.ndarray, landing: Landing, done: float, share: float) -> dict[str, int]:
         layout, total = self.of.layout, records(self._group.process)
         snapshot = landing.resumed()
-        flight = Flight(self._group, self.of, lanes, snapshot)
+        flight = Flight(self._group, self._room(lanes), lanes, snapshot)
 
         def deliver(segment: int, sent: Sent) -> None:
             first = segment * layout.blocks
@@ -138,28 +142,19 @@ class Runner:
             if received:
                 landing.series(first, received)
 
-        waiting: tuple[int, Sent] | None = None
-        for segment in range(snapshot.segment if snapshot else 0, layout.segments):
-            sent = flight.advance(segment)
-            # The host's work on the segment before goes on beside the devices' work on this one.
-            if waiting is not None:
-                deliver(*waiting)
-            waiting = (segment, sent)
-            flight.settle()
+        def between(segment: int, delivered: Callable[[], None]) -> None:
             self._told(done + share * (segment + 1) / layout.segments, flight.counts)
             if not flight.alive or segment + 1 == layout.segments:
-                break
-            if self._compact:
-                flight.pack()
+                return
             stopping = self._stop()
             if stopping or landing.due():
-                deliver(*waiting)
-                waiting = None
+                delivered()
                 landing.keep(flight.snapshot(segment + 1))
             if stopping:
                 raise Stopped
-        if waiting is not None:
-            deliver(*waiting)
+
+        segments = range(snapshot.segment if snapshot else 0, layout.segments)
+        flight.fly(segments, deliver, between, self._compact)
         landing.write(flight.land())
         return flight.counts
 

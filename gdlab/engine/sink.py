@@ -1,10 +1,12 @@
 """Where results go: what an execution asks of a sink, and the sink that keeps everything in memory."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from gdlab.engine.blank import blank_array
 from gdlab.engine.flight import Snapshot
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Group
@@ -18,7 +20,7 @@ class Variable(NamedTuple):
     series: bool
 
 
-class Sink:
+class Sink(ABC):
     """Results arrive tile by tile: the records of each segment, then what the tile's lanes end with.
 
     Arrays have the lanes of the tile that were wanted as their leading axis.
@@ -32,6 +34,7 @@ class Sink:
         """Whether all of a group is at hand already."""
         return False
 
+    @abstractmethod
     def begin(self, index: int, group: Group, layout: Layout, variables: Mapping[str, Variable]) -> None:
         """A group is about to run."""
 
@@ -51,16 +54,16 @@ class Sink:
         """Whether a snapshot is wanted after this segment."""
         return False
 
-    def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:
+    def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:  # noqa: B027  (to keep nothing is allowed)
         """Keep what is needed to go on from here."""
 
+    @abstractmethod
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
         """Take the records of a segment, of which `first` is the number of the first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         """Take what the lanes of a tile end with; the tile is then whole."""
-        raise NotImplementedError
 
 
 class TileOfSink(NamedTuple):
@@ -105,10 +108,3 @@ class Memory(Sink):
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         for name, values in results.items():
             self.results[index][name][tile] = values
-
-
-def blank_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array of what stands where nothing was recorded: NaN, -1, or in unsigned dtypes 0."""
-    if np.issubdtype(dtype, np.inexact):
-        return np.full(shape, np.nan, dtype)
-    return np.full(shape, -1 if np.issubdtype(dtype, np.signedinteger) else 0, dtype)

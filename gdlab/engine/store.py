@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from gdlab.engine.blank import blank_array
 from gdlab.engine.flight import Snapshot
 from gdlab.engine.frame import Frame, digest_of, frame_of, name_of, read_frame, write_frame
 from gdlab.engine.known import Known
 from gdlab.engine.layout import Layout, tiles
 from gdlab.engine.ledger import LEDGER, Ledger
 from gdlab.engine.plan import Group
-from gdlab.engine.sink import Sink, Variable, blank_array
+from gdlab.engine.sink import Sink, Variable
 from gdlab.engine.snapshots import read_snapshot, remove_snapshot, write_snapshot
 from gdlab.engine.space import Space
 from gdlab.engine.stored import FORMAT, STORE, DamageError, StoreError, read_part, root_attributes, space_to_json

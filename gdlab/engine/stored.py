@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdlab.engine.blank import blank_array
 from gdlab.engine.column import ABSENT
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.frame import digest_of, name_of, plain, read_frame
 from gdlab.engine.ledger import LEDGER, Ledger
 from gdlab.engine.plan import Cover
-from gdlab.engine.sink import blank_array
 from gdlab.engine.space import Block, Space
 from gdlab.errors import UserError
 

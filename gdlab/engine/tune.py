@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from gdlab.engine.flight import Flight
 from gdlab.engine.layout import Layout, rows_needed
-from gdlab.engine.plan import Group, outer_index, records
+from gdlab.engine.plan import Group, records
 from gdlab.engine.walk import programs
 
 # Operations from which on a measurement pays: below, compiling the candidates costs more than they can save.
@@ -31,6 +31,8 @@ def tuned(group: Group, mesh: Mesh, lay_out: Callable[[int | None], Layout], mem
     program and device; the same program then gets the same chunk at once.
     """
     first = lay_out(None)
+    if jax.process_count() > 1:  # what one process measures, the others would not: but they must run one program
+        return first
     if group.cost.steps(records(group.process)) * group.size < WORTHWHILE or not first.segments:
         return first
     device = mesh.devices.flat[0]
@@ -56,7 +58,7 @@ def seconds(group: Group, layout: Layout, mesh: Mesh) -> float:
     lanes = np.arange(min(group.size, layout.chunk * mesh.size))
     taken = {name: column[lanes] for name, column in group.columns.items()}
     sample = group._replace(columns=taken)
-    rows = rows_needed(np.bincount(outer_index(taken, group.outer, len(lanes))), layout.width)
+    rows = rows_needed(sample.sharing(), layout.width)
     flight = Flight(sample, programs(sample, layout, -(-rows // (mesh.size * layout.rows)), mesh), lanes)
     times = []
     for _ in range(6):

@@ -5,6 +5,7 @@ chunks a device walks through is an argument, so one program serves a full tile,
 left when others have ended.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -89,13 +90,13 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> Programs:
     return Programs(layout, chunks, mesh, start, advance, finish)
 
 
-def gather(of: Programs, to: tuple[int, Layout]) -> Program:
+@functools.lru_cache(maxsize=_KEPT)
+def gather(of: Programs) -> Program:
     """The program that moves lanes to other places of their device: `(carry, source) -> carry`.
 
     `source[i, r, w]` is where the lane at chunk i, row r, place w of the result stands on its device, counting places.
     """
-    chunks, layout = to
-    source = jax.ShapeDtypeStruct((of.mesh.size * chunks, layout.rows, layout.width), np.int32)
+    source = jax.ShapeDtypeStruct((of.mesh.size * of.chunks, of.layout.rows, of.layout.width), np.int32)
 
     def moved(carry: Any, source: Array) -> Any:
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[3:])[source], carry)

@@ -13,13 +13,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdlab.best import STEP, score, sign
-from gdlab.engine.execute import run_mesh, variables
+from gdlab.engine.blank import blank_array
+from gdlab.engine.execute import programs_of, run_mesh, variables
 from gdlab.engine.flight import Flight, Sent
 from gdlab.engine.layout import LONGEST, VECTOR, Layout, lay_out, rows_needed
-from gdlab.engine.plan import Group, describe, outer_index, records
+from gdlab.engine.plan import Group, describe, records
 from gdlab.engine.runner import OutOfMemoryError
-from gdlab.engine.sink import Variable, blank_array
-from gdlab.engine.walk import Programs, programs
+from gdlab.engine.sink import Variable
+from gdlab.engine.walk import Programs
 from gdlab.engine.watch import Progress
 from gdlab.errors import SelectionError
 from gdlab.search.ladder import Contest
@@ -64,7 +65,7 @@ def race(
     told = _Told(groups, towards, np.diff(rungs, prepend=0), progress)
     told("compile", 0, 0, 0.0, {})
     layouts = _layouts(groups, rungs, towards / towards[0], chunk, mesh)
-    compiled = [_programs(group, layout, mesh) for group, layout in zip(groups, layouts, strict=True)]
+    compiled = [programs_of(group, layout, mesh) for group, layout in zip(groups, layouts, strict=True)]
     found = [variables(group, of) for group, of in zip(groups, compiled, strict=True)]
     _refuse_metric(metric, found)
     fresh = [program for of in compiled for program in of.compile()]
@@ -125,21 +126,11 @@ class _UnderWay:
         """Go on from one step to another, segment by segment."""
         flight, length = self._flight, self._layout.blocks * self._group.process.every
         segments = range(since // length, -(-until // length))
-        waiting: tuple[int, Sent] | None = None
-        for segment in segments:
-            if segment and not flight.alive:
-                break
-            sent = flight.advance(segment)
-            # The host's work on the segment before goes on beside the devices' work on this one.
-            if waiting is not None:
-                self._receive(*waiting)
-            waiting = (segment, sent)
-            flight.settle()
+
+        def between(segment: int, delivered: Callable[[], None]) -> None:
             told((segment + 1 - segments.start) / len(segments), flight.counts)
-            if segment + 1 < segments.stop:
-                flight.pack()
-        if waiting is not None:
-            self._receive(*waiting)
+
+        flight.fly(segments, self._receive, between)
 
     def ends(self) -> dict[str, np.ndarray]:
         """What each run ends with, if it goes no further."""
@@ -205,7 +196,7 @@ def _layout(group: Group, rungs: Sequence[int], chunk: int | None, mesh: Mesh) -
     every, total = group.process.every, records(group.process)
     cached = mesh.devices.flat[0].platform == "cpu"
     settings: dict[str, Any] = {"cached": cached, "chunk": chunk, "tile": group.size}
-    layout = lay_out(_lanes(group), group.cost, total, group.process.steps, mesh.size, **settings)
+    layout = lay_out(group.sharing(), group.cost, total, group.process.steps, mesh.size, **settings)
     # Of the parts into which the records up to the first rung can be cut those nearest to what is wanted.
     first, wanted = -(-rungs[0] // every), max(1, rungs[0] // LONGEST)
     parts = min((n for n in range(1, first + 1) if first % n == 0), key=lambda n: abs(math.log(n / wanted)))
@@ -215,17 +206,8 @@ def _layout(group: Group, rungs: Sequence[int], chunk: int | None, mesh: Mesh) -
 def _work(group: Group, layout: Layout, shares: np.ndarray, steps: np.ndarray, mesh: Mesh) -> float:
     """Operations of the busiest device, when such shares of the lanes take so many steps."""
     each = layout.chunk * group.cost.block / group.process.every + CHUNK
-    rows = [rows_needed(np.ceil(_lanes(group) * share).astype(int), layout.width) for share in shares]
+    rows = [rows_needed(np.ceil(group.sharing() * share).astype(int), layout.width) for share in shares]
     return each * sum(-(-count // (mesh.size * layout.rows)) * n for count, n in zip(rows, steps, strict=True))
-
-
-def _programs(group: Group, layout: Layout, mesh: Mesh) -> Programs:
-    return programs(group, layout, -(-rows_needed(_lanes(group), layout.width) // (mesh.size * layout.rows)), mesh)
-
-
-def _lanes(group: Group) -> np.ndarray:
-    """How many lanes have each of the outer values."""
-    return np.bincount(outer_index(group.columns, group.outer, group.size))
 
 
 def _refuse_metric(metric: str, found: Sequence[Mapping[str, Variable]]) -> None:

@@ -77,7 +77,7 @@ class Laid(Memory):
 def moves(monkeypatch, segmented):
     """What lanes were moved to while a test ran, each time they were: (chunks, layout)."""
     moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of, to: moved.append(to) or gather(of, to))
+    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     return moved
 

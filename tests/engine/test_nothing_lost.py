@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from engine_cases import assert_same_bits, executed
-from stored_runs import OVER, TILED, PowerError, assert_same_files, cut_small, files, go, kept_often, runs, until
+from stored_runs import OVER, TILED, PowerError, assert_same_files, files, go, runs, until
 
 from gdlab.engine import store, tune
 from gdlab.engine.execute import Settings, Stopped, execute
@@ -19,29 +19,7 @@ from gdlab.engine.snapshots import read_snapshot, write_snapshot
 from gdlab.engine.store import Store
 from gdlab.engine.stored import StoreError, open_store
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    with cut_small():
-        yield
-
-
-@pytest.fixture
-def often(monkeypatch):
-    kept_often(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def planned():
-    return runs()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, planned):
-    """The folder of an unbroken run."""
-    folder = tmp_path_factory.mktemp("whole")
-    go(folder, planned)
-    return folder
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.fixture
@@ -59,7 +37,7 @@ def torn(tmp_path, planned, often, monkeypatch):
 
 @pytest.mark.parametrize("segments", [0, 1, 4, 5, 7, 11, 13, 20, 22])
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_run_that_broke_off_is_gone_on_with(tmp_path, planned, whole, monkeypatch, segments, kept):
+def test_a_run_that_broke_off_is_gone_on_with(tmp_path, planned, whole_store, monkeypatch, segments, kept):
     monkeypatch.setattr(store, "OFTEN", -1.0 if kept else 1e9)
     folder = tmp_path / "torn"
     folder.mkdir()
@@ -68,18 +46,18 @@ def test_a_run_that_broke_off_is_gone_on_with(tmp_path, planned, whole, monkeypa
         with pytest.raises(PowerError):
             go(folder, planned)
     assert go(folder, planned, resume=True) == []
-    assert_same_files(folder, whole)
-    assert (folder / "ledger.jsonl").read_bytes() == (whole / "ledger.jsonl").read_bytes()
+    assert_same_files(folder, whole_store)
+    assert (folder / "ledger.jsonl").read_bytes() == (whole_store / "ledger.jsonl").read_bytes()
 
 
-def test_a_stop_loses_no_segment(tmp_path, planned, whole, monkeypatch):
+def test_a_stop_loses_no_segment(tmp_path, planned, whole_store, monkeypatch):
     count = itertools.count(1)
     with pytest.raises(Stopped):
         go(tmp_path, planned, Settings(tile=8, stop=lambda: next(count) == 6))
     seen, advance = [], Flight.advance
     monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(tmp_path, planned, resume=True)
-    assert_same_files(tmp_path, whole)
+    assert_same_files(tmp_path, whole_store)
     assert seen[:3] == [2, 3, 0]
 
 
@@ -102,8 +80,8 @@ def delete(path):
     "name",
     ["final_loss/c/1", "loss/c/1/0", "x/c/1/2/0", "diverged_at/c/1", "lr/c/0", "step/c/0", "zarr.json", "x/zarr.json"],
 )
-def test_harm_is_said_and_made_good(whole, tmp_path, planned, harm, name):
-    folder = shutil.copytree(whole, tmp_path / "harmed")
+def test_harm_is_said_and_made_good(whole_store, tmp_path, planned, harm, name):
+    folder = shutil.copytree(whole_store, tmp_path / "harmed")
     harm(folder / "store.zarr" / "group_1" / name)
     with pytest.raises(StoreError, match=f"gdlab resume {folder} finds out what is lost and runs it again"):
         open_store(folder)
@@ -114,29 +92,29 @@ def test_harm_is_said_and_made_good(whole, tmp_path, planned, harm, name):
         assert note.endswith(": runs 8 to 15 of group 1 are run again")
     else:
         assert notes == []  # a frame is made again; no run is lost by it
-    assert_same_files(folder, whole)
+    assert_same_files(folder, whole_store)
 
 
 @pytest.mark.parametrize(
     ("name", "harm"),
     [(name, harm) for name in ("store.zarr/zarr.json", "ledger.jsonl") for harm in (cut, flip, delete)],
 )
-def test_harm_to_what_concerns_all_groups_is_made_good(whole, tmp_path, planned, name, harm):
-    folder = shutil.copytree(whole, tmp_path / "harmed")
+def test_harm_to_what_concerns_all_groups_is_made_good(whole_store, tmp_path, planned, name, harm):
+    folder = shutil.copytree(whole_store, tmp_path / "harmed")
     harm(folder / name)
     with pytest.raises(StoreError, match=f"gdlab resume {folder} finds out what is lost and runs it again"):
         open_store(folder, finished=True)
     go(folder, planned, resume=True)
-    assert_same_files(folder, whole)
+    assert_same_files(folder, whole_store)
 
 
-def test_any_byte_may_change(whole, tmp_path, planned):
+def test_any_byte_may_change(whole_store, tmp_path, planned):
     """It is said, or it makes no difference to what is read; and it is made good."""
-    wanted, refused = open_store(whole), []
+    wanted, refused = open_store(whole_store), []
     rng = np.random.default_rng(0)
-    paths = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file() and p.name != ".lock")
+    paths = sorted(p.relative_to(whole_store) for p in whole_store.rglob("*") if p.is_file() and p.name != ".lock")
     for number in range(40):
-        folder = shutil.copytree(whole, tmp_path / str(number))
+        folder = shutil.copytree(whole_store, tmp_path / str(number))
         path = folder / paths[rng.integers(len(paths))]
         flip(path, rng.integers(path.stat().st_size), rng.integers(8))
         try:
@@ -150,37 +128,37 @@ def test_any_byte_may_change(whole, tmp_path, planned):
         except StoreError as error:
             refused.append(str(error))
             continue
-        assert_same_files(folder, whole)
+        assert_same_files(folder, whole_store)
         assert_same_bits(open_store(folder), wanted)
     assert all("has the format" in reason for reason in refused)  # a digit of it is what changed
 
 
 @pytest.mark.parametrize("harm", [cut, flip, delete])
 @pytest.mark.parametrize("name", ["x/c/1/0/0", "x/c/1/1/0"])
-def test_harm_to_what_an_unfinished_tile_has_on_disk_is_made_good(torn, whole, planned, harm, name):
+def test_harm_to_what_an_unfinished_tile_has_on_disk_is_made_good(torn, whole_store, planned, harm, name):
     """Its snapshot is from behind that; to go on from there would leave the harm in place."""
     harm(torn / "store.zarr" / "group_0" / name)
     (note,) = go(torn, planned, resume=True)
     assert note.startswith("group_0/x ")
     assert note.endswith(": runs 8 to 15 of group 0 begin anew")
-    assert_same_files(torn, whole)
+    assert_same_files(torn, whole_store)
 
 
-def test_a_snapshot_from_before_harm_is_not_gone_on_with(torn, whole, planned, tmp_path):
+def test_a_snapshot_from_before_harm_is_not_gone_on_with(torn, whole_store, planned, tmp_path):
     old = next(torn.glob(".snapshot*"))
     content = old.read_bytes()
     go(torn, planned, resume=True)
     old.write_bytes(content)  # as if its run had been killed before it was removed
     delete(torn / "store.zarr" / "group_0" / "x" / "c" / "1" / "0" / "0")
     go(torn, planned, resume=True)
-    assert_same_files(torn, whole)
+    assert_same_files(torn, whole_store)
 
 
 @pytest.mark.parametrize("harm", [cut, flip, delete])
-def test_a_damaged_snapshot_only_costs_time(torn, whole, planned, harm):
+def test_a_damaged_snapshot_only_costs_time(torn, whole_store, planned, harm):
     harm(next(torn.glob(".snapshot*")))
     go(torn, planned, resume=True)
-    assert_same_files(torn, whole)
+    assert_same_files(torn, whole_store)
 
 
 def test_any_byte_of_a_snapshot_may_change(torn):
@@ -220,12 +198,12 @@ def test_a_snapshot_of_other_lanes_is_of_no_use(torn):
     assert read_snapshot(torn, 0, slice(8, 16), np.arange(9, 16)) is None
 
 
-def test_without_midway_a_tile_begins_anew(torn, whole, planned, monkeypatch):
+def test_without_midway_a_tile_begins_anew(torn, whole_store, planned, monkeypatch):
     seen, advance = [], Flight.advance
     monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, planned, resume=True, midway=False)
     assert seen[:4] == [0, 1, 2, 3]
-    assert_same_files(torn, whole)
+    assert_same_files(torn, whole_store)
 
 
 def test_runs_that_are_not_done_are_blank_though_parts_of_them_are_on_disk(torn, planned):
@@ -262,8 +240,8 @@ def test_segments_that_no_run_lived_to_see_are_blank_whatever_lies_there(tmp_pat
     assert files(tmp_path) == wanted
 
 
-def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole, tmp_path, planned):
-    folder = shutil.copytree(whole, tmp_path / "cut")
+def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole_store, tmp_path, planned):
+    folder = shutil.copytree(whole_store, tmp_path / "cut")
     path = folder / "ledger.jsonl"
     content = path.read_bytes()
     path.write_bytes(content[:-9])
@@ -272,21 +250,21 @@ def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole, tmp_path, pl
     assert path.read_bytes() == content[:-9]  # reading changes nothing
     assert go(folder, planned, resume=True) == []
     assert path.read_bytes() == content
-    assert_same_files(folder, whole)
+    assert_same_files(folder, whole_store)
 
 
 @pytest.mark.parametrize(
     "entry", [{"group": 0, "runs": [0, 9]}, {"group": 0, "runs": [8, 24]}, {"group": 9, "runs": [0, 8]}]
 )
-def test_entries_of_what_is_no_tile_count_for_nothing(whole, tmp_path, planned, entry):
-    folder = shutil.copytree(whole, tmp_path / "odd")
+def test_entries_of_what_is_no_tile_count_for_nothing(whole_store, tmp_path, planned, entry):
+    folder = shutil.copytree(whole_store, tmp_path / "odd")
     Ledger(folder).enter(entry["group"], slice(*entry["runs"]))
     go(folder, planned, resume=True)
-    assert_same_files(folder, whole)
+    assert_same_files(folder, whole_store)
 
 
-def test_the_results_of_another_experiment_are_left_alone(whole, tmp_path, planned):
-    folder = shutil.copytree(whole, tmp_path / "other")
+def test_the_results_of_another_experiment_are_left_alone(whole_store, tmp_path, planned):
+    folder = shutil.copytree(whole_store, tmp_path / "other")
     before = files(folder)
     for other in ({"seed": 3, "lr": [0.5, 0.25]}, {"seed": 4, "lr": OVER["lr"]}):
         with pytest.raises(StoreError, match="holds the results of another experiment"):
@@ -297,8 +275,8 @@ def test_the_results_of_another_experiment_are_left_alone(whole, tmp_path, plann
     assert files(folder) == before
 
 
-def test_a_folder_takes_one_store_and_one_writer(whole, tmp_path, planned):
-    folder = shutil.copytree(whole, tmp_path / "taken")
+def test_a_folder_takes_one_store_and_one_writer(whole_store, tmp_path, planned):
+    folder = shutil.copytree(whole_store, tmp_path / "taken")
     with pytest.raises(StoreError, match="holds results already; gdlab resume goes on with them"):
         go(folder, planned)
     with (
@@ -311,8 +289,8 @@ def test_a_folder_takes_one_store_and_one_writer(whole, tmp_path, planned):
 
 
 @pytest.mark.parametrize("number", [1, None, "2"])
-def test_a_store_of_another_format_is_refused(whole, tmp_path, planned, number):
-    folder = shutil.copytree(whole, tmp_path / "old")
+def test_a_store_of_another_format_is_refused(whole_store, tmp_path, planned, number):
+    folder = shutil.copytree(whole_store, tmp_path / "old")
     zarr.open_group(folder / "store.zarr").attrs["gdlab_format"] = number
     before = files(folder)
     for read in (open_store, lambda folder: go(folder, planned, resume=True)):

@@ -74,7 +74,7 @@ def test_full_tiles_and_the_last_one_share_their_programs(lanes, programs):
 
 def test_lanes_that_close_up_go_on_in_the_same_program(programs, segmented, monkeypatch):
     moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of, to: moved.append(to) or gather(of, to))
+    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     points, groups = trained(bowl(), gd, {"lr": 2.0 ** np.arange(-8, 40)}, steps=48)
     executed(points, groups, Settings(chunk=8))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from engine_cases import bowl, trained
-from stored_runs import TILED, PowerError, assert_same_files, cut_small, go, kept_often, runs, until
+from stored_runs import TILED, PowerError, assert_same_files, go, until
 
 from gdlab.engine.execute import execute
 from gdlab.engine.flight import Flight
@@ -16,29 +16,7 @@ from gdlab.engine.store import Store
 from gdlab.engine.stored import open_store
 from gdlab.types import Rule
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small():
-    with cut_small():
-        yield
-
-
-@pytest.fixture
-def often(monkeypatch):
-    kept_often(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def planned():
-    return runs()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, planned):
-    """The folder of an unbroken run."""
-    folder = tmp_path_factory.mktemp("whole")
-    go(folder, planned)
-    return folder
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.fixture
@@ -60,24 +38,24 @@ def room(monkeypatch):
 
 
 @pytest.mark.parametrize("calls", [0, 2, 3, 9])
-def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole, room, often, calls):
+def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole_store, room, often, calls):
     """At its start, or with segments of it on disk already, or in another tile."""
     room(4, calls)
     points, groups = planned
     with Store(tmp_path, points) as sink:
         timings = execute(groups, sink, TILED)
     assert [timing.layout.chunk <= 4 for timing in timings] == [True, True]
-    assert_same_runs(open_store(tmp_path), open_store(whole))
+    assert_same_runs(open_store(tmp_path), open_store(whole_store))
 
 
-def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole, room, often, monkeypatch):
+def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole_store, room, often, monkeypatch):
     room(4, 3)
     with monkeypatch.context() as patch:
         until(5, patch)
         with pytest.raises(PowerError):
             go(tmp_path, planned)
     go(tmp_path, planned, resume=True)
-    assert_same_runs(open_store(tmp_path), open_store(whole))
+    assert_same_runs(open_store(tmp_path), open_store(whole_store))
 
 
 def assert_same_runs(found, wanted):
@@ -105,10 +83,10 @@ def chaotic(cold):
 
 def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeypatch):
     points, groups = trained(bowl(), chaotic, {"seed": 3, "cold": [0.1, 0.2, 0.3]}, steps=24)
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    for folder in (whole, torn):
+    whole_store, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole_store, torn):
         folder.mkdir()
-    go(whole, (points, groups))
+    go(whole_store, (points, groups))
     with monkeypatch.context() as patch:
         until(2, patch)
         with pytest.raises(PowerError):
@@ -118,4 +96,4 @@ def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeyp
     monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, (points, groups), resume=True)
     assert seen[0] == 2
-    assert_same_files(torn, whole)
+    assert_same_files(torn, whole_store)

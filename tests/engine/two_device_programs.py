@@ -42,7 +42,7 @@ def seen(make, into):
 def main():
     jax.config.update("jax_num_cpu_devices", 2)
     assert run_mesh().size == 2
-    # Many segments, so that runs that have ended make room; and narrower programs as soon as they do less.
+    # Many segments, so that runs that have ended make room.
     layout.WORTHWHILE = 1.0
     gather, programs = flight.gather, flight.programs
     texts = {"talking": [talking()]}
