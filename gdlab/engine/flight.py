@@ -140,6 +140,8 @@ class Flight:
     def pack(self) -> None:
         """Let lanes that have ended go, if the others then fit into fewer chunks."""
         of = self._of
+        if -(-self.alive // (of.mesh.size * of.layout.chunk)) > LESS * int(self._used(self._slots).max()):
+            return  # however they stood: too many are alive
         slots, source = (array.reshape(self._slots.shape) for array in self._stacked(of.mesh.size))
         now, then = int(self._used(self._slots).max()), int(self._used(slots).max())
         if then == now or then > LESS * now:
