@@ -1,10 +1,13 @@
 """The engine's door: a function or a process, and a space, in; a labelled Dataset out."""
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,6 +18,8 @@ from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.remote import FailedRunsError, execute_on
 from gdlab.engine.sink import Memory
 from gdlab.engine.space import Over, Space, space
+from gdlab.engine.store import Store
+from gdlab.engine.stored import open_store, space_to_json
 from gdlab.engine.watch import Progress
 from gdlab.types import Array, Point, Process
 
@@ -30,6 +35,8 @@ def evaluate(
     static: Sequence[str] = (),
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+    folder: Path | None = None,
     executor: Any = None,
 ) -> "xarray.Dataset":
     """Evaluate a pure function at every point of a labelled space, in as few compiled programs as its shapes allow.
@@ -44,15 +51,42 @@ def evaluate(
         traces.
         chunk: how many points one call evaluates; by default as many as memory allows, up to some thousands.
         progress: called with a `Progress` as work gets done.
+        stop: asked every few seconds: whether to stop there.
+        folder: where results are kept as they come, in a folder of their own; a call that was stopped, or killed, then
+            goes on from there, and one for what is there already only reads it. What is computed has its name from all
+            that decides it, so that nothing stale is read.
         executor: whose workers evaluate it, if not this process: see `gdlab.engine.crew.Crew`.
 
     Raises:
         gdlab.engine.space.SpaceError: a space that is empty, ambiguous, or has an axis that `fn` does not take.
+        gdlab.engine.execute.Stopped: `stop` said so.
+        gdlab.engine.stored.StoreError: another process writes to the same results in `folder`.
+        ValueError: `folder` and `executor` together.
         gdlab.engine.crew.WorkersError, gdlab.engine.remote.FailedRunsError: see `gdlab.engine.remote.execute_on`.
     """
     assigned = functools.partial(_assigned, fn, over, fixed)
     build, points = assigned()
-    return run(points, build, static=static, chunk=chunk, progress=progress, executor=executor, assigned=assigned)
+    if folder is not None:
+        if executor is not None:
+            raise ValueError("results are kept in a folder by this process, not by an executor's workers: give only one")
+        return _kept(points, plan(points, build, static), folder, Settings(chunk=chunk, progress=progress, stop=stop))
+    return run(
+        points, build, static=static, chunk=chunk, progress=progress, stop=stop, executor=executor, assigned=assigned
+    )
+
+
+def _kept(points: Space, groups: Sequence[Group], folder: Path, settings: Settings) -> "xarray.Dataset":
+    """Execute into a store within a folder, or what is left of it."""
+    decides: list[Any] = [space_to_json(points), jax.default_backend(), jax.__version__]
+    for group in groups:
+        columns = {name: (column.dtype.str, column.tobytes()) for name, column in group.columns.items()}
+        decides.append((group.cost.program, group.static, columns, group.process.fixed))
+    text = repr(decides)
+    home = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    with Store(home, points, resume=True) as store:
+        execute(groups, store, settings)
+    return open_store(home, finished=True)
 
 
 def _assigned(fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | None) -> tuple[Build, Space]:
@@ -107,6 +141,7 @@ def run(
     chunk: int | None = None,
     compact: bool = True,
     progress: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
     executor: Any = None,
     assigned: Callable[[], tuple[Build, Space]] | None = None,
 ) -> "xarray.Dataset":
@@ -115,7 +150,7 @@ def run(
     The workers of an executor need `assigned`, which returns `build` and `points` once more and can be pickled.
     """
     groups = plan(points, build, static)
-    memory, settings = Memory(), Settings(chunk=chunk, compact=compact, progress=progress)
+    memory, settings = Memory(), Settings(chunk=chunk, compact=compact, progress=progress, stop=stop)
 
     def assembled() -> "xarray.Dataset":
         pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]

@@ -27,6 +27,8 @@ SEGMENTS = 16
 LONGEST = 2000
 # Operations that a segment is worth cutting for: what a call costs in Python is then not seen.
 WORTHWHILE = 2e8
+# Operations of a tile of a plain function, about: some seconds, which is what is lost when it is stopped.
+TILE = 2e11
 
 
 class Layout(NamedTuple):
@@ -73,7 +75,7 @@ def lay_out(
 
     `chunk` fixes the lanes of a chunk, `tile` those of a tile. Else a chunk has as many as `CACHE` holds (where
     `cached`, on a CPU) or `WIDEST`, but no more than leave every device something to do; a tile has as many as `MEMORY`
-    holds.
+    holds, and for a process without steps as many as are done in some seconds.
     """
     total = int(lanes.sum())
     blocks, segments = cut(records, steps, cost.block * total * records)
@@ -82,6 +84,9 @@ def lay_out(
     most = chunk or _fitting(cost, cached, room)
     rows, width = _shape(lanes, most, devices, exact=chunk is not None)
     held = total if total <= room else max(rows * width, 1 << (room.bit_length() - 1))
+    if not records and cost.once * held > TILE:  # it has no segments, so it is the tiles that are short
+        at_once = devices * rows * width
+        held = min(held, max(1, int(TILE / cost.once / at_once)) * at_once)
     return Layout(rows, width, min(tile or held, total), blocks, segments)
 
 
