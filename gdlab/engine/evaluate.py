@@ -68,7 +68,9 @@ def evaluate(
     build, points = assigned()
     if folder is not None:
         if executor is not None:
-            raise ValueError("results are kept in a folder by this process, not by an executor's workers: give only one")
+            raise ValueError(
+                "results are kept in a folder by this process, not by an executor's workers: give only one"
+            )
         return _kept(points, plan(points, build, static), folder, Settings(chunk=chunk, progress=progress, stop=stop))
     return run(
         points, build, static=static, chunk=chunk, progress=progress, stop=stop, executor=executor, assigned=assigned

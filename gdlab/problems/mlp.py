@@ -25,13 +25,15 @@ def mlp(
     activation: Activation = "relu",
     init: Init = "lecun",
     l2: float = 0.0,
+    skip: bool = False,
 ) -> Problem:
     """Multilayer perceptron: loss = mean cross-entropy of the logits z_L + l2/2 * the sum of all |W_l|^2.
 
     h_0 = x; z_l = h_(l-1) W_l + b_l; h_l = activation(z_l). `widths` are the hidden layers' sizes; () is multinomial
-    logistic regression. "gelu" is the tanh approximation. Biases start at 0 and are not penalised; kernels start
-    from a normal cut off at two standard deviations, of variance 1 / inputs ("lecun"), 2 / inputs ("he") or
-    2 / (inputs + outputs) ("glorot"). Metric: `accuracy`.
+    logistic regression. With `skip`, h_l = h_(l-1) + activation(z_l) wherever these have one width (He et al., 2016).
+    "gelu" is the tanh approximation. Biases start at 0 and are not penalised; kernels start from a normal cut off at
+    two standard deviations, of variance 1 / inputs ("lecun"), 2 / inputs ("he") or 2 / (inputs + outputs) ("glorot").
+    Metric: `accuracy`.
 
     Params {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, l from 0, plain dicts of arrays.
 
@@ -39,7 +41,8 @@ def mlp(
         ValueError: the data set's name is unknown or its target is not a class, a width below 1, an unknown activation
             or init.
 
-    Source: LeCun et al. (1998); for the other inits He et al. (2015) and Glorot & Bengio (2010).
+    Source: LeCun et al. (1998); for the other inits He et al. (2015) and Glorot & Bengio (2010); for skips
+    He et al., Deep Residual Learning for Image Recognition (2016).
     """
     split, classes = load_classified(data)
     if any(width < 1 for width in widths):
@@ -50,7 +53,7 @@ def mlp(
         if name not in known:
             raise ValueError(f"{name!r} is none of {', '.join(known)}")
     sizes = (split.train.x.shape[1], *widths, classes)
-    start, apply = functional_mlp(sizes, activation, init, jnp.result_type(float))
+    start, apply = functional_mlp(sizes, activation, init, skip, jnp.result_type(float))
 
     def loss(params: Params, batch: Any) -> Array:
         kernels = [layer["kernel"] for layer in params["layers"].values()]

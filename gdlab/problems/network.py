@@ -26,25 +26,28 @@ INITS = {
 
 
 class MLP(nnx.Module):
-    """Linear layers with an activation between them, none after the last."""
+    """Linear layers with an activation between them, none after the last; with `skip`, a hidden layer as wide as what
+    it is given adds that to its own."""
 
-    def __init__(self, sizes: tuple[int, ...], activation: str, init: str, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, sizes: tuple[int, ...], activation: str, init: str, skip: bool, dtype: Any, rngs: nnx.Rngs):
         self.layers = nnx.List(
             nnx.Linear(inputs, outputs, kernel_init=INITS[init], param_dtype=dtype, rngs=rngs)
             for inputs, outputs in itertools.pairwise(sizes)
         )
         self.activation = ACTIVATIONS[activation]
+        self.skip = skip
 
     def __call__(self, x: Array) -> Array:
         """[n, sizes[0]] -> [n, sizes[-1]]."""
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
+            h = self.activation(layer(x))
+            x = x + h if self.skip and x.shape == h.shape else h
         return self.layers[-1](x)
 
 
 @functools.cache
 def functional_mlp(
-    sizes: tuple[int, ...], activation: str, init: str, dtype: Any
+    sizes: tuple[int, ...], activation: str, init: str, skip: bool, dtype: Any
 ) -> tuple[Callable[[Array], Params], Callable[[Params, Array], Array]]:
     """The network as two pure functions, `start(key) -> params` and `apply(params, x) -> outputs`.
 
@@ -52,7 +55,7 @@ def functional_mlp(
     """
 
     def build(key: Array) -> MLP:
-        return MLP(sizes, activation, init, dtype, nnx.Rngs(params=key))
+        return MLP(sizes, activation, init, skip, dtype, nnx.Rngs(params=key))
 
     structure = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(0))))
 

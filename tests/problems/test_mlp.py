@@ -148,3 +148,16 @@ def test_cross_entropy_of_large_logits_and_accuracy_of_ties():
 def test_what_cannot_be_built_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         mlp(**given)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_skip_adds_what_a_layer_is_given_wherever_the_widths_agree():
+    problem = mlp("wine", (6, 6, 4, 4), activation="tanh", skip=True)
+    params, x = problem.init(jax.random.key(0)), np.asarray(problem.data.x)
+    h = x
+    for index, skips in enumerate([False, True, False, True]):
+        layer = params["layers"][index]
+        own = np.tanh(h @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"]))
+        h = h + own if skips else own
+    z = h @ np.asarray(params["layers"][4]["kernel"]) + np.asarray(params["layers"][4]["bias"])
+    np.testing.assert_allclose(problem.outputs(params, problem.data), z, rtol=1e-12)
