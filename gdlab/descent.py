@@ -1,6 +1,7 @@
 """One run of gradient descent, as a process of pure functions, and as a function that runs it to its end."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from gdlab.batches import Sampling, batches
 from gdlab.inner_product import norm
 from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.leafwise import either
+from gdlab.rules.preconditioner import preconditioner
 from gdlab.types import (
     Array,
     Outcome,
@@ -263,7 +265,8 @@ def _stepper(
             best_loss=best,
             ended=ended,
         )
-        return after, Step(problem, run.params, grads, updates, state, value, batch, index, noise), active
+        divisor = partial(preconditioner, rule, state)
+        return after, Step(problem, run.params, grads, updates, state, value, batch, index, noise, divisor), active
 
     return take
 

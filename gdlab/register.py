@@ -22,7 +22,7 @@ class Entry:
 
     Attributes:
         kind: its name in a config.
-        make: the factory (for a probe, the probe; for a figure, the function that draws it).
+        make: the factory (for a probe without options, the probe; for a figure, the function that draws it).
         source: author, year and place, as one line.
         info: what else is known of it; which keys are in use is said at `rule`, `problem` and `figure`.
     """
@@ -83,6 +83,8 @@ def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
         projects: True where updates keep to a subspace, so that not every minimum can be reached.
         differentiable: False where a run can't be differentiated by its hyperparameters.
         `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L it is stable for lr < c / L.
+        `preconditioned_stability(**hyperparameters) -> c`: the same for a rule that divides by P, with P held still and
+            L the largest eigenvalue of P^-1 H.
     """
     return _into(rules, kind, source, info)
 
@@ -98,7 +100,13 @@ def problem(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Mak
 
 
 def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a probe (see `gdlab.types.Probe`)."""
+    """Register a probe (see `gdlab.types.Probe`), or what makes one.
+
+    Known of a probe, where it applies:
+        factory: True where what is registered is called with options and returns the probe; else it is the probe.
+        cost: what one measurement costs, in gradients on the step's batch; a line.
+        url: of its source.
+    """
     return _into(probes, kind, source, info)
 
 

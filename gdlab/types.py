@@ -89,6 +89,9 @@ class Step(NamedTuple):
     batch: Any
     index: Array  # type: ignore[assignment]  # the step's number, from 0
     key: Array  # random, the same for every run of one seed
+    # P, by which the rule divided its momentum (see `gdlab.rules.preconditioner`); None: by nothing, or it doesn't say.
+    # A function, so that a run that does not ask does not pay.
+    preconditioner: Callable[[], PyTree | None] = lambda: None
 
 
 # `probe(step) -> array`, or `(init(problem, params) -> carry, measure(carry, step) -> (carry, array))`.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, either, narrow, widen, zeros
+from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
@@ -63,4 +64,4 @@ def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hype
         state = AccumulateState(jnp.where(due, 0, count), either(due, nothing, total), either(due, after, state.inner))
         return narrow(updates, grads), state
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

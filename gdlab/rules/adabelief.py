@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.adam import direction
+from gdlab.rules.adam import direction, divisor, preconditioned_stability
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -26,6 +27,7 @@ class AdaBeliefState(NamedTuple):
     url="https://arxiv.org/abs/2010.07468",
     year=2020,
     ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "eps": (1e-16, 1e-2)},
+    preconditioned_stability=preconditioned_stability,
     memory=2,
 )
 @schedulable
@@ -68,4 +70,4 @@ def adabelief(
         s = each(surprise, state.mean_surprise, grads, m, b2=b2, eps=eps)
         return each(formula, grads, m, s, t=t, lr=lr, b1=b1, b2=b2, eps=eps), AdaBeliefState(t, m, s)
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda s: divisor(s.mean_surprise, s.step, b1=b1, b2=b2, eps=eps))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, widen
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -16,12 +17,17 @@ class AdagradState(NamedTuple):
     sum_of_squares: PyTree  # s, shaped like params, at least float32
 
 
+def _preconditioned_stability(**hyperparameters: float) -> float:
+    return 2.0
+
+
 @register.rule(
     "adagrad",
     source="Duchi, Hazan & Singer, Adaptive subgradient methods for online learning and stochastic optimization, 2011",
     url="https://jmlr.org/papers/v12/duchi11a.html",
     year=2011,
     ranges={"lr": (1e-4, 10.0), "eps": (1e-12, 1e-2), "initial_accumulator": (0.0, 1.0)},
+    preconditioned_stability=_preconditioned_stability,
     memory=1,
     differs="Optax adds eps inside the root, and starts its sum of squares at 0.1.",
 )
@@ -53,4 +59,4 @@ def adagrad(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-10, initial_accum
         updates = each(lambda g, s, lr, eps: -lr * g / (root(s) + eps), grads, s, lr=lr, eps=eps)
         return updates, AdagradState(s)
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda state: each(lambda s, eps: root(s) + eps, state.sum_of_squares, eps=eps))

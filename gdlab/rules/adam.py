@@ -7,6 +7,8 @@ import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.momentum import stability
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -19,12 +21,18 @@ class AdamState(NamedTuple):
     mean_square: PyTree  # v, shaped like params, at least float32
 
 
+def preconditioned_stability(b1: float = 0.9, **others: float) -> float:
+    """c: an average of gradients, divided by P held still, is stable for eigenvalues of P^-1 H below c / lr."""
+    return stability(b1, dampening=b1)
+
+
 @register.rule(
     "adam",
     source="Kingma & Ba, Adam: a method for stochastic optimization, 2015, Algorithm 1",
     url="https://arxiv.org/abs/1412.6980",
     year=2015,
     ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "eps": (1e-12, 1e-2)},
+    preconditioned_stability=preconditioned_stability,
     memory=2,
     differs="TensorFlow adds eps to the root of the average that is not corrected.",
 )
@@ -60,7 +68,7 @@ def adam(
 
         return each(formula, grads, after.mean, after.mean_square, t=after.step, lr=lr, b1=b1, b2=b2, eps=eps), after
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda s: divisor(s.mean_square, s.step, b1=b1, b2=b2, eps=eps))
 
 
 def start(params: Params) -> AdamState:
@@ -80,3 +88,12 @@ def moments(grads: Grads, state: AdamState, b1: Hyperparameter, b2: Hyperparamet
 def direction(m: Array, v: Array, t: Array, *, b1: Array, b2: Array, eps: Array) -> Array:
     """mhat / (sqrt(vhat) + eps) after t steps."""
     return (m / (1 - b1**t)) / (root(v / (1 - b2**t)) + eps)
+
+
+def divisor(v: PyTree, t: Array, *, b1: Hyperparameter, b2: Hyperparameter, eps: Hyperparameter) -> PyTree:
+    """P = (1 - b1^t) (sqrt(vhat) + eps) after t steps, by which m is divided."""
+
+    def formula(v: Array, *, t: Array, b1: Array, b2: Array, eps: Array) -> Array:
+        return (1 - b1**t) * (root(v / (1 - b2**t)) + eps)
+
+    return each(formula, v, t=t, b1=b1, b2=b2, eps=eps)

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
+from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -25,6 +27,7 @@ class AdaMaxState(NamedTuple):
     url="https://arxiv.org/abs/1412.6980",
     year=2015,
     ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.0, 0.9999), "eps": (0.0, 1e-2)},
+    preconditioned_stability=preconditioned_stability,
     memory=2,
     optax_with={"eps": 0.0},
     differs="Optax and PyTorch have eps 1e-8 by default; the paper has none.",
@@ -67,4 +70,7 @@ def adamax(
 
         return each(formula, grads, m, s, t=t, lr=lr, b1=b1), AdaMaxState(t, m, s)
 
-    return Rule(init, update)
+    def divisor(s: Array, *, t: Array, b1: Array) -> Array:
+        return jnp.where(s > 0, (1 - b1**t) * s, jnp.inf)  # where s is 0 nothing moves
+
+    return divides(Rule(init, update), lambda state: each(divisor, state.greatest, t=state.step, b1=b1))

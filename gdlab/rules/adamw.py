@@ -3,8 +3,9 @@
 from typing import Any
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, direction, moments, start
+from gdlab.rules.adam import AdamState, direction, divisor, moments, preconditioned_stability, start
 from gdlab.rules.leafwise import each
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -22,6 +23,7 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
         "weight_decay": (1e-5, 1.0),
     },
     needs=("params",),
+    preconditioned_stability=preconditioned_stability,
     memory=2,
     differs="The paper multiplies the decay by the schedule's factor alone, not by lr.",
 )
@@ -67,4 +69,4 @@ def adamw(
         numbers = {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "weight_decay": weight_decay}
         return each(formula, *trees, t=after.step, **numbers), after
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda s: divisor(s.mean_square, s.step, b1=b1, b2=b2, eps=eps))

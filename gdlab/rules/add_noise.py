@@ -8,6 +8,7 @@ import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each, narrow, normal, root, widen
+from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
@@ -68,4 +69,4 @@ def add_noise(
         updates, after = inner.update(noisy, state.inner, params, key=jax.random.fold_in(key, _ELSEWHERE), **extra)
         return narrow(updates, grads), NoiseState(optax.safe_increment(state.step), after)
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

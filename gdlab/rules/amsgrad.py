@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, moments, start
+from gdlab.rules.adam import AdamState, moments, preconditioned_stability, start
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -24,6 +25,7 @@ class AMSGradState(NamedTuple):
     url="https://arxiv.org/abs/1904.09237",
     year=2018,
     ranges={"lr": (1e-5, 1.0), "b1": (0.0, 0.99), "b2": (0.9, 0.9999), "eps": (1e-12, 1e-2)},
+    preconditioned_stability=preconditioned_stability,
     memory=3,
     optax_with={"bias_correction_mu": False, "bias_correction_nu": False},
     differs="Optax corrects both moments for their start at 0, as `corrected` does; PyTorch takes the greatest of the "
@@ -74,4 +76,9 @@ def amsgrad(
         s = each(lambda s, v, t, b2: jnp.maximum(s, second(v, t, b2)), state.greatest, after.mean_square, t=t, b2=b2)
         return each(formula, grads, after.mean, s, t=t, lr=lr, b1=b1, eps=eps), AMSGradState(after, s)
 
-    return Rule(init, update)
+    def divisor(s: Array, *, t: Array, b1: Array, eps: Array) -> Array:
+        return (root(s) + eps) * (1 - b1**t if corrected else 1)
+
+    return divides(
+        Rule(init, update), lambda state: each(divisor, state.greatest, t=state.moments.step, b1=b1, eps=eps)
+    )

@@ -2,7 +2,8 @@
 
 import optax
 
-from gdlab.types import Rule
+from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.types import PyTree, Rule, State
 
 
 def chain(*rules: optax.GradientTransformation) -> Rule:
@@ -17,4 +18,10 @@ def chain(*rules: optax.GradientTransformation) -> Rule:
     >>> round(float(updates), 6)
     -0.5
     """
-    return optax.with_extra_args_support(optax.chain(*(optax.with_extra_args_support(rule) for rule in rules)))
+    links = [optax.with_extra_args_support(rule) for rule in rules]
+
+    def by(state: State) -> PyTree | None:
+        told = (preconditioner(rule, own) for rule, own in zip(reversed(links), reversed(state), strict=True))
+        return next((divisor for divisor in told if divisor is not None), None)
+
+    return divides(optax.with_extra_args_support(optax.chain(*links)), by)

@@ -1,5 +1,6 @@
 """Nadam, Adam with Nesterov's momentum (Dozat, 2016). https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ"""
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -7,6 +8,7 @@ import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -18,6 +20,11 @@ class NadamState(NamedTuple):
     product: Array  # mu_1 ... mu_t, []
     mean: PyTree  # m, shaped like params, at least float32
     mean_square: PyTree  # v, shaped like params, at least float32
+
+
+def _preconditioned_stability(b1: float = 0.99, **others: float) -> float:
+    # For the momentum in the end; its numerator is then Nesterov's, (1 - b1) times it.
+    return 0.0 if b1 > 1 else math.inf if b1 == 1 else (2 + 2 * b1) / ((1 - b1) * (1 + 2 * b1))
 
 
 @register.rule(
@@ -33,6 +40,7 @@ class NadamState(NamedTuple):
         "momentum_drop": (0.0, 1.0),
         "momentum_decay": (0.0, 0.1),
     },
+    preconditioned_stability=_preconditioned_stability,
     memory=2,
     differs="Optax has no schedule (momentum_drop = 0) and, like PyTorch, no factor b2 in vhat: lr and eps sqrt(b2) "
     "times ours; PyTorch has b1 for mu_t in the average of gradients.",
@@ -93,4 +101,7 @@ def nadam(
         updates = each(formula, grads, m, v, t=t, product=product, lr=lr, b2=b2, eps=eps, **schedule)
         return updates, NadamState(t, product, m, v)
 
-    return Rule(init, update)
+    def divisor(v: Array, *, t: Array, b2: Array, eps: Array) -> Array:
+        return root(b2 * v / (1 - b2**t)) + eps
+
+    return divides(Rule(init, update), lambda state: each(divisor, state.mean_square, t=state.step, b2=b2, eps=eps))

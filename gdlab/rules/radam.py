@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, moments, start
+from gdlab.rules.adam import AdamState, moments, preconditioned_stability, start
 from gdlab.rules.leafwise import each, root
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, Rule, Updates
+from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class RAdamState(NamedTuple):
@@ -31,6 +32,7 @@ class RAdamState(NamedTuple):
         "eps": (1e-12, 1e-2),
         "threshold": (4.0, 5.5),
     },
+    preconditioned_stability=preconditioned_stability,
     memory=2,
     optax_with={"threshold": 4.0},
     differs="Optax and PyTorch have the threshold 5, as the authors' own code has.",
@@ -74,13 +76,16 @@ def radam(
         eps: Array,
         threshold: Array,
     ) -> Array:
+        divided, r = rectified(weight, age, b2, threshold)
+        mean, mean_square = m / (1 - b1**t), v / ((1 - b2) * weight)
+        return -lr * jnp.where(divided, r * mean / (root(mean_square) + eps), mean)
+
+    def rectified(weight: Array, age: Array, b2: Array, threshold: Array) -> tuple[Array, Array]:
         # The paper's rho is a difference of numbers near 2 / (1 - b2), and in float32 little is left of it.
         rho = 2 * age / weight - 1
         divided = rho > jnp.maximum(threshold, 4)
         rho, top = jnp.where(divided, rho, 5.0), jnp.where(divided, 2 / (1 - b2) - 1, 6.0)
-        r = root((rho - 4) * (rho - 2) * top / ((top - 4) * (top - 2) * rho))
-        mean, mean_square = m / (1 - b1**t), v / ((1 - b2) * weight)
-        return -lr * jnp.where(divided, r * mean / (root(mean_square) + eps), mean)
+        return divided, root((rho - 4) * (rho - 2) * top / ((top - 4) * (top - 2) * rho))
 
     def init(params: Params) -> RAdamState:
         return RAdamState(start(params), jnp.zeros([]), jnp.zeros([]))
@@ -96,4 +101,14 @@ def radam(
         updates = each(formula, grads, after.mean, after.mean_square, **scalars, **numbers)
         return updates, RAdamState(after, weight, age)
 
-    return Rule(init, update)
+    def divisor(
+        v: Array, *, t: Array, weight: Array, age: Array, b1: Array, b2: Array, eps: Array, threshold: Array
+    ) -> Array:
+        divided, r = rectified(weight, age, b2, threshold)
+        return (1 - b1**t) * jnp.where(divided, (root(v / ((1 - b2) * weight)) + eps) / r, 1)
+
+    def by(state: RAdamState) -> PyTree:
+        scalars = {"t": state.moments.step, "weight": state.weight, "age": state.age}
+        return each(divisor, state.moments.mean_square, **scalars, b1=b1, b2=b2, eps=eps, threshold=threshold)
+
+    return divides(Rule(init, update), by)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
@@ -91,4 +92,4 @@ def reduce_on_plateau(
         )
         return narrow(each(lambda u, scale: scale * u, updates, scale=scale), grads), state
 
-    return Rule(init, update)
+    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

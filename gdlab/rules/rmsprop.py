@@ -6,6 +6,8 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.momentum import stability
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -18,12 +20,17 @@ class RMSPropState(NamedTuple):
     velocity: PyTree  # b, shaped like params, at least float32
 
 
+def _preconditioned_stability(momentum: float = 0.0, **others: float) -> float:
+    return stability(momentum)
+
+
 @register.rule(
     "rmsprop",
     source="Tieleman & Hinton, Neural networks for machine learning, Lecture 6.5, 2012",
     url="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
     year=2012,
     ranges={"lr": (1e-5, 1.0), "decay": (0.0, 0.999), "eps": (1e-10, 1e-2), "momentum": (0.0, 0.99)},
+    preconditioned_stability=_preconditioned_stability,
     memory=2,
     differs="Optax adds eps inside the root, as `eps_inside` does.",
 )
@@ -77,4 +84,9 @@ def rmsprop(
         b = each(faster, state.velocity, grads, variance, eps=eps, momentum=momentum)
         return each(lambda _, b, lr: -lr * b, grads, b, lr=lr), RMSPropState(m, v, b)
 
-    return Rule(init, update)
+    def by(state: RMSPropState) -> PyTree:
+        if centred:
+            return each(lambda v, m, eps: denominator(v - m**2, eps), state.mean_square, state.mean, eps=eps)
+        return each(denominator, state.mean_square, eps=eps)
+
+    return divides(Rule(init, update), by)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 
 from gdlab.rules.hyperparameters import signature
-from gdlab.types import Array, Grads, Params, Rule, State, Updates
+from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 # A number, traced or not, or a function of the step's number (from 0) that gives one.
 Hyperparameter = float | Array | optax.Schedule
@@ -69,7 +70,10 @@ def _scheduled(rule_at: Callable[[Array], optax.GradientTransformation]) -> Rule
         updates, inner = rule.update(grads, state.inner, params, **extra)
         return updates, ScheduledState(optax.safe_increment(state.step), inner)
 
-    return Rule(init, update)
+    def by(state: ScheduledState) -> PyTree | None:
+        return preconditioner(rule_at(state.step - 1), state.inner)
+
+    return divides(Rule(init, update), by)
 
 
 def _is_schedule(value: Any, parameter: inspect.Parameter | None) -> bool:

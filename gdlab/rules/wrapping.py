@@ -13,6 +13,7 @@ from gdlab import register
 from gdlab.rules.from_optax import from_optax
 from gdlab.rules.hyperparameters import call, signature
 from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, RuleFactory, State, Updates
 
@@ -95,7 +96,7 @@ def on_gradients(inner: Rule, change: Callable[[Grads, Params | None], Grads]) -
         updates, after = inner.update(change(widen(grads), params), state, params, **extra)
         return narrow(updates, grads), after
 
-    return Rule(inner.init, update)
+    return divides(Rule(inner.init, update), lambda state: preconditioner(inner, state))
 
 
 def number(**named: Any) -> Array:

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, direction
+from gdlab.rules.adam import AdamState, direction, divisor, preconditioned_stability
 from gdlab.rules.leafwise import each, root, widen, zeros
+from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, Rule, Updates
+from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 @register.rule(
@@ -24,6 +25,7 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
         "eps": (1e-12, 1e-2),
         "initial_accumulator": (0.0, 1.0),
     },
+    preconditioned_stability=preconditioned_stability,
     memory=2,
     differs="Optax corrects both averages, as `corrected` does, and starts m at 1e-6 as well.",
 )
@@ -73,4 +75,9 @@ def yogi(
         v = each(average, state.mean_square, grads, b2=b2)
         return each(formula, grads, m, v, t=t, lr=lr, b1=b1, b2=b2, eps=eps), AdamState(t, m, v)
 
-    return Rule(init, update)
+    def by(state: AdamState) -> PyTree:
+        if corrected:
+            return divisor(state.mean_square, state.step, b1=b1, b2=b2, eps=eps)
+        return each(lambda v, eps: root(v) + eps, state.mean_square, eps=eps)
+
+    return divides(Rule(init, update), by)
