@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import precision
-from gdlab.landscape.planes import Plane
+from gdlab.inner_product import dot, precision
+from gdlab.landscape.planes import Plane, project
 from gdlab.types import Array, Params, PyTree
 
 
@@ -26,7 +26,8 @@ def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]
 
     Returns:
         (plane, captured): captured = (s_1^2 + s_2^2) / sum s_i^2, the share of the points' mean squared distance from
-        this same centre that lies in the plane; 1 if every point is at the centre.
+        this same centre that lies in the plane; 1 if every point is at the centre. About the mean that is the share of
+        their variance. About another point, the last of the path say, it is not: a centred PCA would tell another.
 
     Raises:
         ValueError: no points, or fewer than two parameters.
@@ -58,3 +59,23 @@ def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]
     shares = (values / jnp.where(spread, values[0], 1)) ** 2
     captured = jnp.where(spread, (shares[0] + shares[1]) / jnp.where(spread, shares.sum(), 1), 1)
     return Plane(middle, like(directions[0]), like(directions[1])), captured
+
+
+def captured_share(plane: Plane, path: PyTree) -> Array:
+    """The share of a path, in mean squared distance from the centre of any plane, that lies in this plane.
+
+    1 - sum off^2 / sum |x - centre|^2, off the distance from the plane; 1 if every point is at the centre. For a plane
+    of `pca_plane` and its own path it is the `captured` that stands beside it.
+
+    Args:
+        plane: whichever; its centre is what distances are from.
+        path: a pytree like the params whose leaves have a leading axis of points.
+    """
+
+    def squares(params: Params) -> tuple[Array, Array]:
+        off = project(plane, params)[2]
+        away = jax.tree.map(jnp.subtract, params, plane.centre)
+        return off * off, dot(away, away)
+
+    off, away = (jnp.sum(each) for each in jax.lax.map(squares, path, batch_size=16))
+    return jnp.where(away > 0, 1 - off / jnp.where(away > 0, away, 1), jnp.where(jnp.isnan(away), away, 1))

@@ -1,11 +1,11 @@
-"""A plane through parameter space: the point at given coordinates, and the coordinates of a given point."""
+"""A plane through parameter space: the flat of two directions, on which a loss can be drawn."""
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from gdlab.inner_product import dot, norm
+from gdlab.landscape.flats import Flat, nearest, point, reciprocal
 from gdlab.types import Array, Params, PyTree
 
 
@@ -22,6 +22,11 @@ class Plane(NamedTuple):
     u: PyTree
     v: PyTree
 
+    @property
+    def flat(self) -> Flat:
+        """The same plane as the flat that it is."""
+        return Flat(self.centre, (self.u, self.v))
+
 
 def coordinate_plane() -> Plane:
     """The plane of a problem with two parameters, an array of shape (2,): its coordinates are the parameters."""
@@ -30,43 +35,28 @@ def coordinate_plane() -> Plane:
 
 def at(plane: Plane, a: Array | float, b: Array | float) -> Params:
     """The params at the scalar coordinates (a, b): `centre + a u + b v`, in the dtype of each leaf of the centre."""
-
-    def point(centre: Array, u: Array, v: Array) -> Array:
-        dtype = centre.dtype
-        return centre + jnp.asarray(a, dtype) * u.astype(dtype) + jnp.asarray(b, dtype) * v.astype(dtype)
-
-    return jax.tree.map(point, plane.centre, plane.u, plane.v)
+    return point(plane.flat, (a, b))
 
 
 def project(plane: Plane, params: Params) -> tuple[Array, Array, Array]:
     """The coordinates of the plane's point nearest to `params`, and the Euclidean distance to it.
 
-    With d = params - centre, (a, b) is the least-squares solution of d ~ a u + b v, from its normal equations
-    G (a, b)' = (u'd, v'd)', G the Gram matrix of (u, v). Where u and v are parallel the plane is a line and (a, b) the
-    solution that moves equally along both in units of their lengths; a direction that is zero has coordinate 0.
+    With d = params - centre, (a, b) is the least-squares solution of d ~ a u + b v (see `nearest`). Where u and v are
+    parallel the plane is a line and (a, b) the solution that moves equally along both in units of their lengths; a
+    direction that is zero has coordinate 0.
 
     Returns:
         (a, b, off): scalars; off = |d - a u - b v|.
     """
-    d = jax.tree.map(jnp.subtract, params, plane.centre)
-    length_u, length_v = norm(plane.u), norm(plane.v)
-    inverse_u, inverse_v = _inverse(length_u), _inverse(length_v)
-    # In unit directions G is [[1, c], [c, 1]]: eigenvalues 1 + c and 1 - c, with the sum and the difference of the two.
-    c = dot(plane.u, plane.v) * inverse_u * inverse_v
-    p, q = dot(plane.u, d) * inverse_u, dot(plane.v, d) * inverse_v
-    tiny = 16 * float(jnp.finfo(c.dtype).eps)
-    along = (p + q) / 2 * _inverse(1 + c, tiny)
-    across = (p - q) / 2 * _inverse(1 - c, tiny)
-    a, b = (along + across) * inverse_u, (along - across) * inverse_v
-    return a, b, norm(jax.tree.map(jnp.subtract, params, at(plane, a, b)))
+    coordinates, off = nearest(plane.flat, params)
+    return coordinates[0], coordinates[1], off
 
 
 def cosine(plane: Plane) -> Array:
     """The cosine of the angle between `u` and `v`; 0 where one of them is zero."""
-    return dot(plane.u, plane.v) * _inverse(norm(plane.u)) * _inverse(norm(plane.v))
+    return dot(plane.u, plane.v) * reciprocal(norm(plane.u)) * reciprocal(norm(plane.v))
 
 
-def _inverse(x: Array, tiny: float = 0.0) -> Array:
-    """1 / x, or 0 where x is not above `tiny`, with a gradient that is finite at both."""
-    above = x > tiny
-    return jnp.where(above, 1 / jnp.where(above, x, 1), 0)
+def report(plane: Plane) -> dict[str, Array]:
+    """What a reader must know of a plane: `norm_u`, `norm_v` (Euclidean, over all leaves) and `cosine`, scalars."""
+    return {"norm_u": norm(plane.u), "norm_v": norm(plane.v), "cosine": cosine(plane)}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdlab.landscape import pca_plane, project
+from gdlab.landscape import captured_share, pca_plane, project, random_plane
 
 
 def walk(points=30, seed=0):
@@ -89,3 +89,18 @@ def test_a_large_path_does_not_overflow_its_share():
 def test_too_little_for_a_plane(points, size):
     with pytest.raises(ValueError, match="at least one point and two parameters"):
         pca_plane(jnp.zeros((points, size)))
+
+
+def test_the_share_of_any_plane_is_what_pca_tells_of_its_own_and_less_elsewhere():
+    path = as_tree(walk())
+    last = jax.tree.map(lambda x: x[-1], path)
+    for centre in (None, last):
+        plane, captured = pca_plane(path, centre)
+        assert float(captured_share(plane, path)) == pytest.approx(float(captured), rel=1e-4)
+        other = random_plane(jax.random.key(0), plane.centre, "none")
+        basis, _ = np.linalg.qr(np.stack([as_row(other.u), as_row(other.v)], axis=1))
+        offsets = walk() - as_row(plane.centre)
+        share = ((offsets @ basis) ** 2).sum() / (offsets**2).sum()
+        assert float(captured_share(other, path)) == pytest.approx(share, abs=1e-4)
+        assert share < captured
+    assert captured_share(plane, jax.tree.map(lambda x: x[-1:], path)) == 1

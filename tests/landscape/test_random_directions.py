@@ -33,8 +33,8 @@ def test_each_filter_has_the_norm_of_its_weights_outputs_last(params):
         np.testing.assert_array_equal(direction["dense"]["bias"], 0)
 
 
-def test_each_layer_has_the_norm_of_its_weights(params):
-    plane = random_plane(KEY, params, "layer", biases=True)
+def test_each_tensor_has_the_norm_of_its_weights(params):
+    plane = random_plane(KEY, params, "tensor", biases=True)
     for d, w in zip(jax.tree.leaves(plane.u), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(norms(d, None), norms(w, None), rtol=1e-5)
     filters = norms(plane.u["conv"], (0, 1, 2)) / norms(params["conv"], (0, 1, 2))
@@ -92,5 +92,5 @@ def test_nothing_to_move_is_an_error():
     with pytest.raises(ValueError, match="none would move"):
         random_plane(KEY, jnp.ones(5))
     assert random_plane(KEY, jnp.ones(5), "none").u.shape == (5,)
-    with pytest.raises(ValueError, match="filter, layer, none"):
+    with pytest.raises(ValueError, match="filter, layer, tensor, none"):
         random_plane(KEY, jnp.ones(5), "weights")

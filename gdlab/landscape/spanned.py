@@ -1,0 +1,86 @@
+"""Planes spanned by what is given: two directions, three points, eigenvectors."""
+
+import jax
+import jax.numpy as jnp
+
+from gdlab.inner_product import dot, norm, precision
+from gdlab.landscape.directions import Normalise, between, normalised, unit, without_biases
+from gdlab.landscape.flats import reciprocal
+from gdlab.landscape.planes import Plane
+from gdlab.types import Array, Params, PyTree
+
+
+def plane_of(
+    centre: Params,
+    u: PyTree,
+    v: PyTree,
+    *,
+    orthogonalise: bool = False,
+    normalise: Normalise = "none",
+    biases: bool = False,
+) -> Plane:
+    """The plane through `centre` along two directions of any origin.
+
+    `orthogonalise` takes from v its part along u, and only then are both scaled, so that each has the length that
+    `normalise` says (see `normalised`); scaling by parts turns them, so their cosine is then small rather than zero.
+    Where v is parallel to u nothing is left of it, and v is zero.
+
+    Raises:
+        ValueError: see `normalised`.
+    """
+    if orthogonalise:
+        if normalise != "none":  # of what does not move, no part counts
+            u, v = without_biases(u, centre, biases), without_biases(v, centre, biases)
+        v = _across(unit(u), v)
+    return Plane(centre, *(normalised(d, centre, normalise, biases=biases) for d in (u, v)))
+
+
+def triangle_plane(a: Params, b: Params, c: Params) -> tuple[Plane, Array]:
+    """The plane through three points, and their coordinates in it.
+
+    u = (b - a) / |b - a|, v = w / |w| with w the part of c - a across u: orthonormal, so that distances in the plane
+    are those of parameter space. If the three lie on a line, v is zero (and u, if a = b).
+
+    Returns:
+        (plane, corners): the centre is a; corners [3, 2] are the coordinates of a, b and c:
+        (0, 0), (|b - a|, 0), (u'(c - a), |w|).
+
+    Source: Garipov, Izmailov, Podoprikhin, Vetrov, Wilson (2018), figure 1. https://arxiv.org/abs/1802.10026
+    """
+    side, other = between(a, b), between(a, c)
+    u = unit(side)
+    rest = _across(u, other)
+    v = unit(rest)
+    zero = jnp.zeros((), precision((a, b, c)))
+    corners = [[zero, zero], [norm(side), zero], [dot(u, other), norm(rest)]]
+    return Plane(a, u, v), jnp.stack([jnp.stack(corner) for corner in corners])
+
+
+def eigen_plane(centre: Params, vectors: PyTree, which: tuple[int, int] = (0, 1)) -> Plane:
+    """The plane through `centre` along two of several eigenvectors, as they are.
+
+    Args:
+        centre: where they were taken.
+        vectors: a pytree like the params whose leaves have a leading axis of eigenvectors.
+        which: the numbers of the two along that axis.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    count = min(leaf.shape[0] for leaf in jax.tree.leaves(vectors))
+    if not all(-count <= i < count for i in which):
+        raise ValueError(f"there are {count} eigenvectors, so none at {which}")
+    first, second = (jax.tree.map(lambda leaf, i=i: leaf[i], vectors) for i in which)
+    return Plane(centre, first, second)
+
+
+def _across(u: PyTree, v: PyTree) -> PyTree:
+    """The part of v orthogonal to u, which is of unit length or zero; zero where that is no more than rounding."""
+
+    def less(v: PyTree) -> PyTree:
+        share = dot(u, v)
+        return jax.tree.map(lambda y, x: (y.astype(share.dtype) - share * x.astype(share.dtype)).astype(y.dtype), v, u)
+
+    rest = less(less(v))  # once more, as rounding of the first time is all that may be left
+    kept = norm(rest) * reciprocal(norm(v)) > 16 * max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(v))
+    return jax.tree.map(lambda x: jnp.where(kept | jnp.isnan(x), x, 0), rest)
