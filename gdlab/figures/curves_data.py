@@ -28,7 +28,7 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
     values = data[series].isel(places).transpose(RULE, SEED, STEP).values.astype(float)
     steps = data[STEP].values
     if "converged_at" in fates:
-        values = _kept(values, fates["converged_at"].transpose(RULE, SEED).values[..., None] >= 0)
+        values = kept(values, fates["converged_at"].transpose(RULE, SEED).values[..., None] >= 0)
     if "diverged_at" in fates:
         ended = fates["diverged_at"].transpose(RULE, SEED).values[..., None]
         values = np.where((ended >= 0) & (steps >= ended), np.inf, values)
@@ -48,7 +48,7 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
     return Series(panel.title, names, labels, steps, spread(values, axis=1))
 
 
-def _kept(values: np.ndarray, converged: np.ndarray) -> np.ndarray:
+def kept(values: np.ndarray, converged: np.ndarray) -> np.ndarray:
     """The series of converged runs carried on from their last number."""
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(values.shape[-1])), axis=-1)
     return np.where(converged, np.take_along_axis(values, last, axis=-1), values)

@@ -1,7 +1,7 @@
 """Paths of runs on a plane, known minima, and their legend."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 START, INK = "#FFFFFF", "#1A1A1A"
 
 
+class Path(NamedTuple):
+    """The finite points of a run's path: of which rule, the how-manieth of the runs, where on the plane, and which of
+    the points recorded they are.
+    """
+
+    name: str
+    run: int
+    x: np.ndarray
+    y: np.ndarray
+    points: np.ndarray
+
+    @property
+    def length(self) -> float:
+        """How long it is on the plane."""
+        return float(np.hypot(np.diff(self.x), np.diff(self.y)).sum())
+
+
 def draw_paths(axes: "Axes", data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> None:
     """Each rule's path in its colour, cased in white; where it started and ended; known minima as stars."""
     from matplotlib.patheffects import Normal, Stroke
 
     # The longest first: where paths share a valley, each shows beyond the ends of the shorter ones.
-    for name, x, y in sorted(_paths(data), key=lambda path: -np.hypot(np.diff(path[1]), np.diff(path[2])).sum()):
+    for name, _, x, y, _ in sorted(paths(data), key=lambda path: -path.length):
         look = styles[name]
         (line,) = axes.plot(x, y, color=look.colour, ls=look.dash, lw=1.5, zorder=3, solid_joinstyle="round")
         line.set_path_effects([Stroke(linewidth=3, foreground="white", alpha=0.85), Normal()])
@@ -41,21 +58,11 @@ def handles(data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> "list[Ar
     from matplotlib.lines import Line2D
 
     entries: list[Artist] = []
-    ends = {name: (x[-1], y[-1]) for name, x, y in _paths(data)}
-    for place, name in enumerate(styles):
-        if "path_x" not in data:
-            break
+    ends = {path.run: (path.x[-1], path.y[-1]) for path in paths(data)}
+    runs = [str(name) for name in data[RULE].values] if "path_x" in data else []
+    for name in dict.fromkeys(runs):
         look = styles[name]
-        words = [name] if name else []
-        if name not in ends:
-            words.append("no finite point")
-        elif "lr" in data.coords:
-            words.append(f"lr {number(np.broadcast_to(data['lr'].values, len(styles))[place])}")
-        if "path_diverged" in data and bool(np.atleast_1d(data["path_diverged"].values)[place]):
-            words.append("diverged")
-        at = dict(zip("xy", ends.get(name, ()), strict=False))
-        if not all(data[axis].min() <= value <= data[axis].max() for axis, value in at.items()):
-            words.append("(ends outside)")
+        words = _words(data, name, [run for run, its in enumerate(runs) if its == name], ends)
         entries.append(
             Line2D(
                 [], [], color=look.colour, ls=look.dash, marker=look.marker, ms=5.5, mec="white", label="  ".join(words)
@@ -68,16 +75,46 @@ def handles(data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> "list[Ar
     return entries
 
 
-def _paths(data: "xarray.Dataset") -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Each rule's finite points; a rule without any has no path."""
+def _words(
+    data: "xarray.Dataset", name: str, runs: Sequence[int], ends: Mapping[int, tuple[float, float]]
+) -> list[str]:
+    """What the legend says of the runs of a rule: their rates, and how many of them diverged or end outside."""
+    many = len(runs) > 1
+    rates = np.broadcast_to(data["lr"].values, data.sizes[RULE])[runs] if "lr" in data.coords else np.array([])
+    lost = np.atleast_1d(data["path_diverged"].values)[runs].sum() if "path_diverged" in data else 0
+    window = [(float(data[axis].min()), float(data[axis].max())) for axis in ("x", "y")]
+    outside = sum(
+        not all(low <= at <= high for at, (low, high) in zip(ends[run], window, strict=True))
+        for run in runs
+        if run in ends
+    )
+    words = [name] if name else []
+    if many:
+        words.append(f"{len(runs)} runs")
+    if not set(runs) & set(ends):
+        words.append("no finite point")
+    elif len(rates) and np.isfinite(rates).any():
+        span = dict.fromkeys(number(rate) for rate in (np.nanmin(rates), np.nanmax(rates)))
+        words.append(f"lr {' to '.join(span)}")
+    if lost:
+        words.append(f"{lost} diverged" if many else "diverged")
+    if outside:
+        words.append(f"({outside} end outside)" if many else "(ends outside)")
+    return words
+
+
+def paths(data: "xarray.Dataset") -> Iterator[Path]:
+    """Each run's finite points; a run without any has no path."""
     if "path_x" not in data:
         return
-    for name, x, y in zip(
-        data[RULE].values,
-        data["path_x"].transpose(RULE, ...).values.astype(float),
-        data["path_y"].transpose(RULE, ...).values.astype(float),
-        strict=True,
+    for run, (name, x, y) in enumerate(
+        zip(
+            data[RULE].values,
+            data["path_x"].transpose(RULE, ...).values.astype(float),
+            data["path_y"].transpose(RULE, ...).values.astype(float),
+            strict=True,
+        )
     ):
         there = np.isfinite(x) & np.isfinite(y)
         if there.any():
-            yield str(name), x[there], y[there]
+            yield Path(str(name), run, x[there], y[there], np.flatnonzero(there))

@@ -1,0 +1,41 @@
+"""A series of a sweep as it was recorded: at some steps only, and to the end of each run."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdlab.best import STEP
+from gdlab.errors import SelectionError
+from gdlab.figures.curves_data import kept
+from gdlab.figures.wording import spelled
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def recorded(data: "xarray.Dataset", series: str) -> "xarray.DataArray":
+    """A series, in float64, at the steps at which any run has a value.
+
+    From the step at which a run diverged on it is infinite; a run that converged keeps its last value to the end. Other
+    values that are missing stay NaN.
+
+    Raises:
+        SelectionError: no such series, or one without any value.
+    """
+    if series not in data or STEP not in data[series].dims:
+        known = [str(name) for name, variable in data.data_vars.items() if STEP in variable.dims]
+        raise SelectionError(f"there is no series {series!r} in the results; there are {spelled(known) or 'none'}")
+    values = data[series].astype(float)
+    seen = values.notnull().any([dim for dim in values.dims if dim != STEP])
+    if not seen.any():
+        raise SelectionError(f"the series {series!r} has no value at any step, of any run")
+    values = values.isel({STEP: np.flatnonzero(seen.values)})
+    if "converged_at" in data:
+        whole = values.transpose(..., STEP)
+        converged = (data["converged_at"] >= 0).broadcast_like(whole.isel({STEP: 0}, drop=True))
+        converged = converged.transpose(*whole.dims[:-1])
+        values = whole.copy(data=kept(whole.values, converged.values[..., None])).transpose(*values.dims)
+    if "diverged_at" in data:
+        ended = data["diverged_at"]
+        values = values.where(~((ended >= 0) & (values[STEP] >= ended)), np.inf).transpose(*values.dims)
+    return values

@@ -1,0 +1,65 @@
+"""What the runs of a part of the results are called."""
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdlab.best import RULE
+from gdlab.errors import SelectionError
+from gdlab.figures.panels import MOST
+from gdlab.figures.wording import number, spelled
+
+if TYPE_CHECKING:
+    import xarray
+
+RUN = "run"
+
+
+def run_names(data: "xarray.Dataset", dim: str) -> list[str]:
+    """A name for each slice along a dim: "adam", "adam  lr 0.1", "run 3"."""
+    return [name_of(data, dim, place) for place in range(data.sizes[dim])]
+
+
+def name_of(data: "xarray.Dataset", dim: str, place: int) -> str:
+    """What the slice at a place along a dim is called: by the coordinates along the dim that differ, its rule and its
+    rate in any case; by its number where there are none.
+    """
+    along = [name for name, axis in data.coords.items() if axis.dims == (dim,)]
+    names = sorted((name for name in along if _tells(data, name, dim)), key=lambda name: name != RULE)
+    return "  ".join(_word(name, data[name].values[place]) for name in names) or f"{dim} {place}"
+
+
+def _word(name: Hashable, value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{name} {number(value)}"
+
+
+def _tells(data: "xarray.Dataset", name: Hashable, dim: str) -> bool:
+    """Whether a coordinate tells runs apart, or is one that readers ask for; a run's number says nothing more."""
+    if name == RUN:
+        return not any(axis.dims == (dim,) for other, axis in data.coords.items() if other != RUN)
+    return name in (RULE, "lr", dim) or len(np.unique(data[name].values.astype(str))) > 1
+
+
+def names_of_lines(data: "xarray.Dataset", variable: str, dims: Sequence[str]) -> list[str]:
+    """The names of the lines of a figure that has one for each rule or each run; one nameless line where there is none.
+
+    Args:
+        dims: what the variable varies along, beside the dims of the figure.
+
+    Raises:
+        SelectionError: dims besides `rule` or `run`, or more lines than the eye can follow.
+    """
+    if not dims:
+        return [""]
+    if len(dims) > 1 or dims[0] not in (RULE, RUN):
+        raise SelectionError(
+            f"{variable} varies along {spelled(dims)}; there can be a line for each rule or each run: choose a value "
+            f"of the others, as in select={{{dims[-1]!r}: ...}}"
+        )
+    if data.sizes[dims[0]] > MOST:
+        raise SelectionError(
+            f"{data.sizes[dims[0]]} lines are too many for a panel (the most is {MOST}): choose some, as in "
+            "select={'rule': [...]}"
+        )
+    return run_names(data, dims[0])

@@ -1,0 +1,67 @@
+"""What the figures of sharpness show: the series, its median over seeds, and the thresholds of stability."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gdlab.best import RULE, SEED, STEP
+from gdlab.errors import SelectionError
+from gdlab.figures.recorded import recorded
+from gdlab.figures.wording import spelled
+
+if TYPE_CHECKING:
+    import xarray
+
+LR, THRESHOLD = "lr", "threshold"
+
+
+class Sharpness(NamedTuple):
+    """A series of each rule at each rate: its median over seeds, a diverged run counting as infinite."""
+
+    names: list[str]
+    rates: np.ndarray  # rising
+    steps: np.ndarray
+    values: np.ndarray  # [rule, lr, step]
+    thresholds: np.ndarray  # [rule, lr], NaN where theory knows of none
+
+
+def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
+    """A series over (rule, lr, seed, step), of which rule and seed may be missing.
+
+    The thresholds are the variable or coordinate `threshold` over (rule, lr), or, if there is none, `stability` over
+    rule, the constant c, divided by lr. Its attribute `of` names the series that it is of; of others there is none.
+
+    Raises:
+        SelectionError: no such series, or none of a value; no dim lr; other dims.
+    """
+    values = recorded(data, series)
+    others = [str(dim) for dim in values.dims if dim not in (RULE, LR, SEED, STEP)]
+    if LR not in values.dims or others:
+        wrong = f"varies along {spelled(others)} too: select one" if others else "has no dim lr"
+        raise SelectionError(f"a figure of sharpness is over rule, lr and step, and {series} {wrong}")
+    values = values.isel({LR: np.argsort(values[LR].values, kind="stable")})
+    if SEED in values.dims:
+        values = values.median(SEED, skipna=False)
+    if RULE not in values.dims:
+        values = values.expand_dims(RULE)
+    values = values.transpose(RULE, LR, STEP)
+    names = [str(name) for name in np.atleast_1d(data[RULE].values)] if RULE in data.coords else [""]
+    return Sharpness(
+        names,
+        values[LR].values.astype(float),
+        values[STEP].values,
+        values.values,
+        _thresholds(data, values, series),
+    )
+
+
+def _thresholds(data: "xarray.Dataset", values: "xarray.DataArray", series: str) -> np.ndarray:
+    blank = values.isel({STEP: 0}, drop=True)
+    found = data[THRESHOLD] if THRESHOLD in data.variables else None
+    if found is None and "stability" in data.variables:
+        found = data["stability"] / values[LR]
+        found.attrs = data["stability"].attrs
+    if found is None or found.attrs.get("of", series) != series:
+        return np.full(blank.shape, np.nan)
+    found = found.astype(float).broadcast_like(blank).transpose(RULE, LR)
+    return found.sel({LR: values[LR]}).values

@@ -1,0 +1,94 @@
+"""Sharpness over rates and steps: from which step on a run lives at the edge of stability."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from gdlab import register
+from gdlab.best import SEED
+from gdlab.errors import SelectionError
+from gdlab.figures.fates import edges, evenly_spaced
+from gdlab.figures.frame import frame, surround
+from gdlab.figures.heat import heat, scale_of_colours
+from gdlab.figures.panels import MOST, selected
+from gdlab.figures.sharpness_data import Sharpness, sharpness_of
+from gdlab.figures.style import Width, style
+from gdlab.figures.wording import counts
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@register.figure("sharpness_map", dims=("lr", "step"), of="sweep", source="after Cohen et al. 2021")
+def sharpness_map(
+    data: "xarray.Dataset",
+    *,
+    of_what: Literal["sharpness", "preconditioned_sharpness"] = "sharpness",
+    select: Mapping[str, Any] | None = None,
+    width: Width = "double",
+) -> "Figure":
+    """Sharpness as a colour over (step, lr), a panel for each rule; a line where it first reaches the threshold.
+
+    Cells in which half of the seeds or more have diverged are hatched. The line stands at the first step at which
+    sharpness * lr >= c, the rule's constant of stability; a run that lives at the edge of stability goes to and fro
+    across it from then on, so later crossings are not drawn.
+
+    Args:
+        data, of_what, select, width: as for `sharpness`.
+
+    Raises:
+        SelectionError: no such series; axes left over; more rules than there can be panels.
+    """
+    data = selected(data, select)
+    found = sharpness_of(data, of_what)
+    if len(found.names) > MOST:
+        raise SelectionError(f"{len(found.names)} rules are too many for panels (the most is {MOST}): select some")
+    norm = scale_of_colours(found.values)
+    label = of_what.replace("_", " ")
+    with style():
+        made = frame(len(found.names), width, [])
+        for rule, axes in enumerate(made.panels):
+            axes.set_title(found.names[rule])
+            mesh = _draw(axes, found, rule, norm)
+        bar = made.figure.colorbar(mesh, ax=made.panels, pad=0.02, aspect=28)
+        bar.outline.set_visible(False)
+        bar.set_label(label)
+        lines = sum(len(axes.findobj(lambda artist: artist.get_gid() == "edge")) for axes in made.panels)
+        seeds = data.sizes.get(SEED, 1)
+        sentences = [
+            f"White line: the first step at which the {label} reaches the rule's threshold of stability"
+            if lines
+            else "",
+            "Hatched: diverged" if np.isinf(found.values).any() else "",
+            f"Medians over {seeds} seeds" if seeds > 1 else "",
+            counts(data, "final_loss") if "final_loss" in data else "",
+        ]
+        surround(made, data, width, xlabel="step", ylabel="learning rate", sentences=sentences)
+    return made.figure
+
+
+def _draw(axes: "Axes", found: Sharpness, rule: int, norm: Any) -> Any:
+    from matplotlib.patheffects import Normal, Stroke
+
+    axes.set_yscale("linear" if evenly_spaced(found.rates) else "log")
+    across, up = edges(found.steps.astype(float)), edges(found.rates)
+    mesh = heat(axes, across, up, found.values[rule], norm)
+    first = reached(found.values[rule], found.thresholds[rule])
+    if (first >= 0).any():
+        at = np.where(first >= 0, across[first], np.nan)
+        line = axes.plot(np.repeat(at, 2), np.repeat(up, 2)[1:-1], color="white", lw=1.4, clip_on=False)[0]
+        line.set_path_effects([Stroke(linewidth=3, foreground="#1A1A1A"), Normal()])
+        line.set_gid("edge")
+    return mesh
+
+
+def reached(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The place of the first step [lr] at which values [lr, step] are at their threshold [lr] or above; -1: of none.
+
+    That a run has diverged does not count: its sharpness is not known.
+    """
+    there = np.isfinite(values) & (values >= thresholds[:, None])
+    return np.where(there.any(axis=1), there.argmax(axis=1), -1)

@@ -1,0 +1,141 @@
+"""The loss on a plane as a landscape in three dimensions."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gdlab import register
+from gdlab.errors import SelectionError
+from gdlab.figures.frame import BESIDE, HANDLE, LETTER, LINE
+from gdlab.figures.paths import INK, START, handles
+from gdlab.figures.plane import rule_labels, surface_of, told, with_rules
+from gdlab.figures.relief import Relief, lifted, on_surface, relief
+from gdlab.figures.relief_mesh import box, mesh, visible
+from gdlab.figures.style import RuleStyle, Width, inches, new_figure, rule_styles, style
+from gdlab.figures.wording import caption, numbers, title
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+    from mpl_toolkits.mplot3d import Axes3D
+
+# How far off the surface a path floats, as a share of its height.
+CLEAR = 0.012
+# How opaque is what stands behind a hill.
+HIDDEN = 0.45
+
+
+@register.figure("surface_3d", of="landscape", source="Li et al. 2018")
+def surface_3d(
+    data: "xarray.Dataset",
+    *,
+    log: Literal["auto"] | bool = "auto",
+    view: tuple[float, float] = (38.0, -60.0),
+    width: Width = "double",
+) -> "Figure":
+    """The loss on a plane as a surface seen from above, with the paths of runs lying on it.
+
+    Where a hill stands between a path and the eye, the path is dotted and pale, as are its ends and minima. Cells with
+    a corner whose loss is not finite are left out, and the number of such points is said. A path is drawn on the
+    surface, at the loss of the plane's point nearest to it, and breaks where that leaves the frame.
+
+    Args:
+        data: as for `landscape`; `path_plane_loss`, over (rule, point), is the loss on the plane under each point.
+        log: whether heights are even in log(loss - min + eps); "auto": if that spans more than two decades.
+        view: where it is seen from: degrees above the plane, degrees around it.
+        width: "single" or "double" column.
+
+    Raises:
+        SelectionError: no surface, or one that is only a line.
+    """
+    surface = surface_of(data)
+    if min(surface.shape) < 2:
+        raise SelectionError(f"a surface needs two points along each axis, and the landscape has {surface.shape}")
+    data, heights = with_rules(data), relief(surface.values, log)
+    styles = rule_styles(rule_labels(data))
+    with style():
+        figure, axes = _frame(width, handles(data, styles))
+        axes.view_init(*view)
+        axes.add_collection3d(mesh(surface, heights))
+        axes.set_box_aspect(box(surface), zoom=1.12 if width == "double" else 0.95)
+        _paths(axes, data, surface, heights, styles)
+        _axes(axes, data, surface, heights, width)
+        title(figure, data)
+        caption(figure, told(data, surface.values, lost_cells="Left out"), width)
+    return figure
+
+
+def _frame(width: Width, entries: "Sequence[Artist]") -> "tuple[Figure, Axes3D]":
+    """A box without perspective, and the legend: beside it if there is room, else below."""
+    longest = HANDLE + LETTER * max((len(str(entry.get_label())) for entry in entries), default=0)
+    beside = width == "double" and longest <= BESIDE
+    abreast = max(1, int(inches(width) / longest))
+    lines = 0 if beside else LINE * -(-len(entries) // abreast)
+    panel = 0.55 * inches("double") if width == "double" else 2.7
+    figure = new_figure(width, panel + 0.4 + lines)
+    grid = figure.add_gridspec(1 + bool(lines), 1, height_ratios=[panel, lines] if lines else [panel])
+    axes: Axes3D = figure.add_subplot(grid[0], projection="3d", computed_zorder=False)
+    axes.set_proj_type("ortho")
+    if entries and beside:
+        figure.legend(handles=list(entries), loc="outside right upper")
+    elif entries:
+        below = figure.add_subplot(grid[1])
+        below.axis("off")
+        below.legend(handles=list(entries), loc="upper left", ncols=abreast, borderaxespad=0)
+    return figure, axes
+
+
+def _paths(
+    axes: "Axes3D",
+    data: "xarray.Dataset",
+    surface: "xarray.DataArray",
+    heights: Relief,
+    styles: Mapping[str, RuleStyle],
+) -> None:
+    from matplotlib.patheffects import Normal, Stroke
+
+    for (name, _, x, y, _), loss in sorted(lifted(data, surface), key=lambda pair: -pair[0].length):
+        look, z = styles[name], heights.height(loss) + CLEAR
+        seen = visible(axes, surface, heights, np.stack([x, y, z]))
+        (behind,) = axes.plot(x, y, z, color=look.colour, ls=(0, (1, 1.5)), lw=1.0, alpha=HIDDEN, zorder=4)
+        behind.set_gid("path")
+        (line,) = axes.plot(x, y, np.where(seen, z, np.nan), color=look.colour, lw=1.6, zorder=5)
+        line.set_path_effects([Stroke(linewidth=3, foreground="white", alpha=0.85), Normal()])
+        line.set_gid("seen")
+        there = np.flatnonzero(np.isfinite(z))
+        for at, marker, options in (
+            (there[:1], "o", {"color": START, "ms": 4.5, "mec": INK, "mew": 1, "zorder": 7}),
+            (there[-1:], look.marker, {"color": look.colour, "ms": 6, "mec": "white", "mew": 0.9, "zorder": 8}),
+        ):
+            axes.plot(x[at], y[at], z[at], marker, alpha=1 if seen[at].all() else HIDDEN, **options)
+    if "min_x" in data and "min_y" in data:
+        x, y = data["min_x"].values, data["min_y"].values
+        z = heights.height(on_surface(surface, x, y)) + CLEAR
+        seen = visible(axes, surface, heights, np.stack([x, y, z]))
+        for shown, alpha in ((seen, 1.0), (~seen, HIDDEN)):
+            options = {"color": START, "ms": 10, "mec": INK, "mew": 0.9, "zorder": 6, "alpha": alpha}
+            axes.plot(x[shown], y[shown], z[shown], "*", **options)[0].set_gid("minimum")
+
+
+def _axes(axes: "Axes3D", data: "xarray.Dataset", surface: "xarray.DataArray", heights: Relief, width: Width) -> None:
+    for name, limit in (("x", axes.set_xlim), ("y", axes.set_ylim)):
+        limit(float(surface[name].min()), float(surface[name].max()))
+    axes.set_zlim(0, 1)
+    ticks = np.linspace(0, 1, 5)
+    axes.set_zticks(ticks, numbers(heights.loss(ticks).tolist()))
+    label = str(data.attrs.get("loss_label", "loss"))
+    axes.set_xlabel(str(data.attrs.get("x_label", "x")), labelpad=-4)
+    axes.set_ylabel(str(data.attrs.get("y_label", "y")), labelpad=-4)
+    label = f"{label}, log heights" if heights.offset is not None else label
+    if width == "double":
+        axes.set_zlabel(label, labelpad=2)
+    else:  # beside its ticks it would stand outside the column
+        axes.text2D(1, 0.9, label, transform=axes.transAxes, ha="right", fontsize=8.5)
+    axes.tick_params(pad=-2, labelsize=6.5)
+    axes.tick_params(axis="z", pad=2)
+    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="y", nbins=5)
+    for side in (axes.xaxis, axes.yaxis, axes.zaxis):
+        side.pane.set(facecolor="white", edgecolor="#D0D0D0")
