@@ -1,0 +1,86 @@
+"""Pictures to the files that hold movies."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gdlab.errors import UserError
+
+# Seconds for which the last picture stays.
+REST = 1.5
+
+
+def write_gif(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
+    """A GIF, by Pillow, that starts over. Its clock goes in hundredths of a second."""
+    from PIL import Image
+
+    frames = list(pictures)
+    # One palette for all frames, without dithering: what does not move does not flicker, and takes no space.
+    palette = _commonest(frames[:: max(1, len(frames) // 8)] + frames[-1:])
+    images = []
+    for frame in frames:
+        images.append(Image.fromarray(_nearest(frame, palette)))
+        images[-1].putpalette(palette.tobytes())
+    lasts = [max(10 * round(100 / fps), 10)] * (len(images) - 1) + [round(1000 * REST)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=lasts, loop=0, optimize=False)
+
+
+def _packed(picture: np.ndarray) -> np.ndarray:
+    """Colours [..., 3] as one number each, red first."""
+    return picture.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+
+
+def _unpacked(codes: np.ndarray) -> np.ndarray:
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
+
+
+def _commonest(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Up to 256 colours [n, 3], those that most pixels have: of surfaces and lines, rather than of the edges between"""
+    codes, counts = np.unique(np.concatenate([_packed(frame).ravel() for frame in frames]), return_counts=True)
+    return _unpacked(codes[np.argsort(-counts, kind="stable")[:256]])
+
+
+def _nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """The place in the palette of the colour nearest to each pixel's, [height, width]."""
+    codes, places = np.unique(_packed(frame), return_inverse=True)
+    differences = _unpacked(codes)[:, None].astype(np.int32) - palette.astype(np.int32)
+    nearest = (differences**2).sum(axis=-1).argmin(axis=1).astype(np.uint8)
+    return nearest[places].reshape(frame.shape[:2])
+
+
+def write_mp4(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
+    """An MP4 (H.264, in the colours that every player knows), by ffmpeg; it holds no date.
+
+    Raises:
+        UserError: there is no ffmpeg, or it failed.
+    """
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise UserError(f"{path.suffix} needs ffmpeg, which is not installed: install it, or write a .gif")
+    picture = next(pictures)
+    size = f"{picture.shape[1]}x{picture.shape[0]}"
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}", "-i", "-"]
+    even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]  # H.264 has no odd sizes
+    made = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
+    call = [program, "-y", "-loglevel", "error", *given, *even, *made, str(path)]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        try:
+            process.stdin.write(picture.tobytes())
+            for picture in pictures:
+                process.stdin.write(picture.tobytes())
+            for _ in range(round(REST * fps)):
+                process.stdin.write(picture.tobytes())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has said why
+        said = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        raise UserError(f"ffmpeg could not write {path}: {said or f'exit code {process.returncode}'}")
+
+
+WRITERS: dict[str, Callable[[Iterator[np.ndarray], Path, float], None]] = {".gif": write_gif, ".mp4": write_mp4}
