@@ -1,6 +1,6 @@
 """The figures of a results folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,19 @@ from gdlab.config import Config
 from gdlab.errors import UserError
 from gdlab.figures import save
 
+SWEEP = "sweep"
+
 
 def draw_all(
-    folder: Path, config: Config, formats: Sequence[str], but: str | None = None
+    folder: Path, config: Config, formats: Sequence[str], but: Collection[str] = ()
 ) -> tuple[list[Path], list[str]]:
-    """Draw the figures of a config from its results, all but those of `but`: the files; what failed, and why."""
+    """Draw the figures of a config from its results, but those of the parts `but`: the files; what failed, and why."""
     drawn: list[Path] = []
     troubles: list[str] = []
     for number, figure in enumerate(config.figures):
         earlier = sum(other.kind == figure.kind for other in config.figures[:number])
         stem = figure.kind if not earlier else f"{figure.kind}-{earlier + 1}"
-        if _of(figure.kind) == but:
+        if part_of(figure.kind) in but:
             continue
         try:
             drawn += draw(folder, figure.kind, figure.hyperparameters, folder / results.FIGURES / stem, formats)
@@ -35,12 +37,27 @@ def draw(folder: Path, kind: str, options: Mapping[str, Any], stem: Path, format
         gdlab.errors.UserError: the folder lacks what the figure is of, or the figure lacks what it is asked for.
     """
 
-    data = results.open_landscape(folder) if _of(kind) == "landscape" else results.open_results(folder)
+    of = part_of(kind)
+    data = results.open_results(folder) if of == SWEEP else results.open_part(folder, of)
     figure = register.figures[kind].make(data, **options)
     stem.parent.mkdir(exist_ok=True)
     return save(figure, stem, formats=tuple(formats))
 
 
-def _of(kind: str) -> str:
-    """What a figure is drawn from: "sweep" or "landscape"."""
-    return str(register.figures[kind].info.get("of", "sweep"))
+def export(folder: Path, ending: str) -> list[Path]:
+    """Write the landscape of a results folder for other programs, as "vtk", "html", "gif" or "mp4": the files written.
+
+    Raises:
+        gdlab.errors.UserError: there is no landscape, or what writes such a file is not installed.
+    """
+    from gdlab.exports import to_movie, to_page, to_vtk
+
+    data, path = results.open_part(folder, results.LANDSCAPE), folder / results.FIGURES / f"landscape.{ending}"
+    if ending == "vtk":
+        return to_vtk(data, path)
+    return [to_page(data, path) if ending == "html" else to_movie(data, path)]
+
+
+def part_of(kind: str) -> str:
+    """What a figure is drawn from: "sweep", or a part of the results beside it."""
+    return str(register.figures[kind].info.get("of", SWEEP))

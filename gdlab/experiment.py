@@ -3,9 +3,10 @@
 import errno
 import functools
 import hashlib
+import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +17,19 @@ import gdlab.figures  # noqa: F401  (fills the register before a config is check
 from gdlab import config as configs
 from gdlab import provenance, results
 from gdlab.config import Config
-from gdlab.drawing import draw_all
+from gdlab.drawing import draw_all, export, part_of
 from gdlab.earlier import Earlier
 from gdlab.engine.crew import Crew, WorkersError
 from gdlab.engine.execute import Settings, Stopped, Timing, execute, run_mesh
 from gdlab.engine.plan import Group, plan
 from gdlab.engine.remote import FailedRunsError, execute_on
 from gdlab.engine.space import Space
-from gdlab.engine.store import Store
+from gdlab.engine.store import Store, locked
 from gdlab.engine.watch import Progress
 from gdlab.errors import Halted, PartlyFailed, UserError
-from gdlab.landscape_of_config import landscape_of
+from gdlab.landscape_of_config import PARTS, SHARED, landscapes_of
 from gdlab.run_landscape import refuse_inexact
+from gdlab.shown_runs import all_runs, best_runs, one_run
 from gdlab.stability import stable_lr
 from gdlab.startup import start
 from gdlab.training import PROBLEM, STATIC, assignment
@@ -234,27 +236,108 @@ def _made_of(
 ) -> Finished:
     """Write and draw what follows from the results."""
 
-    def progress(state: Progress) -> None:
-        running.progress(state)
-        stop_if_asked()
-
     def stop_if_asked() -> None:
         if running.stop():
             raise Stopped
 
     results.write_runs(folder)
-    lacking = None
+    lacking: list[str] = []
     if config.landscape is not None:
-        surface = landscape_of(config, results.open_results(folder), progress)
-        if surface is not None:
-            results.write_landscape(folder, surface)
-        else:
-            lacking = "landscape"
+        lacking = write_landscapes(folder, config, progress=running.progress, stop=running.stop)
+        if lacking:
             notes.append("no landscape: every run of every rule diverged")
     results.write_json(folder / results.PROVENANCE, told)
     stop_if_asked()
     figures, troubles = draw_all(folder, config, formats, but=lacking)
     return Finished(folder, figures, troubles, notes)
+
+
+def write_landscapes(
+    folder: Path,
+    config: Config,
+    *,
+    runs: str | Mapping[str, Any] | None = None,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Compute the landscapes that a config's figures are drawn from, and add them to its results.
+
+    `runs`: which runs are shown, if not those that the config says: "best", "all", or the values of one run's axes.
+    Meanwhile what is computed is kept in the folder, so that a call that was stopped goes on from there.
+
+    Returns:
+        The parts that could not be made, since every run of every rule diverged.
+
+    Raises:
+        gdlab.errors.SelectionError: there is no such run, or the problem does not have the plane that is asked for.
+        Stopped: `stop` said so.
+    """
+    assert config.landscape is not None
+    data, chosen = results.open_results(folder), runs or config.landscape.runs
+    if isinstance(chosen, str):
+        selection = {"best": best_runs, "all": all_runs}[chosen](config, data)
+    else:
+        selection = one_run(config, data, chosen)
+    of_figures = [part_of(figure.kind) for figure in config.figures]
+    wanted = list(dict.fromkeys([SHARED, *(of for of in of_figures if of in PARTS)]))
+    kept = folder / ".landscapes"
+    made = landscapes_of(config, data, selection, wanted, folder=kept, progress=progress, stop=stop)
+    for name, found in made.items():
+        results.write_part(folder, name, found)
+    shutil.rmtree(kept, ignore_errors=True)
+    return [name for name in wanted if name not in made]
+
+
+def landscape(
+    folder: Path,
+    config: Config,
+    *,
+    runs: str | Mapping[str, Any] | None = None,
+    running: Running = UNWATCHED,
+    formats: Sequence[str] = ("png", "pdf"),
+    exports: Sequence[str] = (),
+) -> list[Path]:
+    """Compute and draw the landscapes that a config's figures are drawn from, of finished results: the files written.
+
+    `runs`: as in `write_landscapes`. `exports`: the endings of what is written of the shared plane beside the figures:
+    "vtk", "html", "gif", "mp4".
+
+    Raises:
+        Halted: it was interrupted.
+        UserError: a figure could not be drawn, or nothing is left to show.
+    """
+    try:
+        with locked(folder):
+            lacking = write_landscapes(folder, config, runs=runs, progress=running.progress, stop=running.stop)
+    except (Stopped, KeyboardInterrupt):
+        raise Halted(folder, "interrupted", interrupted=True) from None
+    if lacking:
+        raise UserError(f"{folder}: no landscape, since every run that it would show diverged")
+    drawn, troubles = draw_all(folder, config, formats)
+    if troubles:
+        raise UserError("\n".join(f"could not draw {trouble}" for trouble in troubles))
+    return drawn + [path for ending in exports for path in export(folder, ending)]
+
+
+def landscape_figures(config: Config) -> list[str]:
+    """The figures of a config that are drawn from a landscape."""
+    return list(dict.fromkeys(figure.kind for figure in config.figures if part_of(figure.kind) in PARTS))
+
+
+def chosen_runs(folder: Path, words: str | None) -> str | dict[str, str] | None:
+    """Which runs the words on a command line mean: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
+
+    Raises:
+        UserError: none of these.
+    """
+    if words is None or words in ("best", "all"):
+        return words
+    if words.isdecimal():
+        return results.run_of_row(folder, int(words))
+    pairs = [pair.partition("=") for pair in words.split(",")]
+    if not all(name and equals and value for name, equals, value in pairs):
+        raise UserError(f"--run is best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01; not {words!r}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _explained(error: Exception) -> str:

@@ -1,94 +1,140 @@
-"""The landscape that a config asks for: which runs are shown on it, and which problem it is of."""
+"""The landscapes that a config asks for, each a part of its results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdlab import config as configs
-from gdlab.best import best
 from gdlab.config import Config
-from gdlab.engine.space import ABSENT, space
 from gdlab.engine.watch import Progress
-from gdlab.run_landscape import run_landscape, two_parameters
-from gdlab.training import PROBLEM, rule_axes
+from gdlab.run_landscape import (
+    Scene,
+    curvature_on,
+    on_lines,
+    on_own_planes,
+    on_shared_plane,
+    refuse_inexact,
+    spectra,
+    two_parameters,
+)
+from gdlab.run_paths import Paths, run_paths
+from gdlab.run_planes import shared_plane
+from gdlab.shown_runs import Selection
 
 if TYPE_CHECKING:
     import xarray
 
+# The parts, by name. A figure says by `of` which of them it is drawn from.
+SHARED, OWN, LINES, SPECTRUM, CURVATURE = PARTS = ("landscape", "landscape_grid", "profile", "spectrum", "curvature")
+# Points of a map of curvature along each direction: each costs as much as a hundred gradients and more.
+CURVATURE_POINTS = 11
 
-def landscape_of(
-    config: Config, data: "xarray.Dataset", progress: Callable[[Progress], None] = lambda progress: None
-) -> "xarray.Dataset | None":
-    """The landscape that a config asks for, with the path of the best run of each rule (of its seeds, the first).
 
-    On a problem of two parameters a rule all of whose runs diverged shows that which lasted longest. Elsewhere it is
-    left out, since its path would decide the plane; None where no rule is left.
+def landscapes_of(
+    config: Config,
+    data: "xarray.Dataset",
+    selection: Selection,
+    wanted: Collection[str],
+    *,
+    folder: Path | None = None,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> "dict[str, xarray.Dataset]":
+    """Those of the `PARTS` that are wanted, by name; none where no run is left to show.
+
+    Args:
+        config, data: what was run, and its results.
+        selection: the runs that are shown.
+        wanted: names of parts. Those that rest on the shared plane bring it along.
+        folder: where what is computed is kept meanwhile (see `gdlab.evaluate`).
+        progress, stop: as of `gdlab.evaluate`.
 
     Raises:
         gdlab.errors.SelectionError: the problem does not have the plane that is asked for.
+        gdlab.engine.execute.Stopped: `stop` said so.
     """
     assert config.landscape is not None
-    asked, train, factories = config.landscape, config.train, configs.rule_factories(config)
-    top = _shown(data, flat=two_parameters(configs.problem_factory(config)(**_first(config))))
-    if not top.sizes["rule"]:
-        return None
-    axes = [name for name in space(configs.over(config)).names if name != "seed"]
-    seed = int(data["seed"].values[0]) if "seed" in data.coords else 0
-    chosen: dict[str, dict[str, Any]] = {}
-    for label in top["rule"].values:
-        one = top.sel(rule=label)
-        given = _given(one, axes)
-        own = {x: given[name] for x, name in rule_axes(factories, label, list(given)).items()}
-        # Where an axis is not given everywhere, its whole numbers stand among NaN, and are floats.
-        sizes = {n: int(v) if isinstance(v, float) else v for n, v in given.items() if n == "batch_size"}
-        chosen[label] = own | sizes | {"seed": seed}
-    # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
-    leader = top.isel(rule=int(top["final_loss"].fillna(np.inf).values.argmin()))
-    swept = {n.removeprefix(PROBLEM): value for n, value in _given(leader, axes).items() if n.startswith(PROBLEM)}
+    asked, train = config.landscape, config.train
+    problem = configs.problem_factory(config)(**selection.problem)
+    flat = two_parameters(problem)
+    kind = ("exact" if flat else "pca") if asked.plane == "auto" else asked.plane
+    if kind == "exact":
+        refuse_inexact(problem)
+    if not selection.shown:
+        return {}
     with configs.precision(config):
-        drawn = run_landscape(
-            configs.problem_factory(config)(**swept),
-            factories,
-            chosen,
+        paths = run_paths(
+            problem,
+            configs.rule_factories(config),
+            selection.shown,
             steps=train.steps,
-            plane=asked.plane,
-            points=asked.points,
-            margin=asked.margin,
             batch_size=train.batch_size,
             sampling=train.sampling,
             stop=configs.stop(config),
-            chunk=config.compute.chunk,
-            progress=lambda state: progress(state._replace(label="the landscape")),
         )
-    runs = f"{data['final_loss'].size:,} runs"
-    drawn = drawn.assign(path_diverged=("rule", ~top["found"].values))
-    return drawn.assign_attrs(data.attrs, paths=f"Paths: one run of each rule (seed {seed}), its best; {runs} in all")
+        started = [len(path) > 0 for path in paths.finite]
+        # Off an exact plane the path of a run that diverged would decide the plane.
+        sound = [ok and (kind == "exact" or not lost) for ok, lost in zip(started, selection.diverged, strict=True)]
+        options: dict[str, Any] = {"chunk": config.compute.chunk, "folder": folder, "stop": stop}
+        options["progress"] = lambda state: progress(state._replace(label="the landscape"))
+        made: dict[str, xarray.Dataset] = {}
+        if any(started) and OWN in wanted:
+            scene = _scene(problem, selection, paths, started)
+            own = on_own_planes(scene, points=asked.points, margin=asked.margin, **options)
+            made[OWN] = _gridded(_lost(own, selection, started))
+        if any(sound):
+            scene = _scene(problem, selection, paths, sound)
+            made |= _around(scene, kind, config, wanted, options)
+            made = {name: part if name == OWN else _lost(part, selection, sound) for name, part in made.items()}
+    gone = len(sound) - sum(sound)
+    words = f"{selection.words}; without {gone} that diverged" if gone else selection.words
+    return {
+        name: part.assign_attrs({**data.attrs, "paths": selection.words if name == OWN else words})
+        for name, part in made.items()
+    }
 
 
-def _shown(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
-    """The points whose runs are shown, as `best` gives them."""
-    top = best(data)
-    if not flat:
-        return top.isel(rule=np.flatnonzero(top["found"].values))
-    lasted = data["steps_taken"].median("seed") if "seed" in data.dims else data["steps_taken"]
-    places = lasted.argmax([dim for dim in lasted.dims if dim != "rule"])
-    assert isinstance(places, dict)
-    for name, axis in data.coords.items():
-        if name in top.coords and set(axis.dims) & set(places):
-            longest = axis.isel({dim: place for dim, place in places.items() if dim in axis.dims})
-            top = top.assign_coords({name: ("rule", np.where(top["found"], top[name].values, longest.values))})
-    return top
+def _around(
+    scene: Scene, kind: str, config: Config, wanted: Collection[str], options: dict[str, Any]
+) -> "dict[str, xarray.Dataset]":
+    assert config.landscape is not None
+    asked, made = config.landscape, {}
+    if SHARED in wanted or CURVATURE in wanted:
+        found = shared_plane(kind, scene.loss, scene.paths, asked.normalise)
+        made[SHARED] = on_shared_plane(scene, kind, found, points=asked.points, margin=asked.margin, **options)
+        if CURVATURE in wanted:
+            made[CURVATURE] = curvature_on(scene, made[SHARED], found.plane, CURVATURE_POINTS, **options)
+    if LINES in wanted:
+        made[LINES] = on_lines(scene, asked.lines, asked.normalise, **options)
+    if SPECTRUM in wanted:
+        made[SPECTRUM] = spectra(scene)
+    return made
 
 
-def _given(one: "xarray.Dataset", axes: Sequence[str]) -> dict[str, Any]:
-    """The values of the axes at one point, without those that a chain does not give there."""
-    values = {name: one[name].item() for name in axes}
-    absent = [n for n, v in values.items() if v == str(ABSENT) or (isinstance(v, float) and np.isnan(v))]
-    return {name: value for name, value in values.items() if name not in absent}
+def _scene(problem: Any, selection: Selection, paths: Paths, kept: Sequence[bool]) -> Scene:
+    shown = [one for one, keep in zip(selection.shown, kept, strict=True) if keep]
+    return Scene(problem, shown, paths._replace(positions=paths.positions[np.asarray(kept)]))
 
 
-def _first(config: Config) -> dict[str, Any]:
-    """The values at the first point of the axes that are the problem's."""
-    firsts = {name: value for block in space(configs.over(config)).blocks for name, value in block.row(0).items()}
-    return {n.removeprefix(PROBLEM): value for n, value in firsts.items() if n.startswith(PROBLEM)}
+def _lost(part: "xarray.Dataset", selection: Selection, kept: Sequence[bool]) -> "xarray.Dataset":
+    """The part, with which of its runs diverged."""
+    dim = "run" if "run" in part.dims else "rule"
+    return part.assign(path_diverged=(dim, np.asarray(selection.diverged)[np.asarray(kept)]))
+
+
+def _gridded(part: "xarray.Dataset") -> "xarray.Dataset":
+    """The part with the dims rule and one axis for its runs, where these are all of such a grid."""
+    if "run" not in part.dims:
+        return part
+    rules = part["rule"].values
+    for name, coord in part.coords.items():
+        if name in ("rule", "seed") or coord.dims != ("run",):
+            continue
+        labels, values = list(dict.fromkeys(rules)), np.unique(coord.values)
+        if len(set(zip(rules, coord.values, strict=True))) == len(rules) == len(labels) * len(values):
+            others = [n for n, c in part.coords.items() if c.dims == ("run",) and n not in ("rule", name)]
+            grid = part.drop_vars(others).set_index(run=["rule", name]).unstack("run")
+            return grid.sel({"rule": labels, name: values}).transpose("rule", name, ...)
+    return part

@@ -21,6 +21,8 @@ PROVENANCE = "provenance.json"
 RUNS = "runs.csv"
 FIGURES = "figures"
 LANDSCAPE = "landscape"
+# The attribute in which coordinates that are words stand.
+WORDS = "words"
 
 
 def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mapping[str, str] | None = None) -> Path:
@@ -116,36 +118,56 @@ def write_runs(folder: Path) -> None:
     os.replace(partial, folder / RUNS)
 
 
-def write_landscape(folder: Path, data: "xarray.Dataset") -> None:
-    """Add a landscape to the store. The rules' names go into the attributes: zarr 3 has no settled form for strings."""
+def run_of_row(folder: Path, number: int) -> dict[str, str]:
+    """The values of the axes of the run in a row of runs.csv, counted from 0; those that make no difference left out.
+
+    Raises:
+        StoreError: there is no runs.csv, or no such row.
+    """
+    names = read_store(folder).space.names
+    try:
+        with (folder / RUNS).open(newline="") as file:
+            for index, row in enumerate(csv.DictReader(file)):
+                if index == number:
+                    return {name: row[name] for name in names if row[name]}
+    except FileNotFoundError:
+        raise StoreError(f"{folder / RUNS} is missing; gdlab resume {folder} writes it") from None
+    raise StoreError(f"{folder / RUNS} has no run number {number}: they are 0 to {index}")
+
+
+def write_part(folder: Path, name: str, data: "xarray.Dataset") -> None:
+    """Add a group to the store: a landscape, say. Words go into the attributes: zarr 3 has no settled form for them."""
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    plain = data.drop_vars("rule").assign_attrs(rules=[str(rule) for rule in data["rule"].values])
-    home, partial = folder / STORE / LANDSCAPE, folder / f".{LANDSCAPE}.partial"
-    checked = {name: {"compressors": [ZstdCodec(level=0), Crc32cCodec()]} for name in plain.variables}
+    words = {str(n): coord for n, coord in data.coords.items() if coord.dtype.kind in "OUT"}
+    listed = {name: [list(coord.dims), [str(word) for word in coord.values.ravel()]] for name, coord in words.items()}
+    plain = data.drop_vars(list(words)).assign_attrs({WORDS: listed})
+    home, partial = folder / STORE / name, folder / f".{name}.partial"
+    checked = {variable: {"compressors": [ZstdCodec(level=0), Crc32cCodec()]} for variable in plain.variables}
     plain.to_zarr(partial, mode="w", consolidated=False, encoding=checked, write_empty_chunks=True)
     shutil.rmtree(home, ignore_errors=True)
     os.replace(partial, home)
 
 
-def open_landscape(folder: Path) -> "xarray.Dataset":
-    """The landscape in a results folder.
+def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
+    """A group that `write_part` added to the results.
 
     Raises:
-        StoreError: it holds none, or it is damaged.
+        StoreError: there is none, or it is damaged.
     """
     import xarray
     import zarr
 
-    if not (folder / STORE / LANDSCAPE).is_dir():
-        raise StoreError(f"{folder} holds no landscape: its config has no `landscape` section")
-    path = folder / STORE / LANDSCAPE
+    path = folder / STORE / name
+    if not path.is_dir():
+        raise StoreError(f"{folder} holds no {name}: gdlab landscape {folder} computes it")
     try:
         data = xarray.open_zarr(path, consolidated=False).load()
         arrays = [array for _, array in zarr.open_group(path, mode="r").arrays()]
         if any(array.nchunks_initialized < array.nchunks for array in arrays):
             raise ValueError("a chunk is missing")
-        return data.assign_coords(rule=("rule", np.array(data.attrs["rules"], object)))
+        words = {name: (dims, np.array(values, object)) for name, (dims, values) in data.attrs.pop(WORDS).items()}
+        return data.assign_coords(words)
     except Exception as error:  # of the many kinds that xarray, zarr and its codecs raise
         raise StoreError(f"{path} is damaged ({error}); gdlab resume {folder} makes it anew") from None
 

@@ -11,12 +11,13 @@ from gdlab import register
 from gdlab.config.axis import Axis
 from gdlab.config.choices import Choices, read_choices
 from gdlab.config.dump import plain
-from gdlab.config.kinds import Chosen
+from gdlab.config.kinds import EVERY, Chosen
 from gdlab.config.mistakes import ConfigError, Mark
 from gdlab.config.node import Node, Report
 from gdlab.config.schema import Config
 from gdlab.config.values import taken
 from gdlab.engine.space import Over, chain
+from gdlab.probes import every, probe_of
 from gdlab.types import Probe, Problem, Rule, Stop
 
 
@@ -60,7 +61,14 @@ def _mapping(axes: list[Axis], choices: Choices) -> dict[str | tuple[str, ...], 
 
 def probes(config: Config) -> dict[str, Probe]:
     """The probes that the config asks for, by name."""
-    return {name: register.probes[name].make for name in config.record.probes}
+    return {chosen.kind: _probe(chosen) for chosen in _choices(config).probes if chosen is not None}
+
+
+def _probe(chosen: Chosen) -> Probe:
+    options = dict(chosen.values)
+    interval = options.pop(EVERY, 1)
+    probe = probe_of(register.probes[chosen.kind], **options)
+    return probe if interval == 1 else every(probe, interval)
 
 
 def stop(config: Config) -> Stop:

@@ -5,10 +5,11 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config.axis import Axis, axis_names, read_axis
-from gdlab.config.kinds import Chosen, choose, factory
+from gdlab.config.kinds import EVERY, Chosen, choose
 from gdlab.config.merge import CHAIN
 from gdlab.config.mistakes import shown
 from gdlab.config.node import Path, Report
+from gdlab.config.schema import named
 
 SEED, BATCH_SIZE = "seed", "batch_size"
 
@@ -36,6 +37,7 @@ class Choices:
         axes: the axes of the sweep, those of its chain apart.
         parts: the axes of each part of its chain, which the others multiply; none without a chain.
         figures: the figures' kinds, in turn.
+        probes: the probes' kinds, in turn.
     """
 
     problem: Chosen | None
@@ -43,6 +45,7 @@ class Choices:
     axes: Axes
     parts: list[Axes]
     figures: list[Chosen | None]
+    probes: list[Chosen | None]
 
     @property
     def known_rules(self) -> dict[str, Chosen]:
@@ -70,18 +73,16 @@ def read_choices(written: dict[str, Any], report: Report) -> Choices:
     """Read every kind and every axis of a config as written; whatever has not even the right form is passed over."""
     rules, sweep = _mapping(written.get("rules")), _mapping(written.get("sweep"))
     figures = written.get("figures") if isinstance(written.get("figures"), list) else []
-    choices = Choices(
+    return Choices(
         problem=choose("problem", ("problem",), written.get("problem"), report),
         rules={label: choose("rule", ("rules", label), rule, report) for label, rule in rules.items()},
         axes=_axes(("sweep",), {key: values for key, values in sweep.items() if key != CHAIN}, report),
         parts=_chain(sweep[CHAIN], report) if CHAIN in sweep else [],
         figures=[
-            choose("figure", ("figures", index), {"kind": figure} if isinstance(figure, str) else figure, report)
-            for index, figure in enumerate(figures or [])
+            choose("figure", ("figures", index), named(figure), report) for index, figure in enumerate(figures or [])
         ],
+        probes=_probes(_mapping(written.get("record")), report),
     )
-    _probes(_mapping(written.get("record")), report)
-    return choices
 
 
 def _axes(path: Path, written: dict[str, Any], report: Report) -> Axes:
@@ -108,22 +109,34 @@ def _chain(written: Any, report: Report) -> list[Axes]:
     return parts
 
 
-def _probes(record: dict[str, Any], report: Report) -> None:
-    probes = record.get("probes")
-    if not isinstance(probes, list):
-        return
-    for index, name in enumerate(probes):
+def _probes(record: dict[str, Any], report: Report) -> list[Chosen | None]:
+    written, interval = record.get("probes"), record.get("every", 1)
+    if not isinstance(written, list):
+        return []
+    kinds = [probe.get("kind") if isinstance(probe, dict) else probe for probe in written]
+    chosen: list[Chosen | None] = []
+    for index, (probe, kind) in enumerate(zip(written, kinds, strict=True)):
         path = ("record", "probes", index)
-        if not isinstance(name, str):
-            continue
-        if name in probes[:index]:
-            report.add(path, f"{name} is there already")
-        elif name == "loss" and name not in register.probes:
+        if not isinstance(kind, str):
+            chosen.append(None)
+        elif kind in kinds[:index]:
+            report.add(path, f"{kind} is there already")
+        elif kind == "loss" and kind not in register.probes:
             report.add(path, "the loss is always recorded", hint="drop it")
         else:
-            factory("probe", path, name, report)
-    if probes and record.get("every", 1) is None:
+            chosen.append(choose("probe", path, probe, report))
+            _check_every(path, named(probe), interval, report)
+    if written and interval is None:
         report.add(("record", "probes"), "nothing is recorded where record.every is null", key=True)
+    return chosen
+
+
+def _check_every(path: Path, probe: dict[str, Any], interval: Any, report: Report) -> None:
+    every = probe.get(EVERY)
+    if every is None or report.faulty(*path, EVERY) or not isinstance(interval, int):
+        return
+    if every < 1 or every % max(1, interval):
+        report.add((*path, EVERY), f"must be a multiple of record.every, which is {interval}, not {every}")
 
 
 def _mapping(written: Any) -> dict[str, Any]:

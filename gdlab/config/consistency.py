@@ -63,7 +63,7 @@ def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> 
         if figure is None or figure.kind not in register.figures:
             continue
         info = register.figures[figure.kind].info
-        if info.get("of") == "landscape":
+        if info.get("of", "sweep") != "sweep":
             if written.get("landscape") is None and not report.faulty("landscape"):
                 report.add(
                     ("figures", index), f"the figure {figure.kind} needs the section landscape", hint="landscape: {}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config import forms
-from gdlab.config.kinds import OPTAX, SHELVES, What, parameters, wraps
+from gdlab.config.kinds import OPTAX, SHELVES, What, takes_of, wraps
 from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.schema import Config
 
@@ -31,7 +31,9 @@ def json_schema() -> dict[str, Any]:
     names = {"enum": sorted(register.figures)}
     fields["figures"]["items"] = {"anyOf": [names, {"$ref": "#/$defs/figure"}]}
     definitions["figure"] = _one_of("figure")
-    definitions["Record"]["properties"]["probes"]["items"] = {"enum": sorted(register.probes)}
+    known = {"enum": sorted(register.probes)}
+    definitions["Record"]["properties"]["probes"]["items"] = {"anyOf": [known, {"$ref": "#/$defs/probe"}]}
+    definitions["probe"] = _one_of("probe")
     fields["extends"] = {"type": "string", "description": "a config that this one is laid over"}
     # A file that extends another may leave to it whatever it likes.
     required = schema.pop("required")
@@ -52,9 +54,10 @@ def _one_of(what: What) -> dict[str, Any]:
 
 
 def _kind(what: What, kind: str, entry: register.Entry) -> dict[str, Any]:
-    takes, _, is_open = parameters(entry.make, skip=1 if what == "figure" else 0)
+    takes, _, is_open = takes_of(what, kind, entry.make)
     properties: dict[str, Any] = {"kind": {"const": kind}}
-    defaults = {name: parameter.default for name, parameter in entry.parameters.items()}
+    # A probe that is no factory may be a pair of functions.
+    defaults = {name: p.default for name, p in entry.parameters.items()} if callable(entry.make) else {}
     for name, allowed in takes.items():
         schema = forms.schema(allowed)
         if what == "rule" and forms.is_numeric(allowed) and forms.SCHEDULE not in allowed:

@@ -17,8 +17,12 @@ from gdlab.config.chosen import Chosen
 from gdlab.config.forms import Forms
 from gdlab.config.mistakes import shown
 from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.schema import named
 from gdlab.rules import wrapping
 from gdlab.rules.wrapping import OPTAX
+
+# How often a probe measures; any has it.
+EVERY = "every"
 
 What = Literal["rule", "schedule", "problem", "probe", "figure"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
@@ -35,15 +39,16 @@ def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | Non
 
     That a required parameter is missing is not a mistake here: the sweep may give it.
     """
+    at, written = (path, named(written)) if what == "probe" and isinstance(written, str) else ((*path, "kind"), written)
     if not isinstance(written, dict) or not isinstance(written.get("kind"), str):
         return None  # a mistake of form, reported with the others of that sort
-    make = factory(what, (*path, "kind"), written["kind"], report)
+    make = factory(what, at, written["kind"], report)
     given = {(*path, name): value for name, value in written.items() if name != "kind"}
     if what == "rule" and make is not None and wraps(written["kind"]):
         make, given = _around(make, path, written, report)
     if make is None:
         return None
-    takes, required, is_open = parameters(make, skip=1 if what == "figure" else 0)
+    takes, required, is_open = takes_of(what, written["kind"], make)
     chosen = Chosen(path, written["kind"], make, takes, is_open, required)
     for place, value in given.items():
         _give(what, chosen, place, value, report)
@@ -105,6 +110,14 @@ def _around(
     return None if inner is None else bound(make, inner), beside | shared
 
 
+def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[str, Forms], frozenset[str], bool]:
+    """What a config can give something of this kind; see `parameters`."""
+    if what == "probe":
+        own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
+        return {**own[0], EVERY: (forms.WHOLE,)}, own[1], own[2]
+    return parameters(make, skip=1 if what == "figure" else 0)
+
+
 @cache
 def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Forms], frozenset[str], bool]:
     """A factory's parameters with their forms, those without a default, and whether it takes other names too."""
@@ -133,7 +146,7 @@ def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) ->
     name = chosen.own(given)
     allowed = chosen.parameter(name) if "." not in name else None
     if allowed is None:
-        word, near = "option" if what == "figure" else "hyperparameter", nearest(given, chosen.takes)
+        word, near = "option" if what in ("figure", "probe") else "hyperparameter", nearest(given, chosen.takes)
         hint = asked(near) or (f"it has {', '.join(sorted(chosen.takes))}" if chosen.takes else "it has none")
         report.add(path, f"the {what} {chosen.kind} has no {word} {given}", hint=hint, key=True)
         chosen.meant.add(near or given)

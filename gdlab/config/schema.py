@@ -24,6 +24,11 @@ class Kind(BaseModel):
         return dict(self.model_extra or {})
 
 
+def named(written: Any) -> Any:
+    """A kind without hyperparameters may be written as its name alone."""
+    return {"kind": written} if isinstance(written, str) else written
+
+
 class Stop(_Section):
     """When a run ends before its last step; null: never for that reason."""
 
@@ -51,7 +56,9 @@ class Record(_Section):
     """What is kept of a run on its way."""
 
     every: Positive | None = Field(default=1, description="steps between two records; null: no series")
-    probes: list[str] = Field(default=[], description="what is recorded beside the loss")
+    probes: list[Annotated[Kind, BeforeValidator(named)]] = Field(
+        default=[], description="what is recorded beside the loss; `every` of one: only at multiples of so many steps"
+    )
 
 
 def _pair(points: Any) -> Any:
@@ -67,11 +74,18 @@ _POINTS = {"type": "integer", "minimum": 2}
 class Landscape(_Section):
     """The loss on a plane through parameter space."""
 
-    runs: Literal["best"] = Field(default="best", description="the runs whose paths are drawn: each rule's best")
-    plane: Literal["auto", "exact", "pca", "random"] = Field(
-        default="auto",
-        description="exact for two parameters, else through the paths' principal or two random directions",
+    runs: Literal["best", "all"] = Field(
+        default="best", description="the runs whose paths are drawn: each rule's best, or all of the first seed"
     )
+    plane: Literal["auto", "exact", "pca", "random", "hessian", "gradient"] = Field(
+        default="auto",
+        description="exact for two parameters, else pca, through all paths along their principal directions; or from "
+        "the end of the first along random directions, the Hessian's top eigenvectors, or the gradient and last step",
+    )
+    normalise: Literal["filter", "layer", "tensor", "none"] = Field(
+        default="filter", description="the scale of random directions: that of the weights, part by part, or as drawn"
+    )
+    lines: Positive = Field(default=16, description="random lines through each run's end, for line_profile")
     points: Annotated[
         tuple[_Count, _Count] | None,
         BeforeValidator(_pair),
@@ -89,10 +103,6 @@ class Compute(_Section):
 
     chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
     tile: Positive | None = Field(default=None, description="runs under way at once; null: as many as memory allows")
-
-
-def _named(figure: Any) -> Any:
-    return {"kind": figure} if isinstance(figure, str) else figure
 
 
 class Config(_Section):
@@ -115,7 +125,7 @@ class Config(_Section):
     landscape: Landscape | None = Field(
         default=None, description="the loss on a plane through parameter space; null: none"
     )
-    figures: list[Annotated[Kind, BeforeValidator(_named)]] = Field(default=[], description="what is drawn")
+    figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(default=[], description="what is drawn")
     code: list[str] = Field(default=[], description="Python files that register kinds, relative to this file")
     precision: Literal["float32", "float64"] = Field(default="float32", description="of every number of a run")
     compute: Compute = Field(default=Compute(), description="how the work is laid out")

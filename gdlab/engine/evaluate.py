@@ -33,6 +33,7 @@ def evaluate(
     *,
     fixed: Mapping[str, Any] | None = None,
     static: Sequence[str] = (),
+    outer: Sequence[str] = (),
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
@@ -49,6 +50,7 @@ def evaluate(
         fixed: further keywords, the same at every point; traced, like the axes.
         static: axes of numbers that must not be traced. Those that can't be are found out, at the price of a few
         traces.
+        outer: axes on which work depends that points share: it is then done once for a row of them.
         chunk: how many points one call evaluates; by default as many as memory allows, up to some thousands.
         progress: called with a `Progress` as work gets done.
         stop: asked every few seconds: whether to stop there.
@@ -64,7 +66,7 @@ def evaluate(
         ValueError: `folder` and `executor` together.
         gdlab.engine.crew.WorkersError, gdlab.engine.remote.FailedRunsError: see `gdlab.engine.remote.execute_on`.
     """
-    assigned = functools.partial(_assigned, fn, over, fixed)
+    assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer))
     build, points = assigned()
     if folder is not None:
         if executor is not None:
@@ -91,7 +93,9 @@ def _kept(points: Space, groups: Sequence[Group], folder: Path, settings: Settin
     return open_store(home, finished=True)
 
 
-def _assigned(fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | None) -> tuple[Build, Space]:
+def _assigned(
+    fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | None, outer: tuple[str, ...]
+) -> tuple[Build, Space]:
     """A function over a space in the engine's terms."""
     points = space(over)
     numbers = dict(fixed or {})
@@ -110,7 +114,8 @@ def _assigned(fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | Non
     def build(values: Mapping[str, Any]) -> Process:
         given = {name: value for name, value in values.items() if value is not ABSENT}
         here = tuple(name for name in names if values.get(name) is not ABSENT)
-        return function(lambda **point: fn(**given, **point), here, numbers)
+        process = function(lambda **point: fn(**given, **point), here, numbers)
+        return process._replace(outer=tuple(name for name in here if name in outer))
 
     return build, points
 

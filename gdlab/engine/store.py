@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from gdlab.engine.sink import Sink, Variable
 from gdlab.engine.snapshots import read_snapshot, remove_snapshot, write_snapshot
 from gdlab.engine.space import Space
 from gdlab.engine.stored import FORMAT, STORE, DamageError, StoreError, read_part, root_attributes, space_to_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 # Seconds of work that a process may lose when it is killed.
 OFTEN = 20.0
@@ -63,13 +66,7 @@ class Store(Sink):
         self.notes: list[str] = []  # what was found damaged
 
     def __enter__(self) -> "Store":
-        from filelock import FileLock, Timeout
-
-        self._lock = FileLock(self._folder / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise StoreError(f"another process is writing to {self._folder}; wait for it, or stop it") from None
+        self._lock = locked(self._folder)
         try:
             if not self._resume and ((self._folder / STORE).exists() or (self._folder / LEDGER).exists()):
                 raise StoreError(f"{self._folder} holds results already; gdlab resume goes on with them")
@@ -270,3 +267,19 @@ class Store(Sink):
         if index not in self._known:
             return values
         return self._known[index].merged(name, tile, values, part)
+
+
+def locked(folder: Path) -> "FileLock":
+    """The lock of a folder, taken; a context that gives it back.
+
+    Raises:
+        StoreError: another process has it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(f"another process is writing to {folder}; wait for it, or stop it") from None
+    return lock

@@ -1,6 +1,6 @@
 """Many lines or planes in one program: one for each run, or one for each random draw."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -41,7 +41,7 @@ def surfaces(
     def cell(run: Array, y: Array, x: Array) -> dict[str, Array]:
         return named(fn(at(jax.tree.map(lambda leaf: leaf[run], planes), x, y)))
 
-    data = _family(cell, {"run": np.arange(count), "y": y, "x": x}, options)
+    data = evaluate(cell, {"run": np.arange(count), "y": y, "x": x}, outer=("run",), **options)
     return data if runs is None else data.assign_coords(run=("run", np.asarray(runs)))
 
 
@@ -59,8 +59,9 @@ def random_planes(
 ) -> "xarray.Dataset":
     """`fn` on K random planes through one point, over the dims (plane, y, x), for a median and bands over planes.
 
-    Plane k is `random_plane(keys[k], params, ...)`. It is drawn within the program where its cells are evaluated, so
-    that the memory needed does not grow with K.
+    Plane k is `random_plane(keys[k], params, ...)`. It is drawn within the program where its cells are evaluated, once
+    for the cells of a chunk, so that the memory needed does not grow with K. Where the loss costs no more than drawing
+    does, as on few examples, a larger `chunk` draws less often.
 
     Args:
         fn: see `gdlab.surfaces.block`.
@@ -75,7 +76,7 @@ def random_planes(
         drawn = random_plane(keys[plane], params, normalise, biases=biases, orthogonalise=orthogonalise)
         return named(fn(at(drawn, x, y)))
 
-    return _family(cell, {"plane": np.arange(len(keys)), "y": y, "x": x}, options)
+    return evaluate(cell, {"plane": np.arange(len(keys)), "y": y, "x": x}, outer=("plane",), **options)
 
 
 def random_lines(
@@ -97,9 +98,4 @@ def random_lines(
         direction = random_direction(keys[plane], params, normalise, biases=biases)
         return named(fn(point(Flat(params, (direction,)), [alpha])))
 
-    return _family(cell, {"plane": np.arange(len(keys)), "alpha": alphas}, options)
-
-
-def _family(cell: Callable[..., Any], axes: Mapping[Any, Any], options: Mapping[str, Any]) -> "xarray.Dataset":
-    """A function over a space whose first axis decides what its cells share: it is made once for a row of them."""
-    return evaluate(cell, axes, outer=[next(iter(axes))], **options)
+    return evaluate(cell, {"plane": np.arange(len(keys)), "alpha": alphas}, outer=("plane",), **options)

@@ -7,7 +7,7 @@ from real_processes import SMALL, assert_same
 
 import gdlab
 from gdlab.engine.stored import StoreError
-from gdlab.results import open_landscape
+from gdlab.results import open_part
 
 
 def cut(path):
@@ -72,7 +72,7 @@ def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
         with pytest.raises(
             StoreError, match=f"store.zarr/landscape is damaged .*; gdlab resume {folder} makes it anew"
         ):
-            open_landscape(folder)
+            open_part(folder)
     assert_said(lab.call(tmp_path, "plot", folder, "landscape"), "store.zarr/landscape is damaged", "gdlab resume")
     done = lab.call(tmp_path, "resume", folder, "--format", "png", knobs=SMALL)
     assert done.code == 0, done.err

@@ -13,7 +13,7 @@ import xarray
 import gdlab as lab
 from gdlab import problems, rules, sweep
 from gdlab.probes import grad_norm
-from gdlab.results import make_folder, open_landscape, open_results
+from gdlab.results import make_folder, open_part, open_results
 
 
 def expected():
@@ -75,7 +75,7 @@ def test_the_ledger_covers_every_run_once(finished):
 
 
 def test_the_landscape_is_the_problem_and_the_paths_are_the_best_runs(finished):
-    surface = open_landscape(finished)
+    surface = open_part(finished)
     x, y = np.meshgrid(surface["x"], surface["y"])
     np.testing.assert_allclose(surface["loss"], (1 - x) ** 2 + 100 * (y - x**2) ** 2, rtol=1e-3, atol=1e-3)
     data = expected()
@@ -159,7 +159,7 @@ def test_on_an_exact_plane_a_rule_that_diverged_shows_its_longest_run(gdlab, wri
     result = gdlab("run", "c.yaml", "sweep.lr=[30.0, 0.1, 1.0]", "--quiet")
     assert result.exit_code == 0, result.output
     folder = tmp_path / result.stdout.strip()
-    surface, data = open_landscape(folder), open_results(folder)
+    surface, data = open_part(folder), open_results(folder)
     assert surface["path_diverged"].all()
     for rule in ("gd", "heavy"):
         lasted = data["steps_taken"].sel(rule=rule, seed=0)

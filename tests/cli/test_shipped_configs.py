@@ -10,7 +10,7 @@ import pytest
 import xarray
 from matplotlib.image import imread
 
-from gdlab.results import open_landscape, open_results
+from gdlab.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [
@@ -62,7 +62,7 @@ def test_quickstart_twice_gives_the_same_bits_and_what_the_readme_says(gdlab, tm
         folders.append(tmp_path / result.stdout.strip())
     first, second = (open_results(folder) for folder in folders)
     xarray.testing.assert_identical(first, second)
-    xarray.testing.assert_identical(*(open_landscape(folder) for folder in folders))
+    xarray.testing.assert_identical(*(open_part(folder) for folder in folders))
     assert first["final_loss"].shape == (5, 25, 4)
     best = first["eval_accuracy"].median("seed").max("lr")
     assert (best > 0.95).all()
