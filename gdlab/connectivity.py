@@ -33,7 +33,7 @@ def curve_losses(
         curve: "bezier" or "polygon".
         options: of `gdlab.evaluate`.
     """
-    values = np.linspace(0, 1, t) if isinstance(t, int) else t
+    values = np.linspace(0, 1, int(t)) if isinstance(t, int | np.integer) else t
     return evaluate(lambda t: named(fn(on_curve(points, t, curve))), {"t": values}, **options)
 
 
