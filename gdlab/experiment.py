@@ -30,7 +30,7 @@ from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.landscape_of_config import PARTS, SHARED, landscapes_of
 from gdlab.run_landscape import refuse_inexact
 from gdlab.shown_runs import all_runs, best_runs, one_run
-from gdlab.stability import stable_lr
+from gdlab.stability import stability_of_sharpness, stable_lr
 from gdlab.startup import start
 from gdlab.training import PROBLEM, STATIC, assignment
 
@@ -204,6 +204,7 @@ def _work(
             timings = _executed(prepared, store, settings, running, told["config_folder"])
             told["workers"] = running.crew and running.crew.site._asdict()
             told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
+            told["stability"] = stability_of_sharpness(prepared.config)
             told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
             return _made_of(folder, prepared.config, told, running, formats, [*notes, *store.notes])
     except (Stopped, KeyboardInterrupt):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray
 
 # The parts, by name. A figure says by `of` which of them it is drawn from.
-SHARED, OWN, LINES, SPECTRUM, CURVATURE = PARTS = ("landscape", "landscape_grid", "profile", "spectrum", "curvature")
+SHARED, OWN, LINES, SPECTRUM, CURVATURE = PARTS = ("landscape", "landscapes", "lines", "spectrum", "curvature")
 # Points of a map of curvature along each direction: each costs as much as a hundred gradients and more.
 CURVATURE_POINTS = 11
 

@@ -66,7 +66,7 @@ def one_run(config: Config, data: "xarray.Dataset", wanted: Mapping[str, Any]) -
             raise SelectionError(f"there is no axis {name!r}; there are {', '.join(map(str, found.coords))}")
         column, (dim,) = found[name].values, found[name].dims or ("",)
         if np.issubdtype(column.dtype, np.number):
-            place = int(np.nanargmin(np.abs(column - float(value))))
+            place = int(np.nanargmin(np.abs(column - _number(name, value))))
         elif str(value) in [str(entry) for entry in column]:
             place = [str(entry) for entry in column].index(str(value))
         else:
@@ -75,6 +75,13 @@ def one_run(config: Config, data: "xarray.Dataset", wanted: Mapping[str, Any]) -
     row = found.isel(dict.fromkeys(found["final_loss"].dims, 0))
     words = f"Path: one run of {data['final_loss'].size:,}"
     return _selection(config, data, [row], [int(row["diverged_at"]) >= 0], 0, words)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SelectionError(f"{name} is a number, not {value!r}") from None
 
 
 def _selection(

@@ -8,7 +8,33 @@ from gdlab import config as configs
 from gdlab import register
 from gdlab.config import Config
 from gdlab.engine.space import space
+from gdlab.rules.threshold import preconditioned_threshold, sharpness_threshold
 from gdlab.training import PROBLEM, rule_axes
+
+
+SERIES = ("sharpness", "preconditioned_sharpness")
+
+
+def stability_of_sharpness(config: Config) -> dict[str, dict[str, float]]:
+    """By series and label, the constant c: with what the series measures below c / lr, the rule is stable.
+
+    Only for rules of which theory knows it, where none of the hyperparameters that decide it is swept or scheduled.
+    """
+    axes, factories = space(configs.over(config)).names, configs.rule_factories(config)
+    found: dict[str, dict[str, float]] = {}
+    for series, threshold in zip(SERIES, (sharpness_threshold, preconditioned_threshold), strict=True):
+        constants = {}
+        for label, rule in config.rules.items():
+            own = {name: value for name, value in rule.hyperparameters.items() if name != "lr"}
+            swept = set(rule_axes(factories, label, axes)) - {"lr"}
+            numbers = all(isinstance(value, int | float | str) for value in own.values())
+            if rule.kind not in register.rules or swept or not numbers:
+                continue
+            constant = threshold(rule.kind, 1.0, **own)
+            if constant is not None and np.isfinite(constant):
+                constants[label] = float(constant)
+        found[series] = constants
+    return found
 
 
 def stable_lr(config: Config) -> dict[str, dict[str, float]]:

@@ -43,8 +43,8 @@ def sharpness(
 
     Args:
         data: the results of a sweep with the axes `lr` and perhaps `rule` and `seed`, in which `of_what` was recorded.
-            The thresholds are in `threshold` over (rule, lr), NaN where none is known, or come from `stability`, the
-            constant c of each rule, as c / lr; an attribute `of` names the series that they are of.
+            The thresholds are in `threshold` over (rule, lr), NaN where none is known, and an attribute `of` names the
+            series that they are of; or they are c / lr, the constant c of each rule in `stability_SERIES`.
         of_what: the greatest eigenvalue of the Hessian, or of the Hessian preconditioned as the rule does it.
         lrs: the rates to show, the nearest of the sweep; by default up to five, evenly spaced among those at which some
             rule has two values or more.

@@ -28,8 +28,8 @@ class Sharpness(NamedTuple):
 def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
     """A series over (rule, lr, seed, step), of which rule and seed may be missing.
 
-    The thresholds are the variable or coordinate `threshold` over (rule, lr), or, if there is none, `stability` over
-    rule, the constant c, divided by lr. Its attribute `of` names the series that it is of; of others there is none.
+    The thresholds are the variable `stability_SERIES` over rule, a constant c, divided by lr; or `threshold` over
+    (rule, lr) itself, whose attribute `of` may name the series that it is of.
 
     Raises:
         SelectionError: no such series, or none of a value; no dim lr; other dims.
@@ -57,10 +57,10 @@ def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
 
 def _thresholds(data: "xarray.Dataset", values: "xarray.DataArray", series: str) -> np.ndarray:
     blank = values.isel({STEP: 0}, drop=True)
+    constants = f"stability_{series}"
     found = data[THRESHOLD] if THRESHOLD in data.variables else None
-    if found is None and "stability" in data.variables:
-        found = data["stability"] / values[LR]
-        found.attrs = data["stability"].attrs
+    if found is None and constants in data.variables:
+        found = data[constants] / values[LR]
     if found is None or found.attrs.get("of", series) != series:
         return np.full(blank.shape, np.nan)
     found = found.astype(float).broadcast_like(blank).transpose(RULE, LR)

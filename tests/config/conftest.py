@@ -42,6 +42,11 @@ def network(data: Literal["digits", "wine"], widths: tuple[int, ...] = (32,), l2
     return Problem(init=lambda key: None, loss=lambda params, batch: l2)
 
 
+def curvature(iterations: int = 5):
+    """A probe with an option."""
+    return lambda step: step.value * iterations
+
+
 def curves(data, *, series: str = "loss", levels: int = 10):
     """Curves over steps."""
 
@@ -59,6 +64,7 @@ def kinds():
     register.problem("bowl")(bowl)
     register.problem("network", examples=lambda data, widths=(): {"digits": 1437, "wine": 142}[data])(network)
     register.probe("grad_norm")(lambda step: step.grads)
+    register.probe("curvature", factory=True)(curvature)
     register.figure("curves", dims=("step",))(curves)
     register.figure("sensitivity", dims=("lr",))(lambda data, *, metric="final_loss": None)
     register.figure("surface", of="landscape", dims=("x", "y"))(lambda data: None)

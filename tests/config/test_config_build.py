@@ -10,8 +10,9 @@ import pytest
 
 from gdlab import register
 from gdlab.config import ConfigError, load, over, probes, problem_factory, rule_factories, stop
+from gdlab.descent import descend
 from gdlab.engine import axes
-from gdlab.types import Stop
+from gdlab.types import Problem, Stop
 
 BASE = "name: trial\nproblem: {kind: bowl, condition: 3}\nrules: {m: {kind: momentum, beta: 1}}\ntrain: {steps: 10}\n"
 
@@ -172,3 +173,12 @@ def test_a_kind_that_is_gone_is_refused(loaded):
     del register.rules["momentum"]
     with pytest.raises(ConfigError, match="there is no rule 'momentum'"):
         rule_factories(config)
+
+
+def test_a_probe_has_its_options_and_its_interval(loaded):
+    config = loaded(BASE + "record: {every: 2, probes: [grad_norm, {kind: curvature, iterations: 3, every: 4}]}")
+    built = probes(config)
+    assert list(built) == ["grad_norm", "curvature"]
+    problem = Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: x**2)
+    trace = descend(problem, optax.sgd(0.0), jax.random.key(0), steps=6, every=2, probes={"c": built["curvature"]})
+    np.testing.assert_array_equal(trace.series["c"], [3.0, np.nan, 3.0])

@@ -36,7 +36,10 @@ def test_what_is_registered_is_in_it_with_its_hyperparameters():
     network = kinds(schema, "problem")["network"]["properties"]
     assert network["widths"] == {"type": "array", "items": {"type": "integer"}, "default": [32]}
     assert set(kinds(schema, "figure")["curves"]["properties"]) == {"kind", "series", "levels"}
-    assert schema["$defs"]["Record"]["properties"]["probes"]["items"] == {"enum": ["grad_norm"]}
+    named, _ = schema["$defs"]["Record"]["properties"]["probes"]["items"]["anyOf"]
+    assert named == {"enum": ["curvature", "grad_norm"]}
+    assert set(kinds(schema, "probe")["grad_norm"]["properties"]) == {"kind", "every"}
+    assert set(kinds(schema, "probe")["curvature"]["properties"]) == {"kind", "every", "iterations"}
 
 
 def test_the_forms_of_an_axis_are_in_it():

@@ -90,15 +90,42 @@ CASES = [
     ("train: {steps: 99999999999}", "4:16: train.steps: must be less than 2147483648, not 99999999999"),
     ("record: {every: 0}", "5:17: record.every: must be greater than 0, not 0"),
     ("record: {probes: grad_norm}", "5:18: record.probes: must be a list, not 'grad_norm'"),
-    ("record: {probes: [3]}", "5:19: record.probes[0]: must be text, not 3"),
+    ("record: {probes: [3]}", "5:19: record.probes[0]: must be a mapping, not 3"),
     ("record: {probes: [gradnorm]}", "5:19: record.probes[0]: there is no probe 'gradnorm' (did you mean grad_norm?)"),
     ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is there already"),
+    (
+        "record: {probes: [{kind: curvatur}]}",
+        "5:26: record.probes[0].kind: there is no probe 'curvatur' (did you mean curvature?)",
+    ),
+    (
+        "record: {probes: [{kind: curvature, iteration: 3}]}",
+        "5:37: record.probes[0].iteration: the probe curvature has no option iteration (did you mean iterations?)",
+    ),
+    (
+        "record: {probes: [{kind: grad_norm, iterations: 3}]}",
+        "5:37: record.probes[0].iterations: the probe grad_norm has no option iterations (it has every)",
+    ),
+    (
+        "record: {every: 4, probes: [{kind: curvature, every: 6}]}",
+        "5:54: record.probes[0].every: must be a multiple of record.every, which is 4, not 6",
+    ),
+    (
+        "record: {probes: [{kind: curvature, every: 0}]}",
+        "5:44: record.probes[0].every: must be a multiple of record.every, which is 1, not 0",
+    ),
+    (
+        "record: {probes: [grad_norm, {kind: grad_norm, every: 2}]}",
+        "5:30: record.probes[1]: grad_norm is there already",
+    ),
     ("record: {probes: [loss]}", "5:19: record.probes[0]: the loss is always recorded (drop it)"),
     (
         "record: {every: null, probes: [grad_norm]}",
         "5:23: record.probes: nothing is recorded where record.every is null",
     ),
-    ("landscape: {plane: flat}", "5:20: landscape.plane: must be auto, exact, pca or random, not 'flat'"),
+    (
+        "landscape: {plane: flat}",
+        "5:20: landscape.plane: must be auto, exact, pca, random, hessian or gradient, not 'flat'",
+    ),
     ("landscape: {points: 1}", "5:21: landscape.points: must be at least 2, not 1"),
     ("landscape: {points: [9, 1]}", "5:25: landscape.points[1]: must be at least 2, not 1"),
     ("landscape: {points: 9.5}", "5:21: landscape.points: must be a number or a pair of numbers, not 9.5"),

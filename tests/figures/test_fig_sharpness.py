@@ -89,7 +89,7 @@ def test_thresholds_stand_in_the_colours_of_their_rates(runs, words):
     assert [tuple(line.get_color()) for line in limits] == [tuple(line.get_color()) for line in lines]
     assert not of(adam, "threshold")
     assert "No threshold is known of adam" in words(figure)
-    constants = runs.drop_vars("threshold").assign_coords(stability=("rule", [2.0, np.nan]))
+    constants = runs.drop_vars("threshold").assign_coords(stability_sharpness=("rule", [2.0, np.nan]))
     again = of(sharpness(constants, lrs=[0.1, 0.3]).axes[0], "threshold")
     np.testing.assert_allclose([limit.get_ydata()[0] for limit in again], 2 / np.array(near))
 
