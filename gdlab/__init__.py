@@ -8,7 +8,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdlab import config, figures, landscape, probes, problems, register, rules, schedules, search
+    from gdlab import (
+        config,
+        connectivity,
+        curvature,
+        exports,
+        figures,
+        landscape,
+        probes,
+        problems,
+        register,
+        rules,
+        schedules,
+        search,
+        surfaces,
+    )
     from gdlab.descent import descend
     from gdlab.engine.axes import linear, log, random, sobol
     from gdlab.engine.evaluate import evaluate
@@ -34,7 +48,10 @@ _HOME = {
     "sweep": "gdlab.training",
     **dict.fromkeys(("Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
 }
-_ROOMS = ("config", "figures", "landscape", "probes", "problems", "register", "rules", "schedules", "search")
+_ROOMS = (
+    *("config", "connectivity", "curvature", "exports", "figures", "landscape", "probes", "problems"),
+    *("register", "rules", "schedules", "search", "surfaces"),
+)
 
 __all__ = [
     "Outcome",
@@ -46,9 +63,12 @@ __all__ = [
     "Trace",
     "chain",
     "config",
+    "connectivity",
+    "curvature",
     "descend",
     "evaluate",
     "expected_best",
+    "exports",
     "figures",
     "landscape",
     "linear",
@@ -63,6 +83,7 @@ __all__ = [
     "search",
     "seed_interval",
     "sobol",
+    "surfaces",
     "sweep",
 ]
 

@@ -306,7 +306,7 @@ def landscape(
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction"]), default="sweep")
+@click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction", "landscape"]), default="sweep")
 @click.option(
     "--work", "works", multiple=True, metavar="NAME", help="Of sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated."
 )
@@ -324,6 +324,7 @@ def bench(
     rules        one update of each rule, beside optax's, on a million parameters
     scaling      time per run and memory of the engine against the number of runs
     compaction   what it saves to let diverged runs go
+    landscape    a surface of 51 x 51 cells beside loops over its cells, and what a probe costs
     """
     with mistakes():
         from datetime import date

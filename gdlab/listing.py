@@ -18,7 +18,7 @@ from gdlab.terminal import console, shown_number
 def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
     """A line for each registered thing."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (what[:-1], "what it is", "hyperparameters" if what != "figures" else "options", "source"):
+    for column in (what[:-1], "what it is", _title(what), "source"):
         table.add_column(column, overflow="fold")
     for kind, entry in sorted(shelf.items()):
         cells = (kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
@@ -78,17 +78,17 @@ def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
     entry = known[name]
     click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
     click.echo(inspect.getdoc(entry.make) or "")
-    title = "options" if what == "figures" else "hyperparameters"
-    click.echo(f"\n{title}: {', '.join(_parameters(what, entry)) or 'none'}")
+    click.echo(f"\n{_title(what)}: {', '.join(_parameters(what, entry)) or 'none'}")
     for title, said in _further(entry).items():
         click.echo(f"{title}: {said}")
 
 
 def _further(entry: Entry) -> dict[str, str]:
-    """What is registered of a rule or a schedule beyond its source."""
+    """What is registered of a thing beyond its source."""
     info = entry.info
     said = {
         "worth sweeping": ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high) in info.get("ranges", {}).items()),
+        "costs, in gradients": info.get("cost", ""),
         "needs": ", ".join(info.get("needs", ())),
         "an update looks at": {"leaf": "its leaf", "tree": "all parameters"}.get(info.get("scope", ""), ""),
         "memory": f"{info['memory']} numbers for each parameter" if "memory" in info else "",
@@ -119,12 +119,18 @@ def list_configs(folder: Path) -> None:
 
 
 def _parameters(what: str, entry: Entry) -> list[str]:
-    if what == "probes":
-        return []
+    if what == "probes" and not entry.info.get("factory"):
+        return ["every=1"]
     parameters = list(entry.parameters.values())[1 if what == "figures" else 0 :]
     named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     words = [p.name if p.default is p.empty else f"{p.name}={_default(p.default)}" for p in named]
+    if what == "probes":
+        words.append("every=1")
     return [*words, "and those of the rule inside"] if entry.info.get("wraps") else words
+
+
+def _title(what: str) -> str:
+    return "options" if what in ("figures", "probes") else "hyperparameters"
 
 
 def _default(value: Any) -> str:

@@ -11,7 +11,6 @@ from gdlab.engine.space import space
 from gdlab.rules.threshold import preconditioned_threshold, sharpness_threshold
 from gdlab.training import PROBLEM, rule_axes
 
-
 SERIES = ("sharpness", "preconditioned_sharpness")
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from gdlab.bench.compaction import compaction
 from gdlab.bench.contest import Tell
+from gdlab.bench.landscape_speed import landscape_speed, probe_cost
 from gdlab.bench.machine import described, machine
 from gdlab.bench.scaling import measured, scaling
 from gdlab.bench.scaling_figure import draw, figure_format
@@ -17,7 +18,9 @@ from gdlab.errors import UserError
 T = TypeVar("T")
 
 # How often each thing is measured unless the user says.
-REPEATS = {"sweep": 5, "rules": 30, "scaling": 5, "compaction": 5}
+REPEATS = {"sweep": 5, "rules": 30, "scaling": 5, "compaction": 5, "landscape": 7}
+# Points of the landscape along each direction.
+POINTS = 51
 
 
 def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | None, figure: Path | None) -> None:
@@ -31,7 +34,7 @@ def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | Non
     if figure is not None and what != "scaling":
         raise UserError(f"--figure is drawn by gdlab bench scaling, not by gdlab bench {what}")
     if markdown and what == "rules":
-        raise UserError("--markdown: gdlab bench rules has no page; sweep, scaling and compaction have")
+        raise UserError("--markdown: gdlab bench rules has no page; the others have")
     chosen(works)
     if figure is not None:
         figure_format(figure)
@@ -41,7 +44,7 @@ def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | Non
 
 
 def measure(what: str, works: Sequence[str], repeats: int, figure: Path | None, tell: Tell) -> Iterator[Measured]:
-    """Make the measurement: for "sweep" a table for each work, for "scaling" and "compaction" one."""
+    """Make the measurement: for "sweep" a table for each work, for the others one or two."""
     if what == "sweep":
         yield from sweep_speed(chosen(works), repeats, tell)
     elif what == "scaling":
@@ -49,6 +52,9 @@ def measure(what: str, works: Sequence[str], repeats: int, figure: Path | None, 
         if figure is not None:
             draw(sizes, described(machine()), figure)
         yield measured(sizes, repeats)
+    elif what == "landscape":
+        yield landscape_speed(POINTS, repeats, tell)
+        yield probe_cost(repeats, tell)
     else:
         yield compaction(repeats, tell)
 

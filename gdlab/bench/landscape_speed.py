@@ -1,0 +1,138 @@
+"""How fast a landscape is drawn: the engine beside a loop over its cells, in JAX and in PyTorch; what a probe costs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdlab.bench.contest import Contestant, Standing, Tell, race, ratio, subset
+from gdlab.bench.matmul_peak import matmul_peak
+from gdlab.bench.table import Measured, Table, figures
+from gdlab.bench.tasks.mlp import CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
+from gdlab.bench.torch_contestants import torch_is_there
+from gdlab.landscape import Plane, at, random_plane
+from gdlab.probes import every as at_every
+from gdlab.probes import sharpness
+from gdlab.rules.gd import gd
+from gdlab.surfaces import surface
+from gdlab.training import sweep
+from gdlab.types import Problem
+
+HEADER = (
+    *("contestant", "cells", "seconds", "first call, s", "cells/s"),
+    *("GFLOP/s", "of peak", "time / engine's", "apart"),
+)
+# A loop takes as long for each cell, so this many tell what all would take.
+LOOPED = 400
+# Operations of one cell: the forward pass on all examples.
+FLOPS = EXAMPLES * 2 * (FEATURES * HIDDEN + HIDDEN * CLASSES)
+PROBED_STEPS, INTERVAL = 200, 20
+
+
+def landscape_speed(points: int, repeats: int, tell: Tell = lambda text: None) -> Measured:
+    """`points` by `points` cells of the loss of a 64-32-10 network on 1,797 examples, on a random plane."""
+    task = mlp()
+    data = jax.tree.map(jnp.asarray, task.data)
+    centre = tuple(map(jnp.asarray, task.start))
+    plane = random_plane(jax.random.key(0), centre)
+    values = np.linspace(-1, 1, points, dtype=np.float32)
+    cells = np.stack(np.meshgrid(values, values, indexing="ij"), -1).reshape(-1, 2)  # (y, x)
+    some, share = subset(len(cells), LOOPED)
+
+    def engine() -> Any:
+        def drawn() -> np.ndarray:
+            return surface(lambda params: task.loss(params, data), plane, values, values)["loss"].values.ravel()
+
+        return drawn
+
+    def mapped() -> Any:
+        whole = jax.jit(lambda plane, cells, data: jax.vmap(lambda c: task.loss(at(plane, c[1], c[0]), data))(cells))
+        return lambda: np.asarray(whole(plane, cells, data))
+
+    def loop() -> Any:
+        one = jax.jit(lambda plane, y, x, data: task.loss(at(plane, x, y), data))
+        return lambda: np.asarray(jax.device_get([one(plane, *cell, data) for cell in cells[some]]))
+
+    contestants = [
+        Contestant("engine", engine),
+        Contestant("one vmap", mapped),
+        Contestant("loop over a jitted loss", loop, runs=some, share=share),
+    ]
+    if torch_is_there():
+        contestants.append(
+            Contestant("PyTorch loop", lambda: _torch_loop(plane, cells[some]), runs=some, share=share, guest=True)
+        )
+    before = matmul_peak()
+    standings = race(contestants, repeats, lambda text: tell(f"landscape: {text}"))
+    peak = max(before, matmul_peak())
+    note = f"Medians of {repeats}, by turns. The machine's own float32 matrix product meanwhile: {peak:.0f} GFLOP/s."
+    title = f"landscape: {points} x {points} cells of a {FEATURES}-{HIDDEN}-{CLASSES} network, {EXAMPLES:,} examples"
+    rows = [_row(one, standings[0], len(cells), peak) for one in standings]
+    return Measured(
+        Table(title, HEADER, rows, (note,)),
+        {
+            "cells": len(cells),
+            "flops": FLOPS * len(cells),
+            "peak_gflops": peak,
+            "contestants": [{**one._asdict(), "ratio": ratio(one, standings[0])} for one in standings],
+        },
+    )
+
+
+def probe_cost(repeats: int, tell: Tell = lambda text: None) -> Measured:
+    """A full-batch run of the same network with `sharpness` every 20 steps, beside the run without it."""
+    task = mlp()
+    data = jax.tree.map(jnp.asarray, task.data)
+    problem = Problem(init=lambda key: tuple(map(jnp.asarray, task.start)), loss=task.loss, data=data)
+
+    def trained(probes: dict[str, Any]) -> Any:
+        def train() -> np.ndarray:
+            swept = sweep(problem, gd(lr=0.1), {}, steps=PROBED_STEPS, every=INTERVAL, probes=probes)
+            return swept["final_loss"].values.ravel()
+
+        return train
+
+    probed = {"sharpness": at_every(sharpness(), INTERVAL)}
+    standings = race(
+        [Contestant("without", lambda: trained({})), Contestant("with sharpness", lambda: trained(probed))],
+        repeats,
+        lambda text: tell(f"probe: {text}"),
+    )
+    rows = [(s.name, "1", figures(s.median), f"{ratio(s, standings[0]):.2f}") for s in standings]
+    title = f"probe: full-batch gradient descent, {PROBED_STEPS} steps, sharpness every {INTERVAL}"
+    return Measured(
+        Table(title, ("contestant", "runs", "seconds", "time / without"), rows, (f"Medians of {repeats}, by turns.",)),
+        {"steps": PROBED_STEPS, "contestants": [{**s._asdict(), "ratio": ratio(s, standings[0])} for s in standings]},
+    )
+
+
+def _row(one: Standing, engine: Standing, cells: int, peak: float) -> tuple[str, ...]:
+    speed = FLOPS * cells / one.median / 1e9
+    counted = f"{one.runs:,}" if one.share == 1 else f"{one.runs:,} of {cells:,}, scaled"
+    if one.failure:
+        return (one.name, one.failure, *["-"] * (len(HEADER) - 2))
+    return (
+        *(one.name, counted, figures(one.median), figures(one.first_seconds), figures(cells / one.median)),
+        *(figures(speed), f"{100 * speed / peak:.1f} %", f"{ratio(one, engine):.2f}", f"{one.apart:.0e}"),
+    )
+
+
+def _torch_loop(plane: Plane, cells: np.ndarray) -> Any:
+    """What the usual tools do: set the weights, then evaluate the loss, cell by cell."""
+    import torch
+
+    task = mlp()
+    loss = task.torch_loss()
+    data = tuple(torch.from_numpy(np.array(leaf)) for leaf in task.data or ())
+    centre, u, v = (tuple(torch.from_numpy(np.array(leaf)) for leaf in jax.tree.leaves(part)) for part in plane)
+
+    def loop() -> np.ndarray:
+        with torch.no_grad():
+            losses = [
+                loss(tuple(c + float(x) * a + float(y) * b for c, a, b in zip(centre, u, v, strict=True)), data).item()
+                for y, x in cells
+            ]
+        return np.asarray(losses)
+
+    return loop
