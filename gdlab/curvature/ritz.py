@@ -1,0 +1,27 @@
+"""The eigenvalues of a matrix as far as the Lanczos process has seen it."""
+
+import jax.numpy as jnp
+
+from gdlab.curvature.lanczos import Tridiagonal
+from gdlab.types import Array
+
+
+def ritz(t: Tridiagonal) -> tuple[Array, Array]:
+    """The Ritz values, ascending, and the coordinates of the Ritz vectors in the Lanczos vectors.
+
+    Returns:
+        (values, coordinates): [k], the first `live` of them in use and the others NaN; [k, k], columns orthonormal: the
+        i-th Ritz vector is `coordinates[:, i] @ t.vectors`, and `coordinates[0, i] ** 2` is its share of the start.
+        All values are NaN where T is not finite.
+    """
+    steps = len(t.alpha)
+    index = jnp.arange(steps)
+    live = index < t.live
+    # Dead rows are a block of their own. Put above all others (Gershgorin), they come last, and mix with none.
+    reach = jnp.abs(t.alpha) + t.beta + jnp.roll(t.beta, 1)
+    bound = jnp.max(reach)
+    diagonal = jnp.where(live, t.alpha, jnp.where(bound > 0, 2 * bound, 1))
+    matrix = jnp.diag(diagonal) + jnp.diag(t.beta[:-1], 1) + jnp.diag(t.beta[:-1], -1)
+    finite = jnp.isfinite(matrix).all()
+    values, coordinates = jnp.linalg.eigh(jnp.where(finite, matrix, 0))
+    return jnp.where(live & finite, values, jnp.nan), coordinates
