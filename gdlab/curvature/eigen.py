@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gdlab.curvature.dense import dense
 from gdlab.curvature.flat import flat
 from gdlab.curvature.lanczos import lanczos
+from gdlab.curvature.one_by_one import eigh
 from gdlab.curvature.products import Matvec
 from gdlab.curvature.ritz import ritz
 from gdlab.types import Array, PyTree
@@ -84,7 +85,7 @@ def top(
     if taken == size or (steps is None and size <= SMALL):
         matrix = dense(matvec, like)
         finite = jnp.isfinite(matrix).all()
-        values, columns = jnp.linalg.eigh(jnp.where(finite, matrix, 0))
+        values, columns = eigh(jnp.where(finite, matrix, 0))
         values, vectors = jnp.where(finite, values, jnp.nan), columns.T
     else:
         first = jax.random.normal(key, (size,), operator.dtype) if start is None else operator.ravel(start)

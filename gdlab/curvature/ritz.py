@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from gdlab.curvature.lanczos import Tridiagonal
+from gdlab.curvature.one_by_one import eigh
 from gdlab.types import Array
 
 
@@ -23,5 +24,5 @@ def ritz(t: Tridiagonal) -> tuple[Array, Array]:
     diagonal = jnp.where(live, t.alpha, jnp.where(bound > 0, 2 * bound, 1))
     matrix = jnp.diag(diagonal) + jnp.diag(t.beta[:-1], 1) + jnp.diag(t.beta[:-1], -1)
     finite = jnp.isfinite(matrix).all()
-    values, coordinates = jnp.linalg.eigh(jnp.where(finite, matrix, 0))
+    values, coordinates = eigh(jnp.where(finite, matrix, 0))
     return jnp.where(live & finite, values, jnp.nan), coordinates

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gdlab.curvature.flat import Flat, flat
+from gdlab.curvature.one_by_one import orthonormal
 from gdlab.curvature.probing import signs
 from gdlab.curvature.products import Matvec
 from gdlab.types import Array, PyTree
@@ -87,7 +88,7 @@ def diagonal(matvec: Matvec, like: PyTree, key: Array, probes: int) -> tuple[PyT
 def _hutch_plus_plus(operator: Flat, key: Array, third: int) -> Estimate:
     for_basis, for_rest = jax.random.split(key)
     sketch = jax.lax.map(operator.matvec, _signs(for_basis, min(third, operator.size), operator))
-    basis = jnp.linalg.qr(sketch.T)[0].T  # rows orthonormal, also where those of the sketch are dependent
+    basis = orthonormal(sketch.T).T  # rows orthonormal, also where those of the sketch are dependent
     within = jnp.sum(jax.lax.map(lambda q: _dot(q, operator.matvec(q)), basis))
 
     def outside(v: Array) -> Array:
