@@ -9,7 +9,7 @@ import numpy as np
 from gdlab.bench.contest import Contestant, Standing, Tell, race, ratio, subset
 from gdlab.bench.matmul_peak import matmul_peak
 from gdlab.bench.table import Measured, Table, figures
-from gdlab.bench.tasks.mlp import CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
+from gdlab.bench.tasks.mlp import BATCH, CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
 from gdlab.bench.torch_contestants import torch_is_there
 from gdlab.landscape import Plane, at, random_plane
 from gdlab.probes import every as at_every
@@ -24,7 +24,7 @@ HEADER = (
     *("GFLOP/s", "of peak", "time / engine's", "apart"),
 )
 # A loop takes as long for each cell, so this many tell what all would take.
-LOOPED = 400
+LOOPED, BATCHED = 400, 40
 # Operations of one cell: the forward pass on all examples.
 FLOPS = EXAMPLES * 2 * (FEATURES * HIDDEN + HIDDEN * CLASSES)
 PROBED_STEPS, INTERVAL = 200, 20
@@ -60,9 +60,17 @@ def landscape_speed(points: int, repeats: int, tell: Tell = lambda text: None) -
         Contestant("loop over a jitted loss", loop, runs=some, share=share),
     ]
     if torch_is_there():
-        contestants.append(
-            Contestant("PyTorch loop", lambda: _torch_loop(plane, cells[some]), runs=some, share=share, guest=True)
-        )
+        few, of_all = subset(len(cells), BATCHED)
+        contestants += [
+            Contestant("PyTorch loop", lambda: _torch_loop(plane, cells[some]), runs=some, share=share, guest=True),
+            Contestant(
+                "PyTorch loop, batches from a DataLoader",
+                lambda: _torch_loop(plane, cells[few], batch_size=BATCH),
+                runs=few,
+                share=of_all,
+                guest=True,
+            ),
+        ]
     before = matmul_peak()
     standings = race(contestants, repeats, lambda text: tell(f"landscape: {text}"))
     peak = max(before, matmul_peak())
@@ -118,21 +126,24 @@ def _row(one: Standing, engine: Standing, cells: int, peak: float) -> tuple[str,
     )
 
 
-def _torch_loop(plane: Plane, cells: np.ndarray) -> Any:
-    """What the usual tools do: set the weights, then evaluate the loss, cell by cell."""
+def _torch_loop(plane: Plane, cells: np.ndarray, batch_size: int | None = None) -> Any:
+    """Set the weights, then evaluate the loss, cell by cell: on all examples at once, or, as the tools for PyTorch do, on
+    the batches of a DataLoader."""
     import torch
+    from torch.utils.data import DataLoader, TensorDataset
 
     task = mlp()
     loss = task.torch_loss()
     data = tuple(torch.from_numpy(np.array(leaf)) for leaf in task.data or ())
+    batches = [data] if batch_size is None else DataLoader(TensorDataset(*data), batch_size)
     centre, u, v = (tuple(torch.from_numpy(np.array(leaf)) for leaf in jax.tree.leaves(part)) for part in plane)
+
+    def at_cell(y: float, x: float) -> float:
+        params = tuple(c + float(x) * a + float(y) * b for c, a, b in zip(centre, u, v, strict=True))
+        return sum(loss(params, tuple(batch)).item() * len(batch[0]) for batch in batches) / EXAMPLES
 
     def loop() -> np.ndarray:
         with torch.no_grad():
-            losses = [
-                loss(tuple(c + float(x) * a + float(y) * b for c, a, b in zip(centre, u, v, strict=True)), data).item()
-                for y, x in cells
-            ]
-        return np.asarray(losses)
+            return np.asarray([at_cell(*cell) for cell in cells])
 
     return loop
