@@ -10,6 +10,7 @@ import optax
 
 from gdlab.batches import Sampling, batches
 from gdlab.inner_product import norm
+from gdlab.probes.pairs import as_pair
 from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.leafwise import either
 from gdlab.rules.preconditioner import preconditioner
@@ -89,7 +90,7 @@ def training(
         raise ValueError(f"steps must not be negative, not {steps}")
     if every is not None and every < 1:
         raise ValueError(f"every must be at least 1, not {every}")
-    measures = {name: _as_pair(probe) for name, probe in (probes or {}).items()}
+    measures = {name: as_pair(probe) for name, probe in (probes or {}).items()}
     if "loss" in measures:
         raise ValueError("the loss is always recorded: no probe can be named 'loss'")
 
@@ -326,12 +327,6 @@ def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> di
         "converged_at": run.converged_at,
         **{name: _blank_unless(sound, value) for name, value in measured.items()},
     }
-
-
-def _as_pair(probe: Probe) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    if isinstance(probe, tuple):
-        return probe
-    return (lambda problem, params: ()), (lambda carry, step: (carry, probe(step)))
 
 
 def _wide(loss: Array) -> Array:

@@ -12,7 +12,6 @@ from gdlab.bench.table import Measured, Table, figures
 from gdlab.bench.tasks.mlp import BATCH, CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
 from gdlab.bench.torch_contestants import torch_is_there
 from gdlab.landscape import Plane, at, random_plane
-from gdlab.probes import every as at_every
 from gdlab.probes import sharpness
 from gdlab.rules.gd import gd
 from gdlab.surfaces import surface
@@ -94,24 +93,24 @@ def probe_cost(repeats: int, tell: Tell = lambda text: None) -> Measured:
     data = jax.tree.map(jnp.asarray, task.data)
     problem = Problem(init=lambda key: tuple(map(jnp.asarray, task.start)), loss=task.loss, data=data)
 
-    def trained(probes: dict[str, Any]) -> Any:
-        def train() -> np.ndarray:
-            swept = sweep(problem, gd(lr=0.1), {}, steps=PROBED_STEPS, every=INTERVAL, probes=probes)
-            return swept["final_loss"].values.ravel()
+    def seconds(probes: dict[str, Any]) -> float:
+        """Of the run itself: a program is planned and compiled as often as it is new, and run much longer than here."""
+        swept = sweep(problem, gd(lr=0.1), {}, steps=PROBED_STEPS, every=INTERVAL, probes=probes)
+        return float(swept.attrs["run_seconds"])
 
-        return train
-
-    probed = {"sharpness": at_every(sharpness(), INTERVAL)}
-    standings = race(
-        [Contestant("without", lambda: trained({})), Contestant("with sharpness", lambda: trained(probed))],
-        repeats,
-        lambda text: tell(f"probe: {text}"),
-    )
-    rows = [(s.name, "1", figures(s.median), f"{ratio(s, standings[0]):.2f}") for s in standings]
+    ways: dict[str, dict[str, Any]] = {"without": {}, "with sharpness": {"sharpness": sharpness()}}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for round_ in range(repeats + 1):  # the first, in which the programs are compiled, does not count
+        tell(f"probe: round {round_} of {repeats}")
+        for name, probes in ways.items():
+            taken[name].append(seconds(probes))
+    times = {name: np.asarray(all_[1:]) for name, all_ in taken.items()}
+    ratios = {name: float(np.median(own / times["without"])) for name, own in times.items()}
+    rows = [(name, "1", figures(float(np.median(own))), f"{ratios[name]:.2f}") for name, own in times.items()]
     title = f"probe: full-batch gradient descent, {PROBED_STEPS} steps, sharpness every {INTERVAL}"
     return Measured(
         Table(title, ("contestant", "runs", "seconds", "time / without"), rows, (f"Medians of {repeats}, by turns.",)),
-        {"steps": PROBED_STEPS, "contestants": [{**s._asdict(), "ratio": ratio(s, standings[0])} for s in standings]},
+        {"steps": PROBED_STEPS, "seconds": {n: own.tolist() for n, own in times.items()}, "ratios": ratios},
     )
 
 
@@ -127,7 +126,7 @@ def _row(one: Standing, engine: Standing, cells: int, peak: float) -> tuple[str,
 
 
 def _torch_loop(plane: Plane, cells: np.ndarray, batch_size: int | None = None) -> Any:
-    """Set the weights, then evaluate the loss, cell by cell: on all examples at once, or, as the tools for PyTorch do, on
+    """Set the weights, then evaluate the loss, cell by cell: on all examples at once, or, as PyTorch tools do, on
     the batches of a DataLoader."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset

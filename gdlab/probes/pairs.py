@@ -1,0 +1,13 @@
+"""The two forms of a probe as one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gdlab.types import Probe
+
+
+def as_pair(probe: Probe) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`(init, measure)` of a probe; one that is a function alone carries nothing."""
+    if isinstance(probe, tuple):
+        return probe
+    return (lambda problem, params: ()), (lambda carry, step: (carry, probe(step)))
