@@ -10,6 +10,8 @@ from gdlab.types import Array, Params
 # How much of a random direction is mixed into the start. Without it, an eigenvector that is exact would never let the
 # process see that another eigenvalue has become the largest.
 _FRESH = 0.03
+# And how much of the vector that came second, which may be about to overtake.
+_SECOND = 0.1
 # After so many restarts the value is what it is.
 _MOST = 8
 
@@ -23,14 +25,15 @@ def nowhere(params: Params) -> Array:
 def leading(
     matvec: Matvec, like: Params, before: Array, key: Array, iterations: int, tolerance: float
 ) -> tuple[Array, Array]:
-    """The algebraically largest eigenvalue of a symmetric matrix, and its unit eigenvector [d].
+    """The algebraically largest eigenvalue of a symmetric matrix, and where to start the next time: [d].
 
     The Lanczos process, `iterations` steps of a product each, from `before`, the eigenvector of a matrix nearby, with a
     random direction a little mixed in (from that alone where `before` is zeros); then again from the vector found, up
     to eight times in all, until |A v - value v| <= tolerance |value|, as the process tells without a further product.
-    The value is a Rayleigh quotient: but for rounding never above the true one.
+    The value is a Rayleigh quotient: but for rounding never above the true one. The next start is the unit vector v and
+    a little of the second.
 
-    Of a matrix that is not finite the value is NaN, and the vector zeros, so that the next time begins anew.
+    Of a matrix that is not finite the value is NaN, and the start zeros, so that the next time begins anew.
 
     Under vmap it goes on until the last lane is done. Reverse-mode differentiation of the value is not defined.
     """
@@ -41,7 +44,9 @@ def leading(
         t = lanczos(operator.matvec, start, steps)
         values, coordinates = ritz(t)
         last = t.live - 1
-        vector = jnp.matmul(coordinates[:, last], t.vectors, precision=jax.lax.Precision.HIGHEST)
+        second = jnp.where(last > 0, coordinates[:, last - 1], 0)
+        mixed = coordinates[:, last] + _SECOND * second
+        vector = jnp.matmul(mixed, t.vectors, precision=jax.lax.Precision.HIGHEST)
         return values[last], vector, t.beta[last] * jnp.abs(coordinates[last, last]), count + 1
 
     def unsure(last: tuple[Array, Array, Array, Array]) -> Array:
