@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from probe_steps import bowl, measured, regression, step_at
 
 from gdlab import Problem, Rule, descend, rules
-from gdlab.probes import every, position, preconditioned_sharpness, sharpness, top_subspace_share
+from gdlab.probes import position, preconditioned_sharpness, sharpness, top_subspace_share
 from gdlab.problems import mlp, quadratic
 
 PROBES = {"x": position, "sharpness": sharpness(), "seen": preconditioned_sharpness()}
