@@ -1,6 +1,6 @@
 """The loss around trained networks of several depths, with and without skips, on filter-normalised random planes.
 
-After Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the Loss Landscape of Neural Nets, figure 5
+After Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the Loss Landscape of Neural Nets
 (https://arxiv.org/abs/1712.09913), where ResNets on CIFAR-10 with and without skips are compared. Here: perceptrons of
 width 32 on images of digits, tanh, Adam with the best of a few rates, since a training of seconds on two cores shows
 the same thing. Differs from the paper besides: full-batch loss at each cell; the same two random numbers for each
