@@ -33,7 +33,7 @@ class SophiaState(NamedTuple):
         "b1": (0.0, 0.99),
         "b2": (0.5, 0.999),
         "gamma": (0.005, 0.2),
-        "eps": (1e-12, 0.1),
+        "eps": (1e-12, 1.0),
         "weight_decay": (0.0, 0.5),
         "period": (1, 20),
     },

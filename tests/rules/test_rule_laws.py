@@ -26,8 +26,8 @@ MIXES = {
 
 
 def final(case, numbers):
-    grads = None if case.needs else jnp.asarray(G, jnp.float32)
-    x = jnp.asarray(X, jnp.float32)
+    grads = None if case.needs else jnp.asarray(G, float)
+    x = jnp.asarray(X, float)
     updates, state = trajectory(case(**numbers), x, steps=STEPS, grads=grads)
     # and where the run is judged: some numbers decide only that
     return jnp.concatenate([updates, evaluation_point(state, x + updates.sum(0))[None]])
@@ -41,8 +41,11 @@ def close(left, right):
 
 
 @every_rule
-def test_mapping_over_a_number_is_a_loop_over_it(case):
-    """Each number in turn takes another value, one run each; whatever the values, the program is compiled once."""
+def test_mapping_over_a_number_is_a_loop_over_it(case, x64):
+    """Each number in turn takes another value, one run each; whatever the values, the program is compiled once.
+
+    In float64: at large rates some rules magnify the rounding of float32, which is not the same on every machine.
+    """
     low, high = case.at(0.2), case.at(0.7)
     rows = [low, *({**low, name: high[name]} for name in case.numbers)]
     mapped = jax.jit(jax.vmap(lambda numbers: final(case, numbers)))(

@@ -91,10 +91,11 @@ def test_muon_moves_a_vector_along_its_momentum_by_the_rate():
 
 @pytest.mark.parametrize("rule", [muon(), shampoo(), soap(period=1), adafactor()])
 def test_a_leaf_of_more_axes_is_a_matrix(rule):
+    """To rounding: XLA may add up a product of another shape in another order."""
     g, x = drawn(3, 2, 3, 4), drawn(2, 3, 4, seed=5)
     tensor, _ = run(rule, x, g)
     flat, _ = run(rule, x.reshape(2, 12), g.reshape(3, 2, 12))
-    np.testing.assert_array_equal(tensor.reshape(3, 2, 12), flat)
+    np.testing.assert_allclose(tensor.reshape(3, 2, 12), flat, rtol=1e-5, atol=1e-6 * np.abs(flat).max())
 
 
 def test_the_first_step_of_shampoo_is_the_nearest_orthogonal_matrix():
