@@ -8,8 +8,7 @@ from gdlab import register, results
 from gdlab.config import Config
 from gdlab.errors import UserError
 from gdlab.figures import save
-
-SWEEP = "sweep"
+from gdlab.figures.verdicts import under
 
 
 def draw_all(
@@ -33,13 +32,14 @@ def draw_all(
 def draw(folder: Path, kind: str, options: Mapping[str, Any], stem: Path, formats: Sequence[str]) -> list[Path]:
     """Draw one figure from a results folder into files named `stem` and a format.
 
+    The verdicts of a check of the same kind stand under it.
+
     Raises:
         gdlab.errors.UserError: the folder lacks what the figure is of, or the figure lacks what it is asked for.
     """
 
-    of = part_of(kind)
-    data = results.open_results(folder) if of == SWEEP else results.open_part(folder, of)
-    figure = register.figures[kind].make(data, **options)
+    figure = register.figures[kind].make(results.open_named(folder, part_of(kind)), **options)
+    under(figure, [claim for claim in results.all_claims(folder) if claim["check"] == kind])
     stem.parent.mkdir(exist_ok=True)
     return save(figure, stem, formats=tuple(formats))
 
@@ -60,4 +60,4 @@ def export(folder: Path, ending: str) -> list[Path]:
 
 def part_of(kind: str) -> str:
     """What a figure is drawn from: "sweep", or a part of the results beside it."""
-    return str(register.figures[kind].info.get("of", SWEEP))
+    return str(register.figures[kind].info.get("of", results.SWEEP))

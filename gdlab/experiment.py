@@ -16,6 +16,7 @@ import jax
 import gdlab.figures  # noqa: F401  (fills the register before a config is checked)
 from gdlab import config as configs
 from gdlab import provenance, results
+from gdlab.checking import check_all
 from gdlab.config import Config
 from gdlab.drawing import draw_all, export, part_of
 from gdlab.earlier import Earlier
@@ -44,8 +45,9 @@ class Finished(NamedTuple):
 
     folder: Path
     figures: list[Path]
-    troubles: list[str]  # figures that could not be drawn, each with its cause
+    troubles: list[str]  # what could not be checked or drawn, each with its cause
     notes: list[str]  # what there was nothing to draw of, what was found damaged, what was at hand
+    claims: list[dict[str, Any]]  # as in claims.json
 
 
 class Prepared(NamedTuple):
@@ -131,7 +133,12 @@ def run(
     text = configs.dump(config)
     digest = hashlib.sha256(text.encode()).hexdigest()
     with configs.precision(config):
-        told: dict[str, Any] = {"name": config.name, "problem": _titled(config), "status": "running"}
+        told: dict[str, Any] = {
+            "name": config.name,
+            "problem": _titled(config),
+            "size": config.size,
+            "status": "running",
+        }
         told |= {"config_folder": str(config_folder), "config": digest}
         told |= {"identity": _identity(config, config_folder, running)}
         told |= provenance.surroundings(command, config.precision, began)
@@ -249,8 +256,10 @@ def _made_of(
             notes.append("no landscape: every run of every rule diverged")
     results.write_json(folder / results.PROVENANCE, told)
     stop_if_asked()
-    figures, troubles = draw_all(folder, config, formats, but=lacking)
-    return Finished(folder, figures, troubles, notes)
+    claims, unchecked = check_all(folder, config)
+    figures, undrawn = draw_all(folder, config, formats, but=lacking)
+    troubles = [*(f"could not check {one}" for one in unchecked), *(f"could not draw {one}" for one in undrawn)]
+    return Finished(folder, figures, troubles, notes, claims)
 
 
 def write_landscapes(

@@ -78,6 +78,10 @@ def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[s
     }
 
 
+# What of a config makes no difference to a run.
+_ASIDE = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
+
+
 def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
     """A digest of all that a run's result depends on but its own hyperparameters and seed.
 
@@ -87,7 +91,7 @@ def identity(config: Config, config_folder: Path, device: str | None = None) -> 
     """
     import jax
 
-    of = {name: value for name, value in plain(config).items() if name not in ("name", "sweep", "landscape", "figures")}
+    of = {name: value for name, value in plain(config).items() if name not in _ASIDE}
     code = [path for name in config.code for path in [config_folder / name]]
     code += sorted(Path(__file__).parent.rglob("*.py"))
     device = device or jax.devices()[0].device_kind

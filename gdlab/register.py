@@ -1,4 +1,4 @@
-"""What a config can name: rules, schedules, problems, probes and figures, each under a `kind`.
+"""What a config can name: rules, schedules, problems, probes, figures and checks, each under a `kind`.
 
 The built-in ones are registered with the same decorators as a user's own:
 
@@ -22,9 +22,9 @@ class Entry:
 
     Attributes:
         kind: its name in a config.
-        make: the factory (for a probe without options, the probe; for a figure, the function that draws it).
+        make: the factory (for a probe without options, the probe; for figures and checks, the function of the results).
         source: author, year and place, as one line.
-        info: what else is known of it; which keys are in use is said at `rule`, `problem` and `figure`.
+        info: what else is known of it; which keys are in use is said at `rule`, `problem`, `figure` and `check`.
     """
 
     kind: str
@@ -48,6 +48,7 @@ schedules: dict[str, Entry] = {}
 problems: dict[str, Entry] = {}
 probes: dict[str, Entry] = {}
 figures: dict[str, Entry] = {}
+checks: dict[str, Entry] = {}
 
 
 def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any]) -> Callable[[Make], Make]:
@@ -113,3 +114,11 @@ def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]
 def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     """Register a drawing. `dims`: the dims that its Dataset must have; `of`: "sweep" (the default) or "landscape"."""
     return _into(figures, kind, source, info)
+
+
+def check(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
+    """Register a function of the results that returns claims (see `gdlab.claims`).
+
+    Known of it: `of`, as of a figure.
+    """
+    return _into(checks, kind, source, info)

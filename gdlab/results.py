@@ -20,6 +20,8 @@ CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 RUNS = "runs.csv"
 FIGURES = "figures"
+CLAIMS = "claims.json"
+SWEEP = "sweep"
 LANDSCAPE = "landscape"
 # The attribute in which coordinates that are words stand.
 WORDS = "words"
@@ -90,7 +92,7 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     folder = find_folder(Path(path))
     known = read_json(folder / PROVENANCE) if (folder / PROVENANCE).exists() else {}
     data = open_store(folder, finished=known.get("status") == "finished")
-    data.attrs |= {key: known[key] for key in ("name", "problem") if key in known}
+    data.attrs |= {key: known[key] for key in ("name", "problem", "size") if key in known}
     limits = known.get("stable_lr", {})
     if limits:
         values = [limits.get(rule, {}).get("lr", np.nan) for rule in data["rule"].values]
@@ -173,6 +175,25 @@ def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
         return data.assign_coords(words)
     except Exception as error:  # of the many kinds that xarray, zarr and its codecs raise
         raise StoreError(f"{path} is damaged ({error}); gdlab resume {folder} makes it anew") from None
+
+
+def open_named(folder: Path, name: str) -> "xarray.Dataset":
+    """What a figure or a check is of: the results of the sweep, or a part beside them.
+
+    Raises:
+        StoreError: as `open_results` and `open_part`.
+    """
+    return open_results(folder) if name == SWEEP else open_part(folder, name)
+
+
+def all_claims(folder: Path) -> list[dict[str, Any]]:
+    """The records in `claims.json`, each a claim with its verdict; none where there has been no check.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = folder / CLAIMS
+    return read_json(path)["claims"] if path.exists() else []
 
 
 def read_json(path: Path) -> dict[str, Any]:

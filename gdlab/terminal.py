@@ -1,6 +1,6 @@
 """What the command line prints: a progress bar, tables, summaries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,10 +86,36 @@ def summary(folder: Path) -> None:
     took = f"{told['wall_seconds']:.0f} s, {told['compile_seconds']:.0f} s of it compiling" if "groups" in told else ""
     click.echo(f"{diverged} diverged, {converged} met a tolerance" + (f"; {took}" if took else "; not finished"))
     print_best(data, "final_loss")
+    print_claims(results.all_claims(folder))
     click.echo(f"\n{folder}")
     for path in sorted(folder.iterdir()):
         inside = f"  {', '.join(sorted(p.name for p in path.iterdir()))}" if path.name == results.FIGURES else ""
         click.echo(f"  {path.name}{inside}")
+
+
+_STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchecked": "dim"}
+
+
+def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
+    """A line for each claim, of the records in `claims.json`, and what can be said beside its numbers below it."""
+    if not claims:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("claim", "verdict", "measured", "interval", "expected", "seeds"):
+        table.add_column(column, justify="left" if column in ("claim", "verdict", "expected") else "right")
+    for claim in claims:
+        low, high = claim["interval"]
+        table.add_row(
+            Text(claim["name"]),
+            Text(claim["status"], style=_STATUS[claim["status"]]),
+            "-" if claim["value"] is None else f"{claim['value']:.5g}",
+            "-" if low is None or high is None or low == high else f"{low:.4g} to {high:.4g}",
+            Text(claim["expected_words"]),
+            str(len(claim["measured"])),
+        )
+        if claim["reason"]:
+            table.add_row(Text(f"  {claim['reason']}", style="dim"))
+    console().print("", table)
 
 
 def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:

@@ -38,6 +38,7 @@ class Choices:
         parts: the axes of each part of its chain, which the others multiply; none without a chain.
         figures: the figures' kinds, in turn.
         probes: the probes' kinds, in turn.
+        checks: the checks' kinds, in turn.
     """
 
     problem: Chosen | None
@@ -46,6 +47,7 @@ class Choices:
     parts: list[Axes]
     figures: list[Chosen | None]
     probes: list[Chosen | None]
+    checks: list[Chosen | None]
 
     @property
     def known_rules(self) -> dict[str, Chosen]:
@@ -72,16 +74,15 @@ class Choices:
 def read_choices(written: dict[str, Any], report: Report) -> Choices:
     """Read every kind and every axis of a config as written; whatever has not even the right form is passed over."""
     rules, sweep = _mapping(written.get("rules")), _mapping(written.get("sweep"))
-    figures = written.get("figures") if isinstance(written.get("figures"), list) else []
+    figures, checks = _list(written.get("figures")), _list(written.get("checks"))
     return Choices(
         problem=choose("problem", ("problem",), written.get("problem"), report),
         rules={label: choose("rule", ("rules", label), rule, report) for label, rule in rules.items()},
         axes=_axes(("sweep",), {key: values for key, values in sweep.items() if key != CHAIN}, report),
         parts=_chain(sweep[CHAIN], report) if CHAIN in sweep else [],
-        figures=[
-            choose("figure", ("figures", index), named(figure), report) for index, figure in enumerate(figures or [])
-        ],
+        figures=[choose("figure", ("figures", index), named(figure), report) for index, figure in enumerate(figures)],
         probes=_probes(_mapping(written.get("record")), report),
+        checks=[choose("check", ("checks", index), check, report) for index, check in enumerate(checks)],
     )
 
 
@@ -137,6 +138,10 @@ def _check_every(path: Path, probe: dict[str, Any], interval: Any, report: Repor
         return
     if every < 1 or every % max(1, interval):
         report.add((*path, EVERY), f"must be a multiple of record.every, which is {interval}, not {every}")
+
+
+def _list(written: Any) -> list[Any]:
+    return written if isinstance(written, list) else []
 
 
 def _mapping(written: Any) -> dict[str, Any]:

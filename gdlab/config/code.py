@@ -11,7 +11,7 @@ from pathlib import Path
 from gdlab import register
 from gdlab.errors import UserError
 
-_SHELVES = (register.rules, register.schedules, register.problems, register.probes, register.figures)
+_SHELVES = (register.rules, register.schedules, register.problems, register.probes, register.figures, register.checks)
 _done: dict[str, int] = {}  # the files run, and when each had last been changed
 
 

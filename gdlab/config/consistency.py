@@ -47,9 +47,9 @@ def check_required(choices: Choices, report: Report) -> None:
         _required(rule, {rule.own(name) for name in own}, report)
     if choices.problem is not None:
         _required(choices.problem, {name.removeprefix(PROBLEM) for name in swept if name.startswith(PROBLEM)}, report)
-    for figure in choices.figures:
-        if figure is not None:
-            _required(figure, set(), report)
+    for chosen in (*choices.figures, *choices.checks):
+        if chosen is not None:
+            _required(chosen, set(), report)
 
 
 def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:

@@ -31,6 +31,9 @@ def json_schema() -> dict[str, Any]:
     names = {"enum": sorted(register.figures)}
     fields["figures"]["items"] = {"anyOf": [names, {"$ref": "#/$defs/figure"}]}
     definitions["figure"] = _one_of("figure")
+    listed = {"enum": sorted(register.checks)}
+    fields["checks"]["items"] = {"anyOf": [listed, {"$ref": "#/$defs/check"}]}
+    definitions["check"] = _one_of("check")
     known = {"enum": sorted(register.probes)}
     definitions["Record"]["properties"]["probes"]["items"] = {"anyOf": [known, {"$ref": "#/$defs/probe"}]}
     definitions["probe"] = _one_of("probe")

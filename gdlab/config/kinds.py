@@ -24,13 +24,14 @@ from gdlab.rules.wrapping import OPTAX
 # How often a probe measures; any has it.
 EVERY = "every"
 
-What = Literal["rule", "schedule", "problem", "probe", "figure"]
+What = Literal["rule", "schedule", "problem", "probe", "figure", "check"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
     "rule": register.rules,
     "schedule": register.schedules,
     "problem": register.problems,
     "probe": register.probes,
     "figure": register.figures,
+    "check": register.checks,
 }
 
 
@@ -39,7 +40,11 @@ def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | Non
 
     That a required parameter is missing is not a mistake here: the sweep may give it.
     """
-    at, written = (path, named(written)) if what == "probe" and isinstance(written, str) else ((*path, "kind"), written)
+    at, written = (
+        (path, named(written))
+        if what in ("probe", "check") and isinstance(written, str)
+        else ((*path, "kind"), written)
+    )
     if not isinstance(written, dict) or not isinstance(written.get("kind"), str):
         return None  # a mistake of form, reported with the others of that sort
     make = factory(what, at, written["kind"], report)
@@ -115,7 +120,7 @@ def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[s
     if what == "probe":
         own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
         return {**own[0], EVERY: (forms.WHOLE,)}, own[1], own[2]
-    return parameters(make, skip=1 if what == "figure" else 0)
+    return parameters(make, skip=1 if what in ("figure", "check") else 0)
 
 
 @cache
@@ -146,7 +151,10 @@ def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) ->
     name = chosen.own(given)
     allowed = chosen.parameter(name) if "." not in name else None
     if allowed is None:
-        word, near = "option" if what in ("figure", "probe") else "hyperparameter", nearest(given, chosen.takes)
+        word, near = (
+            "option" if what in ("figure", "probe", "check") else "hyperparameter",
+            nearest(given, chosen.takes),
+        )
         hint = asked(near) or (f"it has {', '.join(sorted(chosen.takes))}" if chosen.takes else "it has none")
         report.add(path, f"the {what} {chosen.kind} has no {word} {given}", hint=hint, key=True)
         chosen.meant.add(near or given)

@@ -14,6 +14,7 @@ from gdlab.config.files import read_file
 from gdlab.config.mistakes import ConfigError, Mark
 from gdlab.config.node import Node, Report
 from gdlab.config.schema import Config
+from gdlab.config.sizes import sized
 from gdlab.config.values import check_batches, check_values
 from gdlab.config.wording import tell
 
@@ -22,7 +23,8 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     """Read a config file, lay the overrides over it, run its `code` and check all of it.
 
     Args:
-        path: `.toml` is TOML, anything else YAML 1.2; `extends: FILE` in it lays it over another.
+        path: `.toml` is TOML, anything else YAML 1.2; `extends: FILE` in it lays it over another, and `size: NAME` lays
+            over it what it says at `sizes.NAME`.
         overrides: `train.steps=2000`, in YAML 1.2; see `gdlab.config.overrides.override`.
         code_dir: what the paths of `code` are relative to; by default the folder of `path`.
 
@@ -36,8 +38,13 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     if root is None:
         _, more = changes.override(Node({}, Mark(str(path))), overrides)
         raise ConfigError([*mistakes, *(mistake for mistake in more if not mistake.path)])
-    root, more = changes.override(root, overrides)
-    report = Report(root, [*mistakes, *more])
+    overrides = list(overrides)
+    changed, more = changes.override(root, overrides)
+    laid, wrong = sized(root, changed)
+    if laid is not root:
+        changed, more = changes.override(laid, overrides)
+    report = Report(changed, [*mistakes, *more, *wrong])
+    root = changed
     written = root.plain
     _run_code(written.get("code"), path.parent if code_dir is None else Path(code_dir), report)
     config = _validated(written, report)

@@ -126,6 +126,15 @@ class Config(_Section):
         default=None, description="the loss on a plane through parameter space; null: none"
     )
     figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(default=[], description="what is drawn")
+    checks: list[Annotated[Kind, BeforeValidator(named)]] = Field(
+        default=[], description="claims that the results are held against"
+    )
+    size: str = Field(
+        default="small", min_length=1, description="which of `sizes` is run; small: the config as it stands"
+    )
+    sizes: dict[str, dict[str, Any]] = Field(
+        default={}, description="what is laid over the config at another size, by the size's name: that of a paper, say"
+    )
     code: list[str] = Field(default=[], description="Python files that register kinds, relative to this file")
     precision: Literal["float32", "float64"] = Field(default="float32", description="of every number of a run")
     compute: Compute = Field(default=Compute(), description="how the work is laid out")

@@ -30,7 +30,10 @@ _WORDS = {
     "missing": "is missing",
 }
 _POINTS: Path = ("landscape", "points")
-_FIGURE = "must be a figure's name, or a mapping with its kind and its options, not {value}"
+_LISTED = {
+    "figures": "must be a figure's name, or a mapping with its kind and its options, not {value}",
+    "checks": "must be a check's name, or a mapping with its kind and its options, not {value}",
+}
 
 
 def tell(error: ValidationError, written: Any, report: Report) -> None:
@@ -57,7 +60,7 @@ def _words(path: Path, finding: ErrorDetails) -> str:
     context = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
     if kind == "literal_error":
         context["expected"] = ", ".join(_choices(finding)[:-1]) + " or " + _choices(finding)[-1]
-    words = _FIGURE if kind == "model_type" and path[0] == "figures" else _WORDS[kind]
+    words = _LISTED.get(str(path[0]), _WORDS[kind]) if kind == "model_type" else _WORDS[kind]
     return words.format(**context, value=shown(finding["input"]))
 
 

@@ -16,6 +16,10 @@ from gdlab.engine.cost import Cost
 
 # What the lanes of a chunk may take on a CPU: the second-level cache of a core, about.
 CACHE = 2**20
+# The first-level cache, about: lanes so small that a few of them are enough to do at each step stay in it.
+NEAREST = 2**16
+# Operations of a step of a chunk that are enough: below, what the calls of its kernels cost is seen.
+BUSY = 2.5e5
 # Lanes in a chunk, at most, unless the caller says.
 WIDEST = 4096
 # Lanes of a row are a multiple of this, as far as there are so many: whole vectors of the processor.
@@ -73,15 +77,16 @@ def lay_out(
 ) -> Layout:
     """A layout for lanes of which `lanes[i]` share each outer value.
 
-    `chunk` fixes the lanes of a chunk, `tile` those of a tile. Else a chunk has as many as `CACHE` holds (where
-    `cached`, on a CPU) or `WIDEST`, but no more than leave every device something to do; a tile has as many as `MEMORY`
-    holds, and for a process without steps as many as are done in some seconds.
+    `chunk` fixes the lanes of a chunk, `tile` those of a tile. Else a chunk has, where `cached` (on a CPU), as many as
+    `NEAREST` holds or, where these would have too little to do, more, up to what `CACHE` holds; elsewhere `WIDEST`; but
+    no more than leave every device something to do. A tile has as many as `MEMORY` holds, and for a process without
+    steps as many as are done in some seconds.
     """
     total = int(lanes.sum())
     blocks, segments = cut(records, steps, cost.block * total * records)
     each = 3 * cost.carry + 2 * blocks * cost.record + 2 * cost.result + 64
     room = max(1, MEMORY // each)
-    most = chunk or _fitting(cost, cached, room)
+    most = chunk or _fitting(cost, cost.block * records / max(1, steps), cached, room)
     rows, width = _shape(lanes, most, devices, exact=chunk is not None)
     held = total if total <= room else max(rows * width, 1 << (room.bit_length() - 1))
     if not records and cost.once * held > TILE:  # it has no segments, so it is the tiles that are short
@@ -104,11 +109,16 @@ def cut(records: int, steps: int, work: float) -> tuple[int, int]:
     return -(-records // segments), segments
 
 
-def _fitting(cost: Cost, cached: bool, room: int) -> int:
+def _fitting(cost: Cost, step: float, cached: bool, room: int) -> int:
+    """Lanes of a chunk, `step` being the operations of one lane's step."""
     if cached and cost.convolved > cost.block / 2:
         return 1  # on a CPU a convolution with a kernel for each lane takes longer than one after the other
-    fits = CACHE // max(1, cost.live + cost.carry) if cached else WIDEST
-    return min(room, max(VECTOR, min(WIDEST, 1 << max(0, fits.bit_length() - 1))))
+    fits = WIDEST
+    if cached:
+        each = max(1, cost.live + cost.carry)
+        enough = math.ceil(BUSY / step) if step else WIDEST
+        fits = min(WIDEST, CACHE // each, max(NEAREST // each, enough))
+    return min(room, max(VECTOR, 1 << max(0, fits.bit_length() - 1)))
 
 
 def _shape(lanes: np.ndarray, most: int, devices: int, exact: bool) -> tuple[int, int]:

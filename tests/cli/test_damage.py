@@ -55,7 +55,13 @@ def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken):
 
 @pytest.mark.parametrize(
     ("harm", "name"),
-    [(alter, "group_1/lr/c/0"), (delete, "group_0/zarr.json"), (cut, "group_1/loss/zarr.json"), (cut, "zarr.json")],
+    [
+        (alter, "group_1/lr/c/0"),
+        *(
+            pytest.param(*harm, marks=pytest.mark.slow)
+            for harm in ((delete, "group_0/zarr.json"), (cut, "group_1/loss/zarr.json"), (cut, "zarr.json"))
+        ),
+    ],
 )
 def test_damage_to_what_describes_the_results_costs_no_run(lab, tmp_path, unbroken, harm, name):
     folder = harmed(unbroken, tmp_path, (harm, name))
@@ -66,6 +72,7 @@ def test_damage_to_what_describes_the_results_costs_no_run(lab, tmp_path, unbrok
     assert_same(folder, unbroken)
 
 
+@pytest.mark.slow
 def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
     for harm, name in ((alter, "loss/c/0/0"), (delete, "path_x/c/0/0"), (delete, "loss/zarr.json"), (cut, "zarr.json")):
         folder = harmed(drawn, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))

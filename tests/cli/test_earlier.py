@@ -56,6 +56,7 @@ def test_more_seeds_run_only_those_that_are_missing(lab, again, unbroken):
         np.testing.assert_allclose(data[name], wanted, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_more_rates_run_only_those_that_are_missing(lab, again, unbroken):
     before = open_results(unbroken)
     rates = [0.05, *before["lr"].values.tolist(), 2.0]
@@ -175,6 +176,7 @@ def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
         assert_begins_to_run(lab, again)
 
 
+@pytest.mark.slow
 def test_a_run_that_took_some_over_is_gone_on_with(lab, again, unbroken):
     earlier = again / "results/kept/20200101-000000-earlier"
     (earlier / "store.zarr/group_0/loss/c/1/0").unlink()

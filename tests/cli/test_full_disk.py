@@ -26,6 +26,7 @@ def assert_told(done, folder, cause):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_and_the_rest_is_kept(lab, disk, drawn):
     """Whatever it is: the disk fills up again and again, and is cleared each time."""
     ballast = disk / "ballast"

@@ -46,6 +46,7 @@ def test_one_run_by_its_row_or_its_axes(gdlab, copied, which, rule, lr):
     np.testing.assert_allclose(data["lr"], open_results(copied)["lr"][lr], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_other_planes_lines_and_spectra(gdlab, copied):
     words = ["--plane", "hessian", "--points", "5", "--lines", "3", "--normalise", "none", "--format", "png"]
     result = gdlab("landscape", copied, "surface_3d", "line_profile", "spectrum", "curvature_map", *words)

@@ -74,6 +74,7 @@ def test_processes_leave_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa:
     assert_same(the_folder(home), unbroken)
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_is_done_and_other_workers_go_on(lab, home, unbroken):  # noqa: F811
     done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("ledger", 5), signals=[signal.SIGINT])
     folder = the_folder(home)

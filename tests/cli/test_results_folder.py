@@ -154,6 +154,7 @@ def test_where_every_run_diverged_that_is_the_result_and_no_failure(gdlab, write
     assert not (folder / "figures" / "landscape.png").exists()
 
 
+@pytest.mark.slow
 def test_on_an_exact_plane_a_rule_that_diverged_shows_its_longest_run(gdlab, write, tmp_path):
     write()
     result = gdlab("run", "c.yaml", "sweep.lr=[30.0, 0.1, 1.0]", "--quiet")

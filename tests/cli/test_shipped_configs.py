@@ -13,8 +13,9 @@ from matplotlib.image import imread
 from gdlab.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
+LONG = ("landscape_zoo", "rule_zoo")  # they compile much
 CONFIGS = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem == "rule_zoo" else [])
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
     for path in sorted((ROOT / "configs").glob("*.yaml"))
 ]
 

@@ -106,6 +106,7 @@ def assert_same_bits(found, wanted):
             assert bits(found[case][name][1]) == bits(values), (case, name)
 
 
+@pytest.mark.slow
 def test_the_cases_are_worth_the_while(on_one):
     """Some runs diverge early, some late, and most not at all; series are kept of all."""
     ends = on_one["many"]["diverged_at"][1]
@@ -122,6 +123,7 @@ def test_more_devices_give_the_same_bits(devices, cache, on_one):
     assert_same_bits(result(begin(ALONE.format(devices=devices, file=str(file)), cache), file), on_one)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bits_each(cache, on_one):
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
@@ -144,6 +146,7 @@ def whole(lab, tmp_path_factory):
     return the_folder(home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4), (4, 2)])
 def test_a_run_may_go_on_on_other_devices(lab, home, whole, before, after):
     done = lab.call(home, "run", "c.yaml", CHUNK, knobs=OFTEN, devices=before, at=("segment", 8))

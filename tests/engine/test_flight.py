@@ -138,6 +138,7 @@ def test_nor_where_there_are_more_seeds_than_lanes_of_one(rows, width, moves):
     assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "width", "sampling"),
     [(2, 8, "shuffle"), (1, 16, "replacement"), (2, 12, "replacement"), (2, 3, "replacement")],
@@ -153,6 +154,7 @@ def test_nor_of_a_network(rows, width, sampling, moves):
     assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "width"), [(1, 8), (1, 16), (1, 21), (2, 21), (1, 32), (2, 32), (1, 40)])
 def test_nor_where_rounding_tells_the_place_in_the_row(rows, width, moves):
     points, groups = wavy()

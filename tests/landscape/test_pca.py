@@ -91,6 +91,7 @@ def test_too_little_for_a_plane(points, size):
         pca_plane(jnp.zeros((points, size)))
 
 
+@pytest.mark.slow
 def test_the_share_of_any_plane_is_what_pca_tells_of_its_own_and_less_elsewhere():
     path = as_tree(walk())
     last = jax.tree.map(lambda x: x[-1], path)

@@ -49,6 +49,7 @@ def test_it_is_the_algebraically_largest_not_the_largest_in_size():
     np.testing.assert_allclose(measured(sharpness(), step_at(below, jnp.ones(8))), -1, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "batch_size"), [("gd", None), ("adam", None), ("momentum", 32)])
 def test_along_the_training_of_a_network_it_is_that_of_the_dense_hessian(rule, batch_size):
     problem, _ = network()
@@ -106,6 +107,7 @@ def test_a_coordinate_without_a_preconditioner_of_its_own_makes_it_nan():
     assert jnp.isnan(measured(preconditioned_sharpness(), step))
 
 
+@pytest.mark.slow
 def test_top_subspace_share_is_that_of_dense_eigenvectors():
     problem, tree = network()
     x = jax.random.normal(jax.random.key(5), (139,)) / 3

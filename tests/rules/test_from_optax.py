@@ -60,11 +60,14 @@ def test_every_optimiser_runs_traced_with_what_the_runner_offers(name, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {jnp.dtype(dtype)}
 
 
+QUICK = ("adafactor", "adam", "lion", "sgd")
 THEIRS = {"sophia": {"value_fn": "obj_fn"}}  # what they call it
 
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
+)
 def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
     """Three steps with all that the runner offers, compiled for three traced rates, and one at a time by optax."""
     factory, x = from_optax(name), jnp.asarray(X, jnp.float32)

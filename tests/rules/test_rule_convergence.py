@@ -33,6 +33,7 @@ def test_it_converges_on_an_ill_conditioned_quadratic(case):
     assert end < 1e-4 * start
 
 
+@pytest.mark.slow
 @every_rule
 def test_it_goes_down_rosenbrocks_valley(case):
     """From (-1.2, 1), where the loss is 24.2, to below 0.5: past the bend, near the minimum, in 3000 steps."""

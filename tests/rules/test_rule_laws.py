@@ -110,6 +110,7 @@ def test_half_precision_is_rounded_only_at_the_end(case):
     np.testing.assert_array_equal(updates, exact.astype(jnp.bfloat16))
 
 
+@pytest.mark.slow
 @some_rules(lambda case: case.entry.info.get("differentiable", True))
 def test_a_run_can_be_differentiated_by_its_numbers(case):
     """One coordinate never has a gradient, as behind a dead unit; the derivative by finite differences, in float64."""

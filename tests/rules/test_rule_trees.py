@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_cases import ENTRIES, Case
@@ -25,6 +26,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(tree=trees.filter(lambda tree: tree is not None), entry=st.sampled_from(ENTRIES))
 def test_a_tree_is_its_leaves(tree, entry):

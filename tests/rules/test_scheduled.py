@@ -32,6 +32,7 @@ def rebuilt(make, values, grads=G):
     return jnp.stack(seen)
 
 
+@pytest.mark.slow
 @every_rule
 def test_any_number_can_be_a_schedule(case):
     """Under jit, with every number of the rule a schedule of its own."""

@@ -114,6 +114,7 @@ NET = {
 }
 
 
+@pytest.mark.slow
 def test_of_a_network_that_may_diverge_too():
     found, _ = assert_as_by_hand({**NET, "first": 6, "eta": 4, "metric": "eval_accuracy"}, [6, 24])
     lost = found["diverged_at"].values >= 0
@@ -253,6 +254,7 @@ pickle.dump((found, np.array(taken)), open(sys.argv[1], "wb"))
 """
 
 
+@pytest.mark.slow
 def test_on_several_devices_it_is_the_same_and_each_has_its_share(tmp_path):
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(

@@ -34,6 +34,7 @@ def trained():
     )
 
 
+@pytest.mark.slow
 def test_without_an_exchange_it_is_a_plain_sweep_bit_for_bit():
     settings = {"steps": 25, "batch_size": 16}
     problem, ranges = problems.mlp("wine", widths=(6,)), {"lr": (1e-3, 1.0), "beta": (0.0, 0.9)}

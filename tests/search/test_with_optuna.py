@@ -98,6 +98,7 @@ def test_a_point_proposed_again_is_not_run_again():
         assert told == pytest.approx(plain["final_loss"].sel(beta=trial.params["beta"]).median().item(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_choices_are_programs_of_their_own_and_as_few_as_can_be(compilations):
     def either(lr=0.1, inner=rules.gd):
         return inner(lr)

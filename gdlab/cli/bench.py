@@ -1,0 +1,61 @@
+"""`gdlab bench`."""
+
+from pathlib import Path
+
+import click
+
+from gdlab.cli.exits import mistakes
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction", "landscape"]), default="sweep")
+@click.option(
+    "--work", "works", multiple=True, metavar="NAME", help="Of sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated."
+)
+@click.option("--repeats", type=click.IntRange(min=1), help="Measurements of each. Default: 5; of rules: 30.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, for a page.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every time taken.")
+@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Of scaling: draw it (png, pdf, svg).")
+def bench(
+    what: str, works: tuple[str, ...], repeats: int | None, markdown: bool, json_file: Path | None, figure: Path | None
+) -> None:
+    """Measure what things cost here, side by side in one process.
+
+    \b
+    sweep        the engine beside sweeps written by hand in JAX and, if installed, PyTorch (the default)
+    rules        one update of each rule, beside optax's, on a million parameters
+    scaling      time per run and memory of the engine against the number of runs
+    compaction   what it saves to let diverged runs go
+    landscape    a surface of 51 x 51 cells beside loops over its cells, and what a probe costs
+    """
+    with mistakes():
+        from datetime import date
+
+        from gdlab.bench.machine import claim_cores, machine
+        from gdlab.bench.measuring import REPEATS, check, measure, remembered
+        from gdlab.bench.table import Measured, as_json, as_markdown, occasion
+
+        check(what, works, markdown, json_file, figure)
+        often = repeats or REPEATS[what]
+        if what == "rules":
+            from gdlab.bench.update_cost import Cost, update_costs
+            from gdlab.terminal import print_costs
+
+            costs: list[Cost] = []
+            print_costs(remembered(update_costs(often), costs))
+            records = [cost._asdict() for cost in costs]
+        else:
+            from gdlab.terminal import print_measurements
+
+            claim_cores()
+            click.echo(f"{occasion(what, machine(), date.today())}\n")
+            parts: list[Measured] = []
+            tell = lambda text: click.echo(text, err=True)
+            for part in remembered(measure(what, works, often, figure, tell), parts):
+                if markdown:
+                    click.echo(as_markdown(part.table))
+                else:
+                    print_measurements(part.table)
+            records = [part.record for part in parts]
+        if json_file is not None:
+            json_file.write_text(as_json(what, machine(), date.today(), records), encoding="utf-8")

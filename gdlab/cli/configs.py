@@ -1,0 +1,66 @@
+"""`gdlab validate`, `schema` and `list`: what a config may say."""
+
+from pathlib import Path
+
+import click
+
+from gdlab.cli.exits import mistakes
+from gdlab.cli.options import load
+from gdlab.errors import UserError
+
+SHELVES = ("rules", "problems", "probes", "figures", "schedules")
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def validate(config: Path, overrides: tuple[str, ...]) -> None:
+    """Check a config, without running it."""
+    with mistakes():
+        import gdlab.figures  # noqa: F401  (fills the register)
+
+        loaded = load(config, overrides)
+        from gdlab.terminal import described
+
+        click.echo(f"{config} is fine: {described(loaded)}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema of a config, for editors."""
+    import json
+
+    import gdlab.figures  # noqa: F401  (fills the register)
+    from gdlab.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice([*SHELVES, "configs"]))
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="The rules as a page, which is docs/rules.md.")
+def list_(what: str, name: str | None, markdown: bool) -> None:
+    """List what a config can name; with NAME, what is known of one."""
+    with mistakes():
+        from gdlab.listing import list_configs, list_shelf, markdown_of_rules, tell_entry
+
+        if what == "configs":
+            list_configs(Path("configs"))
+            return
+        import gdlab.figures
+        import gdlab.probes
+        import gdlab.problems
+        import gdlab.rules
+        import gdlab.schedules  # noqa: F401  (each fills a shelf of the register)
+        from gdlab import register
+
+        shelf = getattr(register, what)
+        if markdown:
+            if what != "rules":
+                raise UserError("only the rules have a page: gdlab list rules --markdown")
+            click.echo(markdown_of_rules(shelf), nl=False)
+        elif name is None:
+            list_shelf(what, shelf)
+        else:
+            tell_entry(what, shelf, name)

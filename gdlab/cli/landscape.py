@@ -1,0 +1,76 @@
+"""`gdlab landscape`."""
+
+from pathlib import Path
+
+import click
+
+from gdlab.cli.exits import mistakes
+from gdlab.cli.options import FORMATS, devices_option, formats_option, load
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@click.option(
+    "--run",
+    "chosen",
+    metavar="WHICH",
+    help="best (of each rule), all (of the first seed), a row of runs.csv counted from 0, or axes: rule=adam,lr=0.01.",
+)
+@click.option("--plane", help="auto, exact, pca, random, hessian or gradient.")
+@click.option("--points", metavar="N[,M]", help="Points along each direction.")
+@click.option("--normalise", help="Scale of random directions: filter, layer, tensor or none.")
+@click.option("--lines", help="Random lines through each run's end, for line_profile.")
+@click.option("--margin", help="Room around the paths, as a share of their extent.")
+@click.option("--vtk", is_flag=True, help="Write the surface and its paths for ParaView too.")
+@click.option("--page", is_flag=True, help="Write a page on which the surface can be turned, too.")
+@click.option("--movie", type=click.Choice(["gif", "mp4"]), help="Write a movie of the paths, too.")
+@formats_option
+@click.option("--quiet", is_flag=True, help="No bar.")
+@devices_option
+def landscape(
+    folder: Path,
+    figures: tuple[str, ...],
+    chosen: str | None,
+    vtk: bool,
+    page: bool,
+    movie: str | None,
+    formats: tuple[str, ...],
+    quiet: bool,
+    devices: int | None,
+    **asked: str | None,
+) -> None:
+    """Compute the loss around runs of finished results, and draw it: gdlab landscape results/quickstart --run all
+
+    FIGURE: landscape, surface_3d, landscape_grid, line_profile, spectrum, curvature_map, or one of your own; by default
+    those of the config, or landscape. What the config says of landscapes holds where no option does.
+    """
+    with mistakes():
+        from gdlab.startup import start
+
+        found = start(devices)
+        from gdlab import experiment
+        from gdlab.interrupt import Interrupt
+        from gdlab.results import CONFIG, PROVENANCE, find_folder, read_json
+        from gdlab.terminal import Bar
+
+        folder = find_folder(folder)
+        home = read_json(folder / PROVENANCE)["config_folder"]
+        before = load(folder / CONFIG, (), home)
+        words = [] if before.landscape is not None else ["landscape={}"]
+        asked["points"] = f"[{asked['points']}]" if "," in (asked["points"] or "") else asked["points"]
+        words += [f"landscape.{name}={value}" for name, value in asked.items() if value is not None]
+        drawn = figures or experiment.landscape_figures(before) or ["landscape"]
+        words.append(f"figures=[{', '.join(drawn)}]")
+        config = load(folder / CONFIG, tuple(words), home)
+        with Interrupt() as interrupt, Bar(quiet) as bar:
+            written = experiment.landscape(
+                folder,
+                config,
+                runs=experiment.chosen_runs(folder, chosen),
+                running=experiment.Running(found, progress=bar, stop=interrupt),
+                formats=formats or FORMATS,
+                exports=[*(["vtk"] if vtk else []), *(["html"] if page else []), *([movie] if movie else [])],
+            )
+        for path in written:
+            click.echo(path)

@@ -1,0 +1,59 @@
+"""Verdicts at the foot of a figure: a line for each claim that it bears out, or does not."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gdlab.figures.style import COLOURS, GREY, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# A sign beside the colour, for those who do not see it.
+_SIGNS = {
+    "held": ("✓", COLOURS[2]),
+    "failed": ("✗", COLOURS[1]),
+    "uncertain": ("?", COLOURS[5]),
+    "unchecked": ("–", GREY),
+}
+_SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.62, 20  # points; inches; inches; letters in an inch
+
+
+def sentence(verdict: Mapping[str, Any]) -> str:
+    """One claim and what was measured of it, of a record in `claims.json`."""
+    if verdict["status"] == "unchecked":
+        return f"{verdict['name']}: {verdict['reason']}"
+    measured = "no number" if verdict["value"] is None else f"{verdict['value']:.4g}"
+    low, high = verdict["interval"]
+    if None not in (low, high) and low != high:
+        measured += f" ({low:.4g} to {high:.4g})"
+    seeds = len(verdict["measured"])
+    counted = f", {seeds} seeds" if seeds > 1 else ""
+    reason = f"; {verdict['reason']}" if verdict["reason"] else ""
+    return f"{verdict['name']}: {measured}{counted}; expected {verdict['expected_words']}{reason}"
+
+
+def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
+    """Make a figure higher, and write its verdicts into the room at its foot."""
+    if not verdicts:
+        return
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    width, height = figure.get_size_inches()
+    letters = int((width - _INDENT - 0.05) * _LETTERS)
+    lines = [(verdict["status"], textwrap.wrap(sentence(verdict), letters)) for verdict in verdicts]
+    room = _LINE * sum(len(wrapped) for _, wrapped in lines) + 0.08
+    whole = height + room
+    figure.set_size_inches(width, whole)
+    layout = figure.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine):
+        layout.set(rect=(0, room / whole, 1, height / whole))
+    place = room - 0.03
+    with style():
+        for status, wrapped in lines:
+            sign, colour = _SIGNS[status]
+            look: dict[str, Any] = {"fontsize": _SIZE, "va": "top", "ha": "left"}
+            figure.text(0.01, place / whole, f"{sign} {status}", color=colour, fontweight="bold", **look)
+            for line in wrapped:
+                figure.text(_INDENT / width, place / whole, line, color=GREY, **look)
+                place -= _LINE
