@@ -1,0 +1,26 @@
+"""A config of an experiment run in a folder of the test's own, and its claims."""
+
+from pathlib import Path
+
+import pytest
+
+from gdlab import experiment
+from gdlab.config import load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def reproduced(tmp_path):
+    """`reproduced("baird", "claims...=...")`: the claims of a config, with changes, by name."""
+
+    def run(slug, *changes):
+        config = load(ROOT / "configs" / f"{slug}.yaml", changes)
+        finished = experiment.run(
+            experiment.prepare(config), tmp_path, config_folder=ROOT / "configs", formats=("png",)
+        )
+        assert not finished.troubles, finished.troubles
+        assert finished.figures
+        return {claim["name"]: claim for claim in finished.claims}
+
+    return run
