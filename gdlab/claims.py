@@ -114,7 +114,8 @@ def judge(claim: Claim) -> Verdict:
         status: Status = "held" if inside.all() else "uncertain" if inside.any() else "failed"
         reason = "" if inside.all() else f"{int(inside.sum())} of {values.size} seeds lie in it"
         return Verdict(status, float(values[np.argmax(outward)]), float(values.min()), float(values.max()), reason)
-    mean, half = float(values.mean()), _half_interval(values)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all bounds settles nothing
+        mean, half = float(values.mean()), _half_interval(values)
     if mean - half >= low and mean + half <= high:
         return Verdict("held", mean, mean - half, mean + half)
     if mean + half < low or mean - half > high:

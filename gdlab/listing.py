@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from gdlab.catalogue import known_experiments, leading_comment
 from gdlab.errors import UserError
 from gdlab.register import Entry
 from gdlab.terminal import console, shown_number
@@ -113,9 +114,17 @@ def list_configs(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} here")
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.toml")]):
-        comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
-        said = next((line for line in comments if "yaml-language-server" not in line), "")
-        click.echo(f"{path}  {said}")
+        click.echo(f"{path}  {leading_comment(path)}")
+
+
+def list_experiments() -> None:
+    """A line for each experiment that `gdlab reproduce` runs."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("experiment", "what it shows", "sizes"):
+        table.add_column(column, overflow="fold")
+    for slug, known in known_experiments().items():
+        table.add_row(slug, Text(known.words), ", ".join(["small", *known.sizes]))
+    console().print(table)
 
 
 def _parameters(what: str, entry: Entry) -> list[str]:

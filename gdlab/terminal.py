@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
     from gdlab.engine.watch import Progress as State
+    from gdlab.reproduce import Reproduced
 
 
 class Bar:
@@ -98,8 +99,11 @@ _STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchec
 
 def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
     """A line for each claim, of the records in `claims.json`, and what can be said beside its numbers below it."""
-    if not claims:
-        return
+    if claims:
+        console().print("", _claims_table(claims))
+
+
+def _claims_table(claims: "Sequence[Mapping[str, Any]]") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("claim", "verdict", "measured", "interval", "expected", "seeds"):
         table.add_column(column, justify="left" if column in ("claim", "verdict", "expected") else "right")
@@ -115,6 +119,20 @@ def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
         )
         if claim["reason"]:
             table.add_row(Text(f"  {claim['reason']}", style="dim"))
+    return table
+
+
+def print_reproduced(done: "Sequence[Reproduced]") -> None:
+    """A line for each experiment: the verdicts on its claims and the time it took."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("experiment", *_STATUS, "seconds"):
+        table.add_column(column, justify="left" if column == "experiment" else "right")
+    for one in done:
+        counts = [sum(claim["status"] == status for claim in one.claims) for status in _STATUS]
+        cells = [Text(str(count or "-"), style=style) for count, style in zip(counts, _STATUS.values(), strict=True)]
+        table.add_row(one.slug, *cells, f"{one.seconds:.0f}")
+    totals = [sum(claim["status"] == status for one in done for claim in one.claims) for status in _STATUS]
+    table.add_row("together", *map(str, totals), f"{sum(one.seconds for one in done):.0f}", style="bold")
     console().print("", table)
 
 

@@ -7,6 +7,7 @@ from gdlab.cli.configs import list_, schema, validate
 from gdlab.cli.doctor import doctor
 from gdlab.cli.finished import best, plot, show
 from gdlab.cli.landscape import landscape
+from gdlab.cli.reproduce import reproduce
 from gdlab.cli.running import resume, run
 
 
@@ -21,5 +22,5 @@ def main() -> None:
     """
 
 
-for command in (run, resume, validate, schema, list_, show, best, plot, landscape, bench, doctor):
+for command in (run, resume, validate, schema, list_, show, best, plot, landscape, reproduce, bench, doctor):
     main.add_command(command)

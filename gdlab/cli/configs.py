@@ -37,16 +37,19 @@ def schema() -> None:
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice([*SHELVES, "configs"]))
+@click.argument("what", type=click.Choice([*SHELVES, "configs", "experiments"]))
 @click.argument("name", required=False)
 @click.option("--markdown", is_flag=True, help="The rules as a page, which is docs/rules.md.")
 def list_(what: str, name: str | None, markdown: bool) -> None:
     """List what a config can name; with NAME, what is known of one."""
     with mistakes():
-        from gdlab.listing import list_configs, list_shelf, markdown_of_rules, tell_entry
+        from gdlab.listing import list_configs, list_experiments, list_shelf, markdown_of_rules, tell_entry
 
         if what == "configs":
             list_configs(Path("configs"))
+            return
+        if what == "experiments":
+            list_experiments()
             return
         import gdlab.figures
         import gdlab.probes

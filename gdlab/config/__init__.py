@@ -3,6 +3,7 @@
 from gdlab.config.build import over, precision, probes, problem_factory, rule_factories, stop
 from gdlab.config.code import CodeError, load_code
 from gdlab.config.dump import dump
+from gdlab.config.files import said_in
 from gdlab.config.json_schema import json_schema
 from gdlab.config.load import load
 from gdlab.config.mistakes import ConfigError, Mark, Mistake
@@ -24,5 +25,6 @@ __all__ = [
     "probes",
     "problem_factory",
     "rule_factories",
+    "said_in",
     "stop",
 ]

@@ -1,8 +1,10 @@
 """A config file with those that it extends."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gdlab.config import toml_source, yaml_source
 from gdlab.config.merge import merge
@@ -65,3 +67,9 @@ def _relocated(node: Node, here: Path, folder: Path) -> Node:
         for path in code.value
     ]
     return replace(node, value={**node.value, "code": replace(code, value=moved)})
+
+
+def said_in(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """What a config file, merged over its bases, says under some keys, unchecked; None where it says nothing."""
+    node, _ = read_file(path)
+    return {key: node.value[key].plain if node is not None and key in node.value else None for key in keys}

@@ -1,0 +1,143 @@
+"""`gdlab reproduce` on experiments made for the test: exit codes, claims.json, the gallery, all at once."""
+
+import json
+
+import pytest
+from matplotlib.image import imread
+
+from gdlab import register
+
+CODE = """
+from gdlab import register
+from gdlab.claims import Claim, at_most, between
+
+@register.check("bowl")
+def check(data, bound: float = 1e-2, fail: bool = False):
+    from gdlab.errors import UserError
+    if fail:
+        raise UserError("nothing to check here")
+    value = float(data["final_loss"].min())
+    least = Claim("least loss", "It goes down.", "Nobody (2026)", at_most(bound), [value], how="so", tolerance="so")
+    too_short = "it takes more steps" if data.attrs["size"] == "fast" else ""
+    late = Claim("late", "Later too.", "Nobody (2026)", between(0, 1), [0.5], "so", "so", unchecked=too_short)
+    return [least, late]
+
+@register.figure("bowl")
+def draw(data):
+    from gdlab.figures.style import new_figure, style
+    with style():
+        figure = new_figure("single", 2)
+        figure.add_subplot().plot(data["lr"], data["final_loss"].squeeze())
+    return figure
+"""
+CONFIG = """
+# A bowl that gradient descent goes down.
+name: {name}
+code: [bowl.py]
+problem: {{kind: quadratic}}
+rules: {{gd: {{kind: gd}}}}
+sweep: {{lr: [0.1, 0.2]}}
+train: {{steps: 200}}
+checks: [{{kind: bowl}}]
+figures: [bowl]
+"""
+
+
+@pytest.fixture
+def experiments(tmp_path):
+    """Two experiments and a config that is none; what they register is gone afterwards."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "bowl.py").write_text(CODE)
+    (tmp_path / "configs" / "first_bowl.yaml").write_text(CONFIG.format(name="first") + "sizes: {fast: {}}\n")
+    (tmp_path / "configs" / "second_bowl.yaml").write_text(CONFIG.format(name="second"))
+    (tmp_path / "configs" / "none.yaml").write_text(CONFIG.format(name="none").replace("checks:", "checks: [] #"))
+    yield tmp_path
+    for shelf in (register.checks, register.figures):
+        shelf.pop("bowl", None)
+
+
+def claims(tmp_path, name):
+    return json.loads((tmp_path / "results" / name / "latest" / "claims.json").read_text())["claims"]
+
+
+def test_claims_that_hold(gdlab, experiments):
+    result = gdlab("reproduce", "first-bowl", "--format", "png")
+    assert result.exit_code == 0, result.output
+    assert [(one["check"], one["status"]) for one in claims(experiments, "first")] == [("bowl", "held")] * 2
+    assert "least loss" in result.stdout
+
+
+def test_a_claim_that_fails_is_exit_code_4_of_run_and_of_reproduce(gdlab, experiments):
+    for words in (("reproduce", "first_bowl"), ("run", "configs/first_bowl.yaml")):
+        result = gdlab(*words, "checks.0.bound=1e-30", "--format", "png")
+        assert result.exit_code == 4
+        assert "1 of 2 claims did not hold" in result.stderr
+        assert [one["status"] for one in claims(experiments, "first")] == ["failed", "held"]
+    shown = gdlab("show", "results/first")
+    assert "failed" in shown.stdout
+
+
+def test_a_check_that_can_not_be_made_leaves_the_rest_whole(gdlab, experiments):
+    result = gdlab("run", "configs/first_bowl.yaml", "checks.0.fail=true", "--format", "png")
+    assert result.exit_code == 1
+    assert "could not check bowl: nothing to check here" in result.stderr
+    assert (experiments / "results" / "first" / "latest" / "figures" / "bowl.png").exists()
+
+
+def test_all_of_them_fast(gdlab, experiments):
+    result = gdlab("reproduce", "all", "--fast", "--gallery", "gallery", "--format", "png")
+    assert result.exit_code == 0, result.output
+    assert [one["status"] for one in claims(experiments, "first")] == ["held", "unchecked"]
+    assert "it takes more steps" in result.stdout
+    page = (experiments / "gallery" / "README.md").read_text()
+    assert "| [first_bowl](#first_bowl) | A bowl that gradient descent goes down. | 1 held, 1 unchecked |" in page
+    assert "`gdlab reproduce first_bowl --size fast`" in page
+    assert "`gdlab reproduce second_bowl`" in page
+    assert "none" not in page
+    picture = imread(experiments / "gallery" / "first_bowl.png")
+    plain = imread(experiments / "results" / "first" / "latest" / "figures" / "bowl.png")
+    assert picture.std() > 0.05
+    assert picture.shape[1] <= min(1000, plain.shape[1])
+
+
+def test_one_again_leaves_the_others_in_the_gallery(gdlab, experiments):
+    for _ in range(2):
+        assert gdlab("reproduce", "second_bowl", "--gallery", "gallery", "--format", "png").exit_code == 0
+        (experiments / "gallery" / "other.json").write_text(
+            json.dumps(json.loads((experiments / "gallery" / "second_bowl.json").read_text()) | {"slug": "other"})
+        )
+    page = (experiments / "gallery" / "README.md").read_text()
+    assert page.count("\n## ") == 2
+
+
+def test_two_runs_give_the_same_numbers_and_pictures(gdlab, experiments):
+    def made():
+        assert gdlab("reproduce", "first_bowl", "--fresh", "--format", "png").exit_code == 0
+        folder = experiments / "results" / "first" / "latest"
+        return (folder / "claims.json").read_bytes(), (folder / "figures" / "bowl.png").read_bytes()
+
+    assert made() == made()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("first",), "did you mean first_bowl?"),
+        (("zzz",), "there are first_bowl, second_bowl"),
+        (("first_bowl", "--size", "huge"), "there is no size 'huge' of this config"),
+        (("first_bowl", "--size", "full", "--fast"), "give it or --size"),
+        (("all", "train.steps=2"), "KEY=VALUE is of one experiment"),
+    ],
+)
+def test_what_a_user_can_get_wrong(gdlab, experiments, words, message):
+    result = gdlab("reproduce", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (experiments / "results").exists()
+
+
+def test_they_are_listed(gdlab, experiments):
+    result = gdlab("list", "experiments")
+    assert "first_bowl" in result.stdout
+    assert "small, fast" in result.stdout
+    assert "none" not in result.stdout

@@ -1,0 +1,76 @@
+"""A config at its sizes: laid over it, changed from the command line, kept in what is written."""
+
+import pytest
+
+from gdlab.config import ConfigError, dump, load
+
+TEXT = """
+name: sized
+problem: {kind: bowl}
+rules: {gd: {kind: gd}}
+sweep: {lr: [0.1, 0.2]}
+train: {steps: 5}
+sizes:
+  full: {train: {steps: 500}, sweep: {seed: 3}}
+  fast: {train: {steps: 2}}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "sized.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_size_is_laid_over_the_config(path):
+    assert load(path).train.steps == 5
+    full = load(path, ["size=full"])
+    assert (full.train.steps, full.sweep, full.size) == (500, {"lr": [0.1, 0.2], "seed": 3}, "full")
+
+
+def test_other_changes_win_over_it(path):
+    assert load(path, ["size=full", "train.steps=7"]).train.steps == 7
+    assert load(path, ["train.steps=7", "size=full"]).train.steps == 7
+    assert load(path, ["sizes.full.train.steps=8", "size=full"]).train.steps == 8
+
+
+def test_what_is_written_of_it_loads_as_the_same(path, tmp_path):
+    full = load(path, ["size=full"])
+    again = tmp_path / "again.yaml"
+    again.write_text(dump(full))
+    assert load(again) == full
+
+
+def test_a_size_may_stand_in_the_file(path):
+    path.write_text(TEXT + "size: fast\n")
+    assert load(path).train.steps == 2
+    assert load(path, ["size=small"]).train.steps == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("size=ful", "there is no size 'ful' of this config"),
+        ("size=3", "must be text"),
+        ("sizes.full=3", "must be a mapping"),
+    ],
+)
+def test_mistakes_are_told(path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        load(path, ["size=full", change] if "sizes" in change else [change])
+
+
+def test_a_mistake_in_a_size_is_told_at_its_place(path):
+    path.write_text(TEXT.replace("{steps: 500}", "{stepz: 500}"))
+    with pytest.raises(ConfigError, match="unknown key") as caught:
+        load(path, ["size=full"])
+    assert ":8:" in str(caught.value)
+
+
+def test_without_sizes_there_is_only_the_small_one(tmp_path):
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(TEXT.partition("sizes:")[0])
+    assert load(plain, ["size=small"]).size == "small"
+    with pytest.raises(ConfigError, match="there is small"):
+        load(plain, ["size=full"])
