@@ -17,6 +17,7 @@ _SIGNS = {
     "unchecked": ("–", GREY),
 }
 _SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.62, 20  # points; inches; inches; letters in an inch
+_CAPTION = 0.11  # inches, a line of the caption
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:
@@ -47,7 +48,8 @@ def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
     figure.set_size_inches(width, whole)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
-        layout.set(rect=(0, room / whole, 1, height / whole))
+        foot = room + _caption_above(figure, room / whole)
+        layout.set(rect=(0, foot / whole, 1, 1 - foot / whole))
     place = room - 0.03
     with style():
         for status, wrapped in lines:
@@ -57,3 +59,16 @@ def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
             for line in wrapped:
                 figure.text(_INDENT / width, place / whole, line, color=GREY, **look)
                 place -= _LINE
+
+
+def _caption_above(figure: "Figure", place: float) -> float:
+    """Set the caption (`gdlab.figures.wording.caption`) with its foot at a height, and say how many inches it takes.
+
+    The layout would keep it at the foot of the whole figure, over the verdicts.
+    """
+    text = figure._supxlabel  # type: ignore[attr-defined]
+    if text is None:
+        return 0.0
+    text._autopos = False
+    text.set_y(place)
+    return _CAPTION * (text.get_text().count("\n") + 1) + 0.08

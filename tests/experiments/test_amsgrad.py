@@ -1,0 +1,87 @@
+"""AMSGrad's counterexamples: against loops in NumPy, and with the wrong slope, the wrong end and the right memory."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import gdlab
+from gdlab import config as configs
+from gdlab import register
+
+ROOT = Path(__file__).parents[2]
+SETTLED = {"periodic": (3, 3.0, -1.0), "online": (101, 1010.0, -10.0)}
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    """The results of the short version, and its config."""
+    from gdlab import experiment
+
+    config = configs.load(ROOT / "configs" / "amsgrad.yaml", ["size=fast"])
+    ready = experiment.prepare(config)
+    finished = experiment.run(ready, tmp_path_factory.mktemp("amsgrad"), config_folder=ROOT / "configs", formats=())
+    assert not finished.troubles
+    return gdlab.open_results(finished.folder), {claim["name"]: claim for claim in finished.claims}
+
+
+def loop(setting, x, steps, *, lr, b1, b2, greatest):
+    """x after some steps, and the average regret: the two algorithms of the paper, one line each."""
+    period, great, small = SETTLED[setting]
+    m = v = s = regret = 0.0
+    for t in range(1, steps + 1):
+        slope = great if t % period == 1 else small
+        regret += slope * (x + 1)
+        m, v = b1 * m + (1 - b1) * slope, b2 * v + (1 - b2) * slope**2
+        s = max(s, v) if greatest else v
+        x = min(1.0, max(-1.0, x - lr / np.sqrt(t) * m / np.sqrt(s)))
+    return x, regret / steps
+
+
+def test_its_claims_hold_but_those_that_need_the_length(fast):
+    statuses = {name: claim["status"] for name, claim in fast[1].items()}
+    unchecked = {name for name, status in statuses.items() if status == "unchecked"}
+    assert unchecked == {"stochastic, Adam: x", "stochastic, AMSGrad: x"}
+    assert {status for name, status in statuses.items() if name not in unchecked} == {"held"}
+
+
+@pytest.mark.parametrize("rule", ["adam", "amsgrad"])
+@pytest.mark.parametrize("setting", ["periodic", "online"])
+def test_a_run_is_the_loop(fast, setting, rule):
+    data = fast[0]
+    place = list(data["problem.setting"].values).index(setting)
+    one = data.isel({data["problem.setting"].dims[0]: place, "seed": 0}).sel(rule=rule)
+    numbers = {"lr": one["lr.peak"].item(), "b1": one["b1"].item(), "b2": one["b2"].item()}
+    start, at = one["x"].values[0], 10
+    before, _ = loop(setting, start, at * 1515, **numbers, greatest=rule == "amsgrad")
+    _, regret = loop(setting, start, at * 1515 + 1, **numbers, greatest=rule == "amsgrad")
+    assert one["x"].values[at] == pytest.approx(before, rel=1e-9)
+    assert one["average_regret"].values[at] == pytest.approx(regret, rel=1e-9)
+
+
+def test_with_another_slope_or_the_other_end_the_claims_fail(fast):
+    from gdlab.claims import judge
+
+    def failed(**options):
+        return {
+            claim.name for claim in register.checks["amsgrad"].make(fast[0], **options) if judge(claim)[0] == "failed"
+        }
+
+    assert failed(rare=4.0) == {"periodic, Adam: regret a step"}
+    assert {"periodic, AMSGrad: x", "online, AMSGrad: x", "online, Adam: x"} < failed(best=1.0)
+
+
+def test_a_long_memory_cures_adam(fast):
+    """The theorem is of b2 = 1 / (1 + C^2); with b2 = 0.99 Adam goes to the best point."""
+    problem = register.problems["rare-slope"].make("periodic")
+    for b2, end in ((0.1, 1.0), (0.99, -1.0)):
+        rate = register.schedules["inverse_square_root"].make(peak=0.1)
+        rule = register.rules["in-interval"].make(of="paper-adam", lr=rate, b1=0.0, b2=b2)
+        trace = gdlab.descend(problem, rule, jax.random.key(0), steps=3000, batch_size=1, every=None)
+        assert float(trace.params) == pytest.approx(end, abs=0.02)
+
+
+@pytest.mark.slow
+def test_all_claims_hold_at_full_length(reproduced):
+    assert {claim["status"] for claim in reproduced("amsgrad").values()} == {"held"}
