@@ -29,6 +29,7 @@ from gdlab.engine.store import Store, locked
 from gdlab.engine.watch import Progress
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.landscape_of_config import PARTS, SHARED, landscapes_of
+from gdlab.layer_names import layer_names
 from gdlab.run_landscape import refuse_inexact
 from gdlab.shown_runs import all_runs, best_runs, one_run
 from gdlab.stability import stability_of_sharpness, stable_lr
@@ -212,6 +213,7 @@ def _work(
             told["workers"] = running.crew and running.crew.site._asdict()
             told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
             told["stability"] = stability_of_sharpness(prepared.config)
+            told["layers"] = layer_names(prepared.config)
             told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
             return _made_of(folder, prepared.config, told, running, formats, [*notes, *store.notes])
     except (Stopped, KeyboardInterrupt):

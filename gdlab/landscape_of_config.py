@@ -102,7 +102,7 @@ def _around(
     assert config.landscape is not None
     asked, made = config.landscape, {}
     if SHARED in wanted or CURVATURE in wanted:
-        found = shared_plane(kind, scene.loss, scene.paths, asked.normalise)
+        found = shared_plane(kind, scene.loss, scene.paths, asked.normalise, asked.seed)
         made[SHARED] = on_shared_plane(scene, kind, found, points=asked.points, margin=asked.margin, **options)
         if CURVATURE in wanted:
             made[CURVATURE] = curvature_on(scene, made[SHARED], found.plane, CURVATURE_POINTS, **options)

@@ -99,6 +99,9 @@ def open_results(path: str | Path) -> "xarray.Dataset":
         constants = {f"{limit['c']:.3g}/L" for limit in limits.values()}
         label = constants.pop() if len(constants) == 1 else "stability limit"
         data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": label})
+    for series, layers in known.get("layers", {}).items():
+        if series in data:
+            data[series].attrs["layers"] = layers
     for series, constants in known.get("stability", {}).items():
         if series in data and constants:
             data[f"stability_{series}"] = ("rule", [constants.get(rule, np.nan) for rule in data["rule"].values])

@@ -25,7 +25,7 @@ def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
         axes.loglog(runs, micros, color=COLOURS[0], marker="o", markersize=4)
         axes.set_xlabel("runs in one sweep")
         axes.set_ylabel("time per run (µs)")
-        caption(figure, [f"Momentum on Rosenbrock's function, {STEPS} steps", where], "single")
+        caption(figure, [f"1-16-1 tanh network, {STEPS} steps of gradient descent", where], "single")
     return figure
 
 

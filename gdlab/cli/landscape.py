@@ -20,6 +20,7 @@ from gdlab.cli.options import FORMATS, devices_option, formats_option, load
 @click.option("--plane", help="auto, exact, pca, random, hessian or gradient.")
 @click.option("--points", metavar="N[,M]", help="Points along each direction.")
 @click.option("--normalise", help="Scale of random directions: filter, layer, tensor or none.")
+@click.option("--seed", help="Of random directions.")
 @click.option("--lines", help="Random lines through each run's end, for line_profile.")
 @click.option("--margin", help="Room around the paths, as a share of their extent.")
 @click.option("--vtk", is_flag=True, help="Write the surface and its paths for ParaView too.")

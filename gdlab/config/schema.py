@@ -85,6 +85,7 @@ class Landscape(_Section):
     normalise: Literal["filter", "layer", "tensor", "none"] = Field(
         default="filter", description="the scale of random directions: that of the weights, part by part, or as drawn"
     )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of random directions")
     lines: Positive = Field(default=16, description="random lines through each run's end, for line_profile")
     points: Annotated[
         tuple[_Count, _Count] | None,

@@ -26,7 +26,9 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
     places, top = locate(data, metric, along), best(data, metric, along)
     fates = {name: data[name].isel(places) for name in ("diverged_at", "converged_at") if name in data}
     values = data[series].isel(places).transpose(RULE, SEED, STEP).values.astype(float)
-    steps = data[STEP].values
+    steps, seen = data[STEP].values, ~np.isnan(values).all(axis=(0, 1))
+    if seen.any():  # a probe of an interval of its own has numbers at some steps only
+        values, steps = values[..., seen], steps[seen]
     if "converged_at" in fates:
         values = kept(values, fates["converged_at"].transpose(RULE, SEED).values[..., None] >= 0)
     if "diverged_at" in fates:
