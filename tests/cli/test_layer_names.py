@@ -26,6 +26,9 @@ def test_layers_have_names_and_seldom_probes_lines(gdlab, tmp_path):
     (svg,) = draw(folder, "loss_curves", {"series": "sharpness"}, tmp_path / "figures" / "sharpness", ["svg"])
     (line,) = (part for part in svg.read_text().split("<g id=") if part.startswith('"median"'))
     assert (
-        line.count("\n   ") and line.split('d="')[1].split('"')[0].count("L") == 2
-    )  # three numbers, a line of two parts
+        line.count("\n   ")
+    )
+    assert (
+        line.split('d="')[1].split('"')[0].count("L") == 2
+    )
     assert np.isfinite(data["sharpness"].values).sum() == 3
