@@ -16,7 +16,7 @@ _SIGNS = {
     "uncertain": ("?", COLOURS[5]),
     "unchecked": ("–", GREY),
 }
-_SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.62, 20  # points; inches; inches; letters in an inch
+_SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.72, 20  # points; inches; inches; letters in an inch
 _CAPTION = 0.11  # inches, a line of the caption
 
 
