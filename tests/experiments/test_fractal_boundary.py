@@ -1,0 +1,85 @@
+"""The fractal boundary: box counting on sets of known dimension, runs against a loop, a bound that is too high."""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import gdlab
+from gdlab import config as configs
+from gdlab import experiment, register
+from gdlab.claims import judge
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    """The results of the short version, and its claims."""
+    config = configs.load(ROOT / "configs" / "fractal_boundary.yaml", ["size=fast"])
+    ready = experiment.prepare(config)
+    finished = experiment.run(ready, tmp_path_factory.mktemp("fractal"), config_folder=ROOT / "configs", formats=())
+    assert not finished.troubles
+    return gdlab.open_results(finished.folder), {claim["name"]: claim for claim in finished.claims}
+
+
+def test_its_claims_hold(fast):
+    assert [claim["status"] for claim in fast[1].values()] == ["held", "unchecked"]
+
+
+@pytest.mark.slow
+def test_its_claims_hold_at_its_own_size(reproduced):
+    assert {claim["status"] for claim in reproduced("fractal_boundary").values()} == {"held"}
+
+
+def test_with_a_margin_that_no_curve_has_the_claim_fails(fast):
+    claim = register.checks["fractal-boundary"].make(fast[0], margin=0.9)[0]
+    assert judge(claim).status == "failed"
+
+
+def test_with_the_networks_exchanged_the_difference_has_the_other_sign(fast):
+    claim = register.checks["fractal-boundary"].make(fast[0], rougher="identity", than="tanh")[1]
+    assert np.mean(claim.measured) < 0
+
+
+def test_dimensions_of_known_sets(fast):
+    """Sierpinski's triangle, Pascal's modulo 2: log 3 / log 2 on any grid of 2^k; a diagonal 1; the whole square 2."""
+    code = sys.modules[register.checks["fractal-boundary"].make.__module__]
+    i, j = np.mgrid[:256, :256]
+    assert code.dimension(i & j == 0) == pytest.approx(np.log(3) / np.log(2), abs=1e-12)
+    assert code.dimension(i == j) == pytest.approx(1, abs=1e-12)
+    assert code.dimension(i >= 0) == pytest.approx(2, abs=1e-12)
+    assert code.smooth(256) == pytest.approx(1, abs=0.03)
+
+
+def test_the_boundary_is_where_four_cells_differ(fast):
+    code = sys.modules[register.checks["fractal-boundary"].make.__module__]
+    inside = np.random.default_rng(0).random((8, 8)) < 0.5
+    loop = [[len(set(inside[i : i + 2, j : j + 2].ravel())) == 2 for j in range(8)] for i in range(8)]
+    np.testing.assert_array_equal(code.boundary(inside), loop)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "identity"])
+@pytest.mark.usefixtures("x64", "fast")
+def test_a_run_is_the_loop(activation):
+    """At rates 10^0.2 and 10^-0.1, at which runs are no chaos, by gradients worked out by hand."""
+    problem = register.problems["two-rates-network"].make(activation=activation)
+    rule = register.rules["two-rates"].make(u=0.75, v=0.25, log_lr=0.1, log_lr_out=0.0, decades=4.0, zoom=10.0)
+    probes = {"tail": register.probes["tail_loss"].make}
+    run = gdlab.descend(problem, rule, jax.random.key(1), steps=201, every=200, probes=probes)
+    start = jax.tree.map(np.asarray, problem.init(jax.random.split(jax.random.key(1), 3)[0]))
+    first, second, losses = start["first"], start["second"][:, 0], []
+    x, y = (np.asarray(part) for part in problem.data)
+    for _ in range(201):
+        z = x @ first / np.sqrt(8)
+        h = np.tanh(np.sqrt(2) * z) if activation == "tanh" else z
+        slope = np.sqrt(2) * (1 - h**2) if activation == "tanh" else 1.0
+        error = h @ second / 8 - y
+        losses.append(np.mean(error**2))
+        back = 2 * error[:, None] / len(y) * second / 8 * slope
+        first = first - 10**0.2 * x.T @ back / np.sqrt(8)
+        second = second - 10**-0.1 * h.T @ (2 * error / len(y)) / 8
+    np.testing.assert_allclose(run.series["loss"], [losses[0], losses[200]], rtol=1e-9)
+    assert float(run.series["tail"][-1]) == pytest.approx(np.mean(losses[181:201]) / losses[0], rel=1e-9)
