@@ -33,17 +33,17 @@ def near(value: float, *, rel: float = 0.0, abs: float = 0.0, name: str = "") ->
 
 def between(low: float, high: float) -> Expected:
     """From `low` to `high`."""
-    return Expected(low, high, f"{low:g} to {high:g}")
+    return Expected(low, high, f"{low:.4g} to {high:.4g}")
 
 
 def at_least(bound: float) -> Expected:
     """Not below a bound."""
-    return Expected(bound, math.inf, f"at least {bound:g}")
+    return Expected(bound, math.inf, f"at least {bound:.4g}")
 
 
 def at_most(bound: float) -> Expected:
     """Not above a bound."""
-    return Expected(-math.inf, bound, f"at most {bound:g}")
+    return Expected(-math.inf, bound, f"at most {bound:.4g}")
 
 
 @dataclass(frozen=True)
