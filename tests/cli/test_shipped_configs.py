@@ -10,6 +10,7 @@ import pytest
 import xarray
 from matplotlib.image import imread
 
+from gdlab.config import load, said_in
 from gdlab.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,9 @@ LONG = ("landscape_zoo", "rule_zoo")  # they compile much
 CONFIGS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
     for path in sorted((ROOT / "configs").glob("*.yaml"))
+    if not said_in(path, ("checks",))["checks"]  # those have tests of their own, in tests/experiments
 ]
+EXPERIMENTS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if said_in(path, ("checks",))["checks"]]
 
 
 def figures(folder):
@@ -39,6 +42,12 @@ def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
         picture = imread(folder / "figures" / f"{name}.png")
         assert min(picture.shape[:2]) > 400
         assert picture.std() > 0.05
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_each_size_of_an_experiment_is_a_config(path):
+    for size in ("small", *(said_in(path, ("sizes",))["sizes"] or {})):
+        assert load(path, [f"size={size}"]).size == size
 
 
 def test_the_schema_that_editors_read_is_the_present_one():
