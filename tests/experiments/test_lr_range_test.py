@@ -1,0 +1,45 @@
+"""The range test: its marks on curves whose marks are known, the claims, and a test that is off by a decade."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdlab
+from gdlab import config as configs
+from gdlab import experiment, register
+from gdlab.claims import judge
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    config = configs.load(ROOT / "configs" / "lr_range_test.yaml", ["sweep.seed=3"])
+    ready, folder = experiment.prepare(config), tmp_path_factory.mktemp("range")
+    finished = experiment.run(ready, folder, config_folder=ROOT / "configs", formats=("png",))
+    assert not finished.troubles
+    return gdlab.open_results(finished.folder), {claim["name"]: claim["status"] for claim in finished.claims}
+
+
+def test_it_finds_where_fixed_rates_of_gradient_descent_fail(results):
+    assert results[1]["gd: decades from range test to sweep"] == "held"
+
+
+def test_one_that_is_off_by_a_decade_fails(results):
+    claims = register.checks["lr-range-test"].make(results[0], scale=10.0)
+    assert {claim.name: judge(claim).status for claim in claims}["gd: decades from range test to sweep"] == "failed"
+
+
+def test_the_marks_of_known_curves(results):
+    """A rising run that jumps at step 300, fixed rates that fail from the eleventh on, and a mean worked out apart."""
+    data, marks = results[0].copy(deep=True), register.checks["lr-range-test"].make.__globals__
+    data["loss"].loc[{"rule": "gd rising"}] = np.where(np.arange(600) < 300, 1.0, 9.0)
+    assert marks["turning_rates"](data, "gd rising") == pytest.approx([10 ** (-4 + 5 * 300 / 600)] * 3, rel=1e-6)
+    final = np.where(np.arange(16) < 10, 0.5, np.inf)
+    final[9] = 0.25
+    data["loss"].loc[{"rule": "gd", "step": 0}] = 2.0
+    data["final_loss"].loc[{"rule": "gd"}] = final[:, None]
+    edge = np.sqrt(data["lr"].values[9] * data["lr"].values[10])
+    assert marks["failing_rates"](data, "gd") == pytest.approx([edge] * 3)
+    assert marks["sensitivity"](data, "gd") == pytest.approx([(9 * 0.5 + 0.25 + 6 * 2.0) / 16 - 0.25] * 3)
