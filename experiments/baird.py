@@ -2,13 +2,15 @@
 
 After Baird (1995), Residual Algorithms, in the form of Sutton & Barto (2018), Reinforcement Learning, 2nd ed., Section
 11.2 and Figure 11.2 (right). Seven states, eight weights; every reward is 0, so v = 0 is exact, and w = 0 gives it. The
-target policy always goes to the seventh state. Expected (synchronous) semi-gradient updates, all states with one weight:
+target policy always goes to the seventh state. Expected (synchronous) semi-gradient updates, all states weighing the
+same:
 
     w <- w - lr mean_s (v(s) - gamma v(7)) x(s),    x(s) = 2 e_s + e_8 for s < 7, x(7) = e_7 + 2 e_8,    gamma = 0.99.
 
-The update is linear, w <- (I - lr A) w with A = X' (X - gamma 1 x(7)') / 7, so its growth is known: the logarithm of the
-largest modulus of the eigenvalues of I - lr A, to which the log of |w| settles as a line. Differs from the book: nothing.
-Beside it, the full gradient of the mean squared Bellman error (residual gradient, Baird's remedy), which goes down.
+The update is linear, w <- (I - lr A) w with A = X' (X - gamma 1 x(7)') / 7, so its growth is known: the logarithm of
+the largest modulus of the eigenvalues of I - lr A, to which the log of |w| settles as a line. Differs from the book:
+more sweeps. Beside it, the full gradient of the mean squared Bellman error (residual gradient, Baird's remedy), which
+goes down.
 
 Runs in seconds.
 """
@@ -76,7 +78,7 @@ def check(data: "xarray.Dataset", gamma: float = 0.99) -> list[Claim]:
     return [
         Claim(
             name="growth of log |w| in a sweep",
-            statement="Semi-gradient TD(0) under the off-policy distribution diverges, at the rate of its expected update.",
+            statement="Semi-gradient TD(0) diverges off policy, at the rate of its expected update.",
             source=SOURCE,
             expected=near(growth(lr, gamma), rel=0.001, name="log spectral radius"),
             measured=[slope],

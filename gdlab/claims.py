@@ -55,7 +55,7 @@ class Claim:
         statement: what is said, in a sentence.
         source: who says it, where: paper and section or figure.
         expected: where the measured value must lie.
-        measured: a value for each seed; one value where nothing is random.
+        measured: a value for each seed, or each run of some; one value where nothing is random.
         how: how the value is measured.
         tolerance: why the tolerance is as wide as it is.
         over_seeds: "mean": the claim is of the mean over seeds, known to its 95% t-interval; "each": of every seed.
@@ -106,13 +106,13 @@ def judge(claim: Claim) -> Verdict:
     values = np.asarray(claim.measured, float)
     if np.isnan(values).any():
         lost = int(np.isnan(values).sum())
-        return Verdict("failed", math.nan, math.nan, math.nan, f"{lost} of {values.size} seeds gave no number")
+        return Verdict("failed", math.nan, math.nan, math.nan, f"{lost} of {values.size} runs gave no number")
     low, high, _ = claim.expected
     if claim.over_seeds == "each":
         inside = (low <= values) & (values <= high)
         outward = np.maximum(low - values, values - high)
         status: Status = "held" if inside.all() else "uncertain" if inside.any() else "failed"
-        reason = "" if inside.all() else f"{int(inside.sum())} of {values.size} seeds lie in it"
+        reason = "" if inside.all() else f"{int(inside.sum())} of {values.size} runs lie in it"
         return Verdict(status, float(values[np.argmax(outward)]), float(values.min()), float(values.max()), reason)
     with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all bounds settles nothing
         mean, half = float(values.mean()), _half_interval(values)
@@ -120,7 +120,7 @@ def judge(claim: Claim) -> Verdict:
         return Verdict("held", mean, mean - half, mean + half)
     if mean + half < low or mean - half > high:
         return Verdict("failed", mean, mean - half, mean + half)
-    return Verdict("uncertain", mean, mean - half, mean + half, "the interval over seeds lies on both sides of a bound")
+    return Verdict("uncertain", mean, mean - half, mean + half, "the interval lies on both sides of a bound")
 
 
 def record(claim: Claim, verdict: Verdict) -> dict[str, Any]:

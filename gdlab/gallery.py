@@ -76,8 +76,8 @@ def _measured(claim: Mapping[str, Any]) -> str:
         return claim["reason"]
     low, high = claim["interval"]
     spread = f" ({low:.4g} to {high:.4g})" if None not in (low, high) and low != high else ""
-    seeds = len(claim["measured"])
-    return f"{claim['name']}: {claim['value']:.4g}{spread}{f', {seeds} seeds' if seeds > 1 else ''}"
+    runs = len(claim["measured"])
+    return f"{claim['name']}: {claim['value']:.4g}{spread}{f', {runs} runs' if runs > 1 else ''}"
 
 
 def _cell(text: str) -> str:

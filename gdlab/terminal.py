@@ -105,7 +105,7 @@ def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
 
 def _claims_table(claims: "Sequence[Mapping[str, Any]]") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("claim", "verdict", "measured", "interval", "expected", "seeds"):
+    for column in ("claim", "verdict", "measured", "interval", "expected", "runs"):
         table.add_column(column, justify="left" if column in ("claim", "verdict", "expected") else "right")
     for claim in claims:
         low, high = claim["interval"]

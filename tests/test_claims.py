@@ -56,13 +56,13 @@ def test_of_each_seed():
     assert status(at_least(1), [1, 2, 3], over_seeds="each") == "held"
     assert status(at_least(4), [1, 2, 3], over_seeds="each") == "failed"
     found = judge(claim(between(2, 4), [0, 2, 3], over_seeds="each"))
-    assert (found.status, found.value, found.reason) == ("uncertain", 0, "2 of 3 seeds lie in it")
+    assert (found.status, found.value, found.reason) == ("uncertain", 0, "2 of 3 runs lie in it")
 
 
 def test_a_seed_without_a_number_bears_out_nothing():
     found = judge(claim(at_least(0), [1.0, math.nan, 2.0]))
     assert found.status == "failed"
-    assert found.reason == "1 of 3 seeds gave no number"
+    assert found.reason == "1 of 3 runs gave no number"
 
 
 def test_what_can_not_be_told_is_not_judged():

@@ -28,8 +28,8 @@ def sentence(verdict: Mapping[str, Any]) -> str:
     low, high = verdict["interval"]
     if None not in (low, high) and low != high:
         measured += f" ({low:.4g} to {high:.4g})"
-    seeds = len(verdict["measured"])
-    counted = f", {seeds} seeds" if seeds > 1 else ""
+    runs = len(verdict["measured"])
+    counted = f", {runs} runs" if runs > 1 else ""
     reason = f"; {verdict['reason']}" if verdict["reason"] else ""
     return f"{verdict['name']}: {measured}{counted}; expected {verdict['expected_words']}{reason}"
 
