@@ -11,7 +11,7 @@ normalisation, 400 updates. Of each rate we take the decay at which the test los
 least decay, and fit the slope of its logarithm against that of the rate: 0 is aligned, 1 or -1 is diagonal. Over five
 seeds this does not settle the matter: both edges are tilted, upwards under AdamW (which holds no weight above
 lr / decay), downwards under L2, where slow runs have not yet reached a loss that a penalty could spoil. Our own guess,
-slopes of 1 and 0, did not come out by this measure.
+slopes of 1 and 0, did not come out: they were 0.68 and -0.95.
 
 Half a minute on two cores.
 """

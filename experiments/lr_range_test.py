@@ -7,8 +7,9 @@ lowers it. Digits, a network of one hidden layer. Differs from Smith: the rate r
 and the training loss is read, not the test accuracy; from Wortsman et al.: a small classifier, not transformers.
 
 Both marks are one: a loss above that at the start. (A first try marked the rising run where its loss passed 4 times its
-least, which Adam does half a decade to a decade before fixed rates fail.) For gradient descent they agree; for Adam,
-which turns up gently, only in part of the seeds, and warm-up's effect on sensitivity is not settled by five seeds.
+least, which Adam does half a decade to a decade before fixed rates fail, and that claim failed.) For gradient descent
+they agree; for Adam, which turns up gently, only in part of the seeds, and warm-up's effect on sensitivity is not
+settled by five seeds.
 
 Half a minute on two cores.
 """
