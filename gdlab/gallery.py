@@ -9,7 +9,7 @@ from gdlab import results
 from gdlab.claims import Status
 
 # Pixels: as wide as a page on a screen shows it. Colours: figures have few.
-WIDEST, PALETTE = 1000, 128
+WIDEST, PALETTE = 1000, 256
 PAGE = "README.md"
 
 
