@@ -22,7 +22,8 @@ def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
         figure = new_figure("single", 2.8)
         axes = figure.add_subplot()
         runs, micros = [size.runs for size in sizes], [1e6 * size.seconds_per_run for size in sizes]
-        axes.loglog(runs, micros, color=COLOURS[0], marker="o", markersize=4)
+        axes.semilogx(runs, micros, color=COLOURS[0], marker="o", markersize=4)
+        axes.set_ylim(0, 1.25 * max(micros))  # from 0, or flat would look steep
         axes.set_xlabel("runs in one sweep")
         axes.set_ylabel("time per run (µs)")
         caption(figure, [f"1-16-1 tanh network, {STEPS} steps of gradient descent", where], "single")

@@ -49,7 +49,7 @@ def test_the_table_of_sizes():
 def test_the_figure_of_sizes(tmp_path):
     figure = scaling_figure(SIZES, "a machine")
     (axes,) = figure.axes
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert (axes.get_xscale(), axes.get_yscale(), axes.get_ylim()[0]) == ("log", "linear", 0)
     assert "runs" in axes.get_xlabel()
     assert "µs" in axes.get_ylabel()
     (line,) = axes.lines
