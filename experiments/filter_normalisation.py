@@ -11,7 +11,7 @@ the best of three rates, three seeds. Differs from the paper: perceptrons on dig
 the plane of a seed has the same random numbers with and without skips, so that they differ by the weights alone.
 
 What was seen to differ in these small networks is the shape: contours about a deep network without skips are less
-round. That was found on seeds 0 to 2, as the spread of a contour's radius, and is claimed of seeds 3 to 5. "Sharper"
+round. That was found on seeds 0 to 2, as the spread of a contour's radius; seeds 3 to 5 do not settle it. "Sharper"
 did not come out: over the whole plane the loss rose less without skips (by 0.22 in log10 on seeds 0 to 2), where it
 comes to rest at that of a guess, while with skips it goes on.
 

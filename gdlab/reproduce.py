@@ -10,11 +10,11 @@ from gdlab import experiment, gallery
 from gdlab.bench.machine import machine
 from gdlab.catalogue import Known, known_experiments
 from gdlab.config.node import asked, nearest
+from gdlab.config.sizes import SMALL
 from gdlab.errors import UserError
 
 ALL = "all"
 FAST = "fast"
-SMALL = "small"
 
 
 class Reproduced(NamedTuple):

@@ -182,3 +182,12 @@ def test_tiles_cover_every_lane_once(lanes, tile):
     assert [lane for part in found for lane in range(part.start, part.stop)] == list(range(lanes))
     assert all(part.stop - part.start == tile for part in found[:-1])
     assert 0 < found[-1].stop - found[-1].start <= tile
+
+
+def test_small_lanes_with_enough_to_do_stay_in_the_nearest_cache():
+    """And those with next to nothing to do at a step go through many at a time, as the larger cache allows."""
+    lanes, live = np.array([100_000]), 1024
+    busy = Cost(carry=4, live=live, block=module.BUSY)
+    idle = Cost(carry=4, live=live, block=1.0)
+    assert lay_out(lanes, busy, 10, 10, 1, cached=True).chunk * live <= module.NEAREST
+    assert lay_out(lanes, idle, 10, 10, 1, cached=True).chunk * live > module.CACHE / 4
