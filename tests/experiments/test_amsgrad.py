@@ -1,29 +1,19 @@
 """AMSGrad's counterexamples: against loops in NumPy, and with the wrong slope, the wrong end and the right memory."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
 import gdlab
-from gdlab import config as configs
 from gdlab import register
 
-ROOT = Path(__file__).parents[2]
 SETTLED = {"periodic": (3, 3.0, -1.0), "online": (101, 1010.0, -10.0)}
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory):
+def fast(ran):
     """The results of the short version, and its config."""
-    from gdlab import experiment
-
-    config = configs.load(ROOT / "configs" / "amsgrad.yaml", ["size=fast"])
-    ready = experiment.prepare(config)
-    finished = experiment.run(ready, tmp_path_factory.mktemp("amsgrad"), config_folder=ROOT / "configs", formats=())
-    assert not finished.troubles
-    return gdlab.open_results(finished.folder), {claim["name"]: claim for claim in finished.claims}
+    return ran("amsgrad", "size=fast")
 
 
 def loop(setting, x, steps, *, lr, b1, b2, greatest):

@@ -1,28 +1,20 @@
 """The fractal boundary: box counting on sets of known dimension, runs against a loop, a bound that is too high."""
 
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import gdlab
-from gdlab import config as configs
-from gdlab import experiment, register
+from gdlab import register
 from gdlab.claims import judge
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory):
+def fast(ran):
     """The results of the short version, and its claims."""
-    config = configs.load(ROOT / "configs" / "fractal_boundary.yaml", ["size=fast"])
-    ready = experiment.prepare(config)
-    finished = experiment.run(ready, tmp_path_factory.mktemp("fractal"), config_folder=ROOT / "configs", formats=())
-    assert not finished.troubles
-    return gdlab.open_results(finished.folder), {claim["name"]: claim for claim in finished.claims}
+    return ran("fractal_boundary", "size=fast")
 
 
 def test_its_claims_hold(fast):

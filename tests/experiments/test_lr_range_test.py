@@ -1,29 +1,19 @@
 """The range test: its marks on curves whose marks are known, the claims, and a test that is off by a decade."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import gdlab
-from gdlab import config as configs
-from gdlab import experiment, register
+from gdlab import register
 from gdlab.claims import judge
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    config = configs.load(ROOT / "configs" / "lr_range_test.yaml", ["sweep.seed=3"])
-    ready, folder = experiment.prepare(config), tmp_path_factory.mktemp("range")
-    finished = experiment.run(ready, folder, config_folder=ROOT / "configs", formats=("png",))
-    assert not finished.troubles
-    return gdlab.open_results(finished.folder), {claim["name"]: claim["status"] for claim in finished.claims}
+def results(ran):
+    return ran("lr_range_test", "sweep.seed=3")
 
 
 def test_it_finds_where_fixed_rates_of_gradient_descent_fail(results):
-    assert results[1]["gd: decades from range test to sweep"] == "held"
+    assert results[1]["gd: decades from range test to sweep"]["status"] == "held"
 
 
 def test_one_that_is_off_by_a_decade_fails(results):

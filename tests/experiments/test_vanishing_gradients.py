@@ -1,29 +1,19 @@
 """Vanishing and exploding gradients: against powers of a matrix in NumPy, and with a wrong power and rules swapped."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import gdlab
-from gdlab import config as configs
-from gdlab import experiment, register
+from gdlab import register
 from gdlab.claims import judge
 from gdlab.types import Step
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory):
+def fast(ran):
     """The results of the short version, and its claims."""
-    config = configs.load(ROOT / "configs" / "vanishing_gradients.yaml", ["size=fast"])
-    ready, folder = experiment.prepare(config), tmp_path_factory.mktemp("vanishing")
-    finished = experiment.run(ready, folder, config_folder=ROOT / "configs", formats=("png",))
-    assert not finished.troubles
-    return gdlab.open_results(finished.folder), {claim["name"]: claim["status"] for claim in finished.claims}
+    return ran("vanishing_gradients", "size=fast")
 
 
 def verdicts(data, **options):
@@ -32,7 +22,7 @@ def verdicts(data, **options):
 
 
 def test_its_claims_hold_but_the_one_that_needs_the_length(fast):
-    statuses = dict(fast[1])
+    statuses = {name: claim["status"] for name, claim in fast[1].items()}
     assert statuses.pop("tanh, rho = 1.5, greater rate, no clipping: share diverged") == "unchecked"
     assert set(statuses.values()) == {"held"}
 
