@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdlab import results
-from gdlab.engine.frame import Frame, digest_of, name_of, plain, read_frame
+from gdlab.engine.frame import Frame, as_text, digest_of, name_of, plain, read_frame
+from gdlab.engine.identity import bits
 from gdlab.engine.known import Known
 from gdlab.engine.ledger import Ledger
 from gdlab.engine.plan import Group, lane_dtype
@@ -94,7 +95,7 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Know
 def _alike(frame: Frame, group: Group) -> bool:
     """Whether the lanes of a frame's group are evaluated as those of a group are."""
     static = {name: plain(value) for name, value in group.static.items()}
-    return frame.told["static"] == static and frame.told["coordinates"].split() == list(group.columns)
+    return as_text(frame.told["static"]) == as_text(static) and frame.told["coordinates"].split() == list(group.columns)
 
 
 def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice) -> bool:
@@ -114,5 +115,7 @@ def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whol
 
 
 def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
-    """The values of each lane, as the programs see them."""
-    return list(zip(*(lane_dtype(column).tolist() for column in columns.values()), strict=True)) or [()]
+    """The values of each lane, as the programs see them: their dtype and their bits."""
+    seen = [lane_dtype(column) for column in columns.values()]
+    kinds = tuple(column.dtype.kind for column in seen)
+    return [(kinds, *row) for row in zip(*(bits(column).tolist() for column in seen), strict=True)] or [()]

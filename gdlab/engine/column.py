@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gdlab.engine.identity import bits, identity
 from gdlab.errors import UserError
 
 Column: TypeAlias = np.ndarray | list[Any]
@@ -87,15 +88,6 @@ def first_places(columns: Sequence[Column]) -> np.ndarray:
     return np.sort(np.unique(codes, axis=0, return_index=True)[1])
 
 
-def identity(value: Any) -> Any:
-    """Something hashable that is equal for equal values; True and 1 are told apart."""
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return type(value).__name__ if isinstance(value, bool) else "", value
-
-
 def _array(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 1:
@@ -116,6 +108,6 @@ def _is_number(value: Any) -> bool:
 def _codes(values: Column) -> np.ndarray:
     """A whole number for each value, the same for equal ones."""
     if isinstance(values, np.ndarray):
-        return np.unique(values, return_inverse=True)[1]
+        return np.unique(bits(values), return_inverse=True)[1]
     seen: dict[Any, int] = {}
     return np.array([seen.setdefault(identity(value), len(seen)) for value in values])

@@ -3,14 +3,19 @@
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from types import MethodType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gdlab.engine.identity import Itself, identity
+
 # The name of the function that advances a lane by one record, in the jaxpr of the whole.
 ADVANCE = "gdlab_advance"
 CONVOLUTION = "conv_general_dilated"
+# Primitives that call a Python function on the host: `jax.pure_callback`, `io_callback`, `jax.debug.callback`, ...
+CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
 
 
 class Cost(NamedTuple):
@@ -24,6 +29,7 @@ class Cost(NamedTuple):
     live: int = 0  # bytes of all values that are needed at the same time, where they are most
     convolved: float = 0.0  # operations of convolutions, of those of a block
     program: str = ""  # a digest of what is computed, the arrays that are closed over included
+    callbacks: tuple[Any, ...] = ()  # the Python functions that it calls, which the digest leaves out; hashable
 
     def steps(self, blocks: int) -> float:
         """Operations of so many records and all the rest."""
@@ -39,12 +45,13 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
     advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
     program = _digest(whole, trees)
+    callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
     if advance is None:
-        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program)
+        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, callbacks=callbacks)
     inner, carried = advance.params["jaxpr"].jaxpr, trees[0].num_leaves
     carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
     block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
-    return Cost(total - block, block, carry, record, result, carry + _live(inner), convolved, program)
+    return Cost(total - block, block, carry, record, result, carry + _live(inner), convolved, program, callbacks)
 
 
 def _digest(closed: Any, trees: Sequence[Any]) -> str:
@@ -62,6 +69,19 @@ def _consts(closed: Any) -> Iterator[Any]:
             for one in param if isinstance(param, tuple | list) else (param,):
                 if hasattr(one, "jaxpr") and hasattr(one, "consts"):
                     yield from _consts(one)
+
+
+def _callbacks(jaxpr: Any) -> Iterator[Any]:
+    """The identities of the calls of Python functions, in order. They keep the functions alive."""
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in CALLBACKS:
+            called = eqn.params.get("callback")
+            called = getattr(called, "callback_func", called)  # JAX wraps the user's function
+            # A bound method is another object each time that it is read off its owner.
+            bound = (called.__self__, called.__func__) if isinstance(called, MethodType) else (called,)
+            yield tuple(map(Itself, bound)), identity({n: v for n, v in eqn.params.items() if n != "callback"})
+        for inner in _inner(eqn):
+            yield from _callbacks(inner)
 
 
 def _numbers(const: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from gdlab.engine.column import ABSENT, SpaceError
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.execute import Settings, execute
+from gdlab.engine.frame import plain
 from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.remote import FailedRunsError, execute_on
 from gdlab.engine.sink import Memory
@@ -56,7 +57,8 @@ def evaluate(
         stop: asked every few seconds: whether to stop there.
         folder: where results are kept as they come, in a folder of their own; a call that was stopped, or killed, then
             goes on from there, and one for what is there already only reads it. What is computed has its name from all
-            that decides it, so that nothing stale is read.
+            that decides it, so that nothing stale is read. Nothing is kept of a function that calls back to Python
+            (`jax.pure_callback`, `jax.debug.print`, ...): what that does can't be named.
         executor: whose workers evaluate it, if not this process: see `gdlab.engine.crew.Crew`.
 
     Raises:
@@ -73,7 +75,9 @@ def evaluate(
             raise ValueError(
                 "results are kept in a folder by this process, not by an executor's workers: give only one"
             )
-        return _kept(points, plan(points, build, static), folder, Settings(chunk=chunk, progress=progress, stop=stop))
+        groups = plan(points, build, static)
+        if not any(group.cost.callbacks for group in groups):
+            return _kept(points, groups, folder, Settings(chunk=chunk, progress=progress, stop=stop))
     return run(
         points, build, static=static, chunk=chunk, progress=progress, stop=stop, executor=executor, assigned=assigned
     )
@@ -84,7 +88,10 @@ def _kept(points: Space, groups: Sequence[Group], folder: Path, settings: Settin
     decides: list[Any] = [space_to_json(points), jax.default_backend(), jax.__version__]
     for group in groups:
         columns = {name: (column.dtype.str, column.tobytes()) for name, column in group.columns.items()}
-        decides.append((group.cost.program, group.static, columns, group.process.fixed))
+        fixed = {name: np.asarray(value) for name, value in group.process.fixed.items()}
+        numbers = {name: (value.dtype.str, value.shape, value.tobytes()) for name, value in fixed.items()}
+        called = {name: plain(value) for name, value in group.static.items()}
+        decides.append((group.cost.program, called, columns, numbers))
     text = repr(decides)
     home = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
     home.mkdir(parents=True, exist_ok=True)

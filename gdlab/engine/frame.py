@@ -60,11 +60,11 @@ class Frame(NamedTuple):
     def whose(self) -> tuple[Any, ...]:
         """What the lanes are."""
         columns = {name: (column.dtype, column.tobytes()) for name, column in self.columns.items()}
-        return self.told["static"], self.told["coordinates"], columns
+        return as_text(self.told["static"]), self.told["coordinates"], columns
 
     def same(self, other: "Frame") -> bool:
         """Whether two frames say the same."""
-        return (self.told, self.forms, self.whose()) == (other.told, other.forms, other.whose())
+        return (as_text(self.told), self.forms, self.whose()) == (as_text(other.told), other.forms, other.whose())
 
 
 def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) -> Frame:
@@ -181,6 +181,11 @@ def _cover(written: Mapping[str, Any]) -> Cover:
         tuple(np.asarray(offsets, int) for offsets in written["offsets"]),
         np.arange(lanes) if isinstance(lanes, int) else np.asarray(lanes, int),
     )
+
+
+def as_text(told: Any) -> str:
+    """What JSON can hold as a text, in which true, 1, 1.0 and -0.0 differ as they don't by `==`."""
+    return json.dumps(told, sort_keys=True)
 
 
 def plain(value: Any) -> Any:

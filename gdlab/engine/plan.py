@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.engine.column import ABSENT, SpaceError, identity
+from gdlab.engine.column import ABSENT, SpaceError
 from gdlab.engine.cost import ADVANCE, Cost, cost
+from gdlab.engine.identity import bits, identity
 from gdlab.engine.space import Block, Space
 from gdlab.types import Point, Process
 
@@ -216,10 +217,15 @@ def outer_index(columns: Mapping[str, np.ndarray], outer: Sequence[str], size: i
 
 
 def distinct(columns: tuple[np.ndarray, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows at which a combination of values appears for the first time, and for each row which of them it has."""
+    """The rows at which a combination of values appears for the first time, and for each row which of them it has.
+
+    Values are the same if their bits are, in the column's own precision: two that differ are two, even if they round to
+    one in the precision that the program computes in.
+    """
     if not columns:
         return np.zeros(1, int), np.zeros(size, int)
-    values = columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+    codes = [bits(column) for column in columns]
+    values = codes[0] if len(codes) == 1 else np.stack(codes, axis=1)
     _, first, inverse = np.unique(values, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return first[order], np.argsort(order)[inverse.reshape(-1)]

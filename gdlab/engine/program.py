@@ -1,11 +1,13 @@
 """Compiled programs, each shared by all who ask for the same one.
 
 Arrays that a user's functions close over (a data set, say) are made arguments of the programs, so that two programs
-are the same exactly when their text is the same; then the second is not compiled.
+are the same exactly when their text is the same; then the second is not compiled. The text does not say which Python
+functions a program calls on the host, so programs that call any are not shared.
 """
 
 import hashlib
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,8 @@ QUICK = {"xla_backend_optimization_level": 1}
 # The widest vectors that the processor has: the compiler by itself stays at half of them, for the sake of programs that
 # have little to compute.
 _CPU = {"xla_cpu_prefer_vector_width": 512}
+# What stands in the text of a program that calls a Python function on the host: a custom call, or a transfer on TPUs.
+_CALLBACK = re.compile(r"custom_call @\w*python\w*callback|is_host_transfer = true")
 
 
 class _Executable(NamedTuple):
@@ -146,16 +150,18 @@ def _shape(shape: Sequence[int], like: Any, sharding: Any = None) -> jax.ShapeDt
 
 def _compile(lowered: tuple[Any, dict[str, Any]], where: str) -> "tuple[Future[_Executable], bool]":
     program, options = lowered
-    text = f"{program.as_text()} {program.in_avals} {where} {options}"
-    key = hashlib.sha256(text.encode()).hexdigest()
-    if key in _compiled:
-        _compiled.move_to_end(key)
-        return _compiled[key], False
 
     def work() -> _Executable:
         began = time.perf_counter()
         return _Executable(program.compile(compiler_options=options), time.perf_counter() - began)
 
+    text = program.as_text()
+    if _CALLBACK.search(text):
+        return _compilers.submit(work), True
+    key = hashlib.sha256(f"{text} {program.in_avals} {where} {options}".encode()).hexdigest()
+    if key in _compiled:
+        _compiled.move_to_end(key)
+        return _compiled[key], False
     _compiled[key] = _compilers.submit(work)
     while len(_compiled) > _KEPT:
         _compiled.popitem(last=False)

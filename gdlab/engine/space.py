@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdlab.engine.column import ABSENT, Column, SpaceError, at, column, first_places, identity, iterable, joined, plain
+from gdlab.engine.column import ABSENT, Column, SpaceError, at, column, first_places, iterable, joined
+from gdlab.engine.identity import bits, identity
 
 RUN = "run"
 
@@ -125,14 +126,28 @@ def _chained(over: Chain) -> tuple[Block, ...]:
     parts = [{_key(block): block for block in space(part).blocks} for part in over.parts]
     common = set.intersection(*map(set, parts))
     rest = [Space(tuple(block for key, block in part.items() if key not in common)) for part in parts]
-    shared = [_once(block) for key, block in parts[0].items() if key in common]
+    shared = [_once(_of_one_type([part[key] for part in parts])) for key in parts[0] if key in common]
     names = tuple(dict.fromkeys(name for part in rest for name in part.names))
     return (_once(_points(names, rest, RUN)), *shared) if names else tuple(shared)
 
 
 def _key(block: Block) -> Any:
     """What blocks of the same names and values have in common."""
-    return block.names, tuple(tuple(map(identity, plain(values))) for values in block.columns)
+    return block.names, tuple(
+        # Numbers are compared as numbers: whole ones beside others become like these.
+        bits(values.astype(np.float64)).tobytes() if isinstance(values, np.ndarray) else tuple(map(identity, values))
+        for values in block.columns
+    )
+
+
+def _of_one_type(blocks: Sequence[Block]) -> Block:
+    """Blocks of the same names and values as one, numbers in the type that holds those of all."""
+    columns = zip(*(block.columns for block in blocks), strict=True)
+    return blocks[0]._replace(
+        columns=tuple(
+            same[0].astype(np.result_type(*same)) if isinstance(same[0], np.ndarray) else same[0] for same in columns
+        )
+    )
 
 
 def _once(block: Block) -> Block:

@@ -18,7 +18,7 @@ import numpy as np
 
 from gdlab.engine.blank import blank_array
 from gdlab.engine.flight import Snapshot
-from gdlab.engine.frame import Frame, digest_of, frame_of, name_of, read_frame, write_frame
+from gdlab.engine.frame import Frame, as_text, digest_of, frame_of, name_of, read_frame, write_frame
 from gdlab.engine.known import Known
 from gdlab.engine.layout import Layout, tiles
 from gdlab.engine.ledger import LEDGER, Ledger
@@ -88,7 +88,7 @@ class Store(Sink):
         self._ledger = Ledger(self._folder)
         for partial in list(self._folder.rglob("*.partial")):  # of a process that was killed while it wrote
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
-        if found is not None and found != self._told and self._written_with(found["space"]):
+        if found is not None and as_text(found) != as_text(self._told) and self._written_with(found["space"]):
             raise self._other()
         self._write_root(path)
         self._root = zarr.open_group(path, mode="r+")

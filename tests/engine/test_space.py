@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab.engine.space import SpaceError, identity, space
+from gdlab.engine.space import SpaceError, space
 
 seeded = settings(derandomize=True, deadline=None)
 
@@ -108,12 +108,6 @@ def test_a_count_of_seeds_means_the_first_ones(count):
 def test_a_space_without_axes_has_one_point():
     assert space({}).size == 1
     assert space({}).names == ()
-
-
-def test_truth_values_and_numbers_have_identities_of_their_own():
-    different = [True, 1, False, 0, None, "1", (1,), [1], [2]]
-    assert len({identity(value) for value in different}) == len(different)
-    assert identity([1, 2]) == identity([1, 2])
 
 
 @pytest.mark.parametrize(
