@@ -55,7 +55,8 @@ def programs(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> Programs:
     columns = [(name, lane_dtype(column[:1]).dtype.str) for name, column in group.columns.items()]
     fixed = [(name, lane_dtype(np.asarray(value)).dtype.str) for name, value in process.fixed.items()]
     key = (
-        *(group.cost.program, group.cost.callbacks, *columns, *fixed, group.outer, process.steps, process.every, layout, chunks, mesh),
+        *(group.cost.program, group.cost.callbacks, *columns, *fixed, group.outer),
+        *(process.steps, process.every, layout, chunks, mesh),
         jax.config.values["jax_default_matmul_precision"],
     )
     if key not in _programs:

@@ -62,3 +62,11 @@ def test_another_function_or_array_or_grid_is_not_taken_for_it(tmp_path):
 def test_a_folder_and_an_executor_exclude_each_other(tmp_path):
     with pytest.raises(ValueError, match="give only one"):
         gdlab.evaluate(height, OVER, folder=tmp_path, executor=object())
+
+
+def test_another_fixed_array_that_prints_alike_is_not_taken_for_it(tmp_path):
+    for place in (1000, 1500):
+        weights = np.zeros(2000)
+        weights[place] = place
+        data = gdlab.evaluate(lambda x, w: x * w.sum(), {"x": [1.0]}, fixed={"w": weights}, folder=tmp_path)
+        np.testing.assert_array_equal(data["value"], [place])

@@ -69,7 +69,12 @@ DIFFERENT = {
     "close arrays": [np.ones(2), ALMOST, ALMOST.astype(np.float32), np.ones(2, int), np.ones(2, bool), [1.0, 1.0]],
     "JAX's arrays": [jnp.zeros(2), jnp.zeros(2, int), np.zeros(2, np.float32), jnp.asarray(0.0), jnp.float32(0.0)],
     "signed zeros in arrays": [np.zeros(2), -np.zeros(2), jnp.zeros(2), -jnp.zeros(2)],
-    "arrays of objects": [np.array([1, None]), np.array([True, None]), np.array([1.0, None]), np.array([Layer(1), None])],
+    "arrays of objects": [
+        np.array([1, None]),
+        np.array([True, None]),
+        np.array([1.0, None]),
+        np.array([Layer(1), None]),
+    ],
     "masked": [np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0]), np.array([1, 2])],
     "keys": [jax.random.key(0), jax.random.key(1), jax.random.key(0, impl="rbg")],
     "objects": [Unhashable(), Unhashable(), [Unhashable()], object(), object(), lambda: 1, lambda: 1, int, float],
@@ -150,7 +155,7 @@ def test_evaluate_keeps_arrays_apart_that_differ_in_the_last_digits():
 def test_evaluate_keeps_neighbouring_numbers_apart_in_double_precision():
     x = np.array([1.0, np.nextafter(1, 2), 1.0 + 1e-9])
     np.testing.assert_array_equal(evaluate(lambda x: x * 2, {"x": x})["value"], x * 2)
-    np.testing.assert_array_equal(evaluate(lambda n: np.asarray(n), {"n": [*x, "end"][:3]}, static=["n"])["value"], x)
+    np.testing.assert_array_equal(evaluate(lambda x: 2 * jnp.asarray(x), {"x": x}, static=["x"])["value"], x * 2)
 
 
 def kind_of(value):
@@ -191,4 +196,6 @@ def test_a_chain_makes_an_axis_of_whole_and_other_numbers_one_of_floats(values):
 
 def test_functions_of_one_body_are_values_of_their_own():
     makers = [functools.partial(jnp.multiply, 2.0), functools.partial(jnp.multiply, 3.0)]
-    np.testing.assert_array_equal(evaluate(lambda f, x: f(x), {"f": makers, "x": [1.0, 2.0]})["value"], [[2, 4], [3, 6]])
+    np.testing.assert_array_equal(
+        evaluate(lambda f, x: f(x), {"f": makers, "x": [1.0, 2.0]})["value"], [[2, 4], [3, 6]]
+    )

@@ -1,0 +1,55 @@
+"""Which runs of an earlier folder are the same as those wanted: those whose values have the same types and bits."""
+
+import numpy as np
+import pytest
+from engine_cases import builder
+from stored_runs import go
+
+from gdlab.earlier import Earlier
+from gdlab.engine.plan import plan
+from gdlab.engine.space import space
+from gdlab.engine.stored import StoreError
+
+
+def planned(over):
+    points = space(over)
+    return points, plan(points, builder(lambda x: 2 * x, points.names))
+
+
+def taken(folder, earlier, wanted):
+    """For each lane of the first group that is wanted, the lane of the folder's that it is taken from."""
+    go(folder, planned(earlier))
+    found = Earlier.of(folder, planned(wanted)[1])
+    return None if found is None else found.known[0].lanes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "wanted", "lanes"),
+    [
+        ([0.0, 1.0], [1.0, -0.0, 0.0], [1, -1, 0]),
+        ([1, 2], [1.0, 2.0], None),
+        ([1.0, 2.0], [2.0, np.float32(1.0)], [1, 0]),
+        ([1.0], [np.nextafter(1, 2)], [0]),  # the same number in single precision
+    ],
+)
+def test_numbers_are_taken_over_where_the_program_sees_the_same(tmp_path, earlier, wanted, lanes):
+    assert taken(tmp_path, {"x": earlier}, {"x": wanted}) == lanes
+
+
+@pytest.mark.usefixtures("x64")
+def test_neighbours_are_not_taken_for_each_other_in_double_precision(tmp_path):
+    assert taken(tmp_path, {"x": [1.0, 2.0]}, {"x": [np.nextafter(1, 2), 2.0]}) == [-1, 1]
+
+
+@pytest.mark.parametrize(("earlier", "wanted"), [(True, 1), ((0.0,), (-0.0,)), ((1,), (1.0,)), ((1,), (True,))])
+def test_static_values_of_another_type_are_not_taken_over(tmp_path, earlier, wanted):
+    points, groups = planned_static(wanted)
+    go(tmp_path, planned_static(earlier))
+    assert Earlier.of(tmp_path, groups) is None
+    with pytest.raises(StoreError, match="holds the results of another experiment"):
+        go(tmp_path, (points, groups), resume=True)
+
+
+def planned_static(c):
+    points = space({"c": [c], "x": [1.0, 2.0]})
+    return points, plan(points, builder(lambda c, x: x + np.float32(np.sum(c)), points.names), ["c"])
