@@ -62,7 +62,8 @@ def optuna_search(
         batch: how many of them at a time. The sampler learns between rounds only.
         steps: of each run.
         seeds: how many, or which.
-        study: the study to go on with, whose own sampler proposes; by default a new one with Optuna's TPE sampler.
+        study: the study to go on with, whose own sampler proposes; by default a new one with Optuna's multivariate TPE
+            sampler.
         sampler_seed: of the new study's sampler.
         metric: what is made least, or greatest if its name ends in `accuracy`.
         chunk, progress: as in `gdlab.sweep`.
@@ -181,9 +182,11 @@ def _filling(points: Sequence[Suggested], choices: Sequence[int], batch: int) ->
 def _new_study(metric: str, sampler_seed: int) -> "optuna.Study":
     optuna = _optuna()
     with warnings.catch_warnings():
-        # Proposals of one round must differ though none of them is judged yet; before version 5 that was an experiment.
+        # Proposals of one round must differ though none of them has a value yet (`constant_liar`). The density is one
+        # over all hyperparameters, since the best lr depends on the others (`multivariate`): the default of Optuna 5,
+        # not of Optuna 4. Before version 5 both options warn that they are experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=sampler_seed, constant_liar=True)
+        sampler = optuna.samplers.TPESampler(seed=sampler_seed, constant_liar=True, multivariate=True)
     return optuna.create_study(sampler=sampler, direction=_direction(metric))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -120,6 +121,23 @@ def test_the_same_seed_makes_the_same_search():
     np.testing.assert_array_equal(first["lr"], again["lr"])
     np.testing.assert_array_equal(first["final_loss"], again["final_loss"])
     assert (search(trials=12, sampler_seed=1)["lr"] != first["lr"]).any()
+
+
+def test_the_new_studys_sampler_does_not_depend_on_optunas_defaults(monkeypatch):
+    sampler = optuna.samplers.TPESampler
+
+    def made(multivariate):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.create_study(sampler=sampler(seed=2, constant_liar=True, multivariate=multivariate))
+
+    joint, single = search(study=made(True), trials=16), search(study=made(False), trials=16)
+    assert (joint["lr"] != single["lr"]).any()
+    for default in (True, False):
+        monkeypatch.setattr(optuna.samplers, "TPESampler", functools.partial(sampler, multivariate=default))
+        ours = search(trials=16, sampler_seed=2)
+        np.testing.assert_array_equal(ours["lr"], joint["lr"])
+        np.testing.assert_array_equal(ours["beta"], joint["beta"])
 
 
 def test_trials_of_a_round_that_could_not_be_run_have_failed():
