@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdlab import results
-from gdlab.engine.frame import Frame, as_text, digest_of, name_of, plain, read_frame
+from gdlab.engine.frame import Frame, as_text, digest_of, name_of, plain, program_of, read_frame
 from gdlab.engine.identity import bits
 from gdlab.engine.known import Known
 from gdlab.engine.ledger import Ledger
@@ -54,7 +54,7 @@ class Earlier(NamedTuple):
 
 def _identity(folder: Path) -> str | None:
     try:
-        return results.read_json(folder / results.PROVENANCE).get("identity")
+        return results.provenance_of(folder).get("identity")
     except StoreError:
         return None
 
@@ -95,7 +95,9 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Know
 def _alike(frame: Frame, group: Group) -> bool:
     """Whether the lanes of a frame's group are evaluated as those of a group are."""
     static = {name: plain(value) for name, value in group.static.items()}
-    return as_text(frame.told["static"]) == as_text(static) and frame.told["coordinates"].split() == list(group.columns)
+    alike = as_text(frame.told["static"]) == as_text(static)
+    alike = alike and frame.told["coordinates"].split() == list(group.columns)
+    return alike and frame.told["program"] == program_of(group)
 
 
 def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice) -> bool:

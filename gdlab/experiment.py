@@ -26,6 +26,7 @@ from gdlab.engine.plan import Group, plan
 from gdlab.engine.remote import FailedRunsError, execute_on
 from gdlab.engine.space import Space
 from gdlab.engine.store import Store, locked
+from gdlab.engine.stored import check_programs
 from gdlab.engine.watch import Progress
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.landscape_of_config import PARTS, SHARED, landscapes_of
@@ -162,15 +163,10 @@ def resume(
 
     Raises:
         Halted: as `run`.
-        ExperimentError: its config is not the one that it was begun with.
-        StoreError: there are no results there, or another process writes there.
+        StoreError: there are no results there; their config, data or code changed; or another process writes there.
     """
-    told = results.read_json(folder / results.PROVENANCE)
-    if hashlib.sha256((folder / results.CONFIG).read_bytes()).hexdigest() != told["config"]:
-        raise ExperimentError(
-            f"{folder / results.CONFIG} is not as it was when its runs began, so they can't go on with it. "
-            f"To run it as it is now: gdlab run {folder / results.CONFIG}"
-        )
+    told = results.provenance_of(folder)
+    results.refuse_other_config(folder)
     config = configs.load(folder / results.CONFIG, code_dir=told["config_folder"])
     began = datetime.now().astimezone()
     with configs.precision(config):
@@ -209,6 +205,7 @@ def _work(
     settings = Settings(compute.chunk, compute.tile, running.memory, progress=running.progress, stop=running.stop)
     try:
         with store:
+            store.refuse_changed(prepared.groups)
             timings = _executed(prepared, store, settings, running, told["config_folder"])
             told["workers"] = running.crew and running.crew.site._asdict()
             told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
@@ -316,10 +313,12 @@ def landscape(
 
     Raises:
         Halted: it was interrupted.
+        StoreError: the data or the code that the results are of have changed, so the surface would be another.
         UserError: a figure could not be drawn, or nothing is left to show.
     """
     try:
         with locked(folder):
+            check_programs(folder, prepare(config).groups)
             lacking = write_landscapes(folder, config, runs=runs, progress=running.progress, stop=running.stop)
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None

@@ -31,7 +31,7 @@ def add(gallery: Path, slug: str, folder: Path, told: Mapping[str, Any]) -> None
                 flat = flat.resize((WIDEST, round(flat.height * WIDEST / flat.width)), Image.Resampling.LANCZOS)
             flat.quantize(PALETTE, dither=Image.Dither.NONE).save(gallery / name, optimize=True)
         pictures.append(name)
-    provenance = results.read_json(folder / results.PROVENANCE)
+    provenance = results.provenance_of(folder)
     versions = {name: provenance["versions"].get(name) for name in ("gdlab", "jax")}
     record = {"slug": slug, **told, "date": provenance["started"][:10], "versions": versions}
     record |= {"figures": pictures, "claims": results.all_claims(folder)}

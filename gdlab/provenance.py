@@ -1,5 +1,6 @@
 """What a result stands on: versions, machine, precision, the command, and how the work was cut up."""
 
+import ast
 import hashlib
 import importlib.metadata
 import json
@@ -8,7 +9,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gdlab.config.dump import plain
 from gdlab.engine.execute import Timing
 from gdlab.engine.worker import settings_of_jax
 
+_HERE = Path(__file__).parent
 PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
 
 
@@ -86,27 +88,56 @@ def identity(config: Config, config_folder: Path, device: str | None = None) -> 
     """A digest of all that a run's result depends on but its own hyperparameters and seed.
 
     Of the config what is not the space or a drawing; the user's code, modules of theirs that it has imported included;
-    gdlab's own; the versions of the libraries; what JAX is set to; the kind of device, which is this process's unless
-    given.
+    all of gdlab's own; the versions of the libraries; what JAX is set to; the kind of device, which is this process's
+    unless given. The files that the user's code reads are not part of it: the store compares the arrays.
     """
     import jax
 
     of = {name: value for name, value in plain(config).items() if name not in _ASIDE}
-    code = [path for name in config.code for path in [config_folder / name]]
-    code += sorted(Path(__file__).parent.rglob("*.py"))
+    code = [config_folder / name for name in config.code]
+    lab = sorted(Path(__file__).parent.rglob("*.py"))
     device = device or jax.devices()[0].device_kind
     settings = [settings_of_jax(), os.environ.get("XLA_FLAGS", "")]
     digest = hashlib.sha256(json.dumps([of, versions(), device, settings], sort_keys=True).encode())
-    for path in [*code, *_own_modules()]:
+    for path in [*code, *lab, *_imported(code)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _own_modules() -> list[Path]:
-    """The files of the modules loaded here that are neither Python's own nor installed."""
-    installed = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
-    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-    return sorted(Path(f) for f in files if f.endswith(".py") and not f.startswith(installed) and Path(f).is_file())
+def _imported(code: Sequence[Path]) -> list[Path]:
+    """The files of the user's own modules that their code imports, directly or through each other.
+
+    What is installed, Python's own and gdlab's is left out. Modules that something else has loaded here don't count, so
+    that the same code has the same identity after any command.
+    """
+    aside = (*(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")), str(_HERE))
+    seen: dict[Path, None] = {}
+    waiting = [(path, "") for path in code]
+    while waiting:
+        path, package = waiting.pop()
+        for name in _names(path, package):
+            module = sys.modules.get(name)
+            file = getattr(module, "__file__", None) or ""
+            if file.endswith(".py") and not file.startswith(aside) and Path(file) not in seen and Path(file).is_file():
+                seen[Path(file)] = None
+                waiting.append((Path(file), getattr(module, "__package__", None) or ""))
+    return sorted(seen)
+
+
+def _names(path: Path, package: str) -> Iterator[str]:
+    """The modules that a file imports, and what may be modules; the packages that they are in included."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            found = [f"{source}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in found:
+            parts = name.split(".")
+            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
 
 
 def versions() -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """A results folder: what lies where in it, and how it is made and opened."""
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -106,6 +107,47 @@ def open_results(path: str | Path) -> "xarray.Dataset":
         if series in data and constants:
             data[f"stability_{series}"] = ("rule", [constants.get(rule, np.nan) for rule in data["rule"].values])
     return data
+
+
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """What provenance.json says.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    return read_json(folder / PROVENANCE)
+
+
+def same_config(folder: Path) -> bool:
+    """Whether the config in a results folder is the one that its runs began with.
+
+    Raises:
+        StoreError: the provenance, or the config, is missing or damaged.
+    """
+    told = provenance_of(folder)
+    try:
+        text = (folder / CONFIG).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{folder / CONFIG} can't be read ({error.strerror})") from None
+    return hashlib.sha256(text).hexdigest() == told["config"]
+
+
+def refuse_other_config(folder: Path) -> None:
+    """Refuse to go on with a results folder, or to draw from it, if its config was changed since its runs began.
+
+    Raises:
+        StoreError: it was changed; or the provenance, or the config, is missing or damaged.
+    """
+    if not same_config(folder):
+        raise StoreError(other_config(folder))
+
+
+def other_config(folder: Path) -> str:
+    """What is said of a config that was changed since its runs began."""
+    return (
+        f"{folder / CONFIG} is not as it was when its runs began, so the results are not those of this config. "
+        f"Restore it as it was, or run it as it is now: gdlab run {folder / CONFIG}"
+    )
 
 
 def write_runs(folder: Path) -> None:

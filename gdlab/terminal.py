@@ -80,7 +80,7 @@ def _runs(count: int) -> str:
 
 def summary(folder: Path) -> None:
     """What a results folder holds."""
-    data, told = results.open_results(folder), results.read_json(folder / results.PROVENANCE)
+    data, told = results.open_results(folder), results.provenance_of(folder)
     runs = int(np.prod([data.sizes[dim] for dim in data["final_loss"].dims]))
     click.echo(f"{told['name']}: {' x '.join(f'{data.sizes[d]} {d}' for d in data['final_loss'].dims)} = {_runs(runs)}")
     diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())

@@ -16,7 +16,9 @@ def show(folder: Path) -> None:
         from gdlab.results import find_folder
         from gdlab.terminal import summary
 
-        summary(find_folder(folder))
+        folder = find_folder(folder)
+        summary(folder)
+        _say_other_config(folder)
 
 
 @click.command()
@@ -39,10 +41,20 @@ def best(folder: Path, metric: str, budgets: tuple[int, ...]) -> None:
     points, and in brackets what other points of the same kind might have given (a 95% bootstrap interval).
     """
     with mistakes():
-        from gdlab.results import open_results
+        from gdlab.results import find_folder, open_results
         from gdlab.terminal import print_best
 
+        folder = find_folder(folder)
         print_best(open_results(folder), metric, budgets)
+        _say_other_config(folder)
+
+
+def _say_other_config(folder: Path) -> None:
+    """Warn, on standard error, if the folder's config was changed: the results are those of the config before."""
+    from gdlab.results import other_config, same_config
+
+    if not same_config(folder):
+        click.echo(other_config(folder), err=True)
 
 
 @click.command()
@@ -54,12 +66,13 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
     """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy"""
     with mistakes():
         from gdlab.drawing import draw
-        from gdlab.results import CONFIG, FIGURES, PROVENANCE, find_folder, read_json
+        from gdlab.results import CONFIG, FIGURES, find_folder, provenance_of, refuse_other_config
 
         folder = find_folder(folder)
+        refuse_other_config(folder)
         # Checked as part of the config that it might have stood in: its code may register the figure.
         wanted = (f"figures=[{{kind: {figure}}}]", *(f"figures.0.{option}" for option in options))
-        home = read_json(folder / PROVENANCE)["config_folder"]
+        home = provenance_of(folder)["config_folder"]
         chosen = load(folder / CONFIG, wanted, home).figures[0]
         stem = folder / FIGURES / figure
         for path in draw(folder, figure, chosen.hyperparameters, stem, formats or FORMATS):

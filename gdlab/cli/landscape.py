@@ -52,11 +52,12 @@ def landscape(
         found = start(devices)
         from gdlab import experiment
         from gdlab.interrupt import Interrupt
-        from gdlab.results import CONFIG, PROVENANCE, find_folder, read_json
+        from gdlab.results import CONFIG, find_folder, provenance_of, refuse_other_config
         from gdlab.terminal import Bar
 
         folder = find_folder(folder)
-        home = read_json(folder / PROVENANCE)["config_folder"]
+        refuse_other_config(folder)
+        home = provenance_of(folder)["config_folder"]
         before = load(folder / CONFIG, (), home)
         words = [] if before.landscape is not None else ["landscape={}"]
         asked["points"] = f"[{asked['points']}]" if "," in (asked["points"] or "") else asked["points"]

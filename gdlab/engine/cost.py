@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ ADVANCE = "gdlab_advance"
 CONVOLUTION = "conv_general_dilated"
 # Primitives that call a Python function on the host: `jax.pure_callback`, `io_callback`, `jax.debug.callback`, ...
 CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
+# The address of a function in the text of a program: it differs from process to process.
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Cost(NamedTuple):
@@ -29,6 +32,7 @@ class Cost(NamedTuple):
     live: int = 0  # bytes of all values that are needed at the same time, where they are most
     convolved: float = 0.0  # operations of convolutions, of those of a block
     program: str = ""  # a digest of what is computed, the arrays that are closed over included
+    data: str = ""  # a digest of these arrays alone
     callbacks: tuple[Any, ...] = ()  # the Python functions that it calls, which the digest leaves out; hashable
 
     def steps(self, blocks: int) -> float:
@@ -44,31 +48,43 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
     """
     advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
-    program = _digest(whole, trees)
+    program, data = _digests(whole, trees)
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
     if advance is None:
-        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, callbacks=callbacks)
+        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, data=data, callbacks=callbacks)
     inner, carried = advance.params["jaxpr"].jaxpr, trees[0].num_leaves
     carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
     block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
-    return Cost(total - block, block, carry, record, result, carry + _live(inner), convolved, program, callbacks)
+    live = carry + _live(inner)
+    return Cost(total - block, block, carry, record, result, live, convolved, program, data, callbacks)
 
 
-def _digest(closed: Any, trees: Sequence[Any]) -> str:
-    digest = hashlib.sha256(f"{closed.jaxpr} {list(trees)}".encode())
-    for const in _consts(closed):
-        digest.update(np.asarray(_numbers(const)).tobytes())
+def _digests(closed: Any, trees: Sequence[Any]) -> tuple[str, str]:
+    """Of the program's text and its arrays; of its arrays alone, in any order. No digest depends on the process."""
+    text = _ADDRESS.sub("", f"{closed.jaxpr} {list(trees)}")
+    arrays = [_digest(array) for one in (closed, *trees) if hasattr(one, "jaxpr") for array in _arrays(one)]
+    program = hashlib.sha256(" ".join([text, *arrays]).encode()).hexdigest()
+    return program, hashlib.sha256(" ".join(sorted(set(arrays))).encode()).hexdigest()
+
+
+def _digest(array: Any) -> str:
+    numbers = np.asarray(_numbers(array))
+    digest = hashlib.sha256(f"{numbers.dtype} {numbers.shape}".encode())
+    digest.update(np.ascontiguousarray(numbers).tobytes())
     return digest.hexdigest()
 
 
-def _consts(closed: Any) -> Iterator[Any]:
-    """The arrays that a closed jaxpr, or one within it, closes over."""
-    yield from closed.consts
-    for eqn in closed.jaxpr.eqns:
+def _arrays(closed: Any) -> Iterator[Any]:
+    """The arrays in a jaxpr and in those within it, in order: those that it closes over, and those written into it."""
+    yield from getattr(closed, "consts", ())
+    for eqn in getattr(closed, "jaxpr", closed).eqns:
+        yield from (var.val for var in eqn.invars if np.ndim(getattr(var, "val", 0)))
         for param in eqn.params.values():
             for one in param if isinstance(param, tuple | list) else (param,):
-                if hasattr(one, "jaxpr") and hasattr(one, "consts"):
-                    yield from _consts(one)
+                if hasattr(one, "eqns") or hasattr(getattr(one, "jaxpr", None), "eqns"):
+                    yield from _arrays(one)
+                elif isinstance(one, np.ndarray | jax.Array):
+                    yield one
 
 
 def _callbacks(jaxpr: Any) -> Iterator[Any]:

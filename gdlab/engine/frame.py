@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gdlab.engine.blank import blank_array
@@ -79,12 +80,38 @@ def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) ->
         "records": records(group.process),
         "covers": [_cover_to_json(cover) for cover in group.covers],
         "layout": layout._asdict(),
+        "program": program_of(group),
     }
     columns = dict(group.columns)
     if series:
         columns["step"] = np.arange(0, group.process.steps, group.process.every)
     forms = {name: _form(variable, group.size, layout) for name, variable in variables.items()}
     return Frame(json.loads(json.dumps(told)), columns, forms)
+
+
+def program_of(group: Group) -> dict[str, str]:
+    """What a group computes: a digest of its program, one of the arrays in it, and the version of JAX that traced it.
+
+    The values that every run has are part of the program.
+    """
+    digest = hashlib.sha256(group.cost.program.encode())
+    for name, value in sorted(group.process.fixed.items()):
+        number = np.asarray(value)
+        digest.update(f"{name} {number.dtype} {number.shape} ".encode() + number.tobytes())
+    return {"digest": digest.hexdigest(), "data": group.cost.data, "jax": jax.__version__}
+
+
+def changed(frame: Frame, program: Mapping[str, str]) -> str | None:
+    """What differs between the program of a frame on disk and another, in words; None where nothing is known to differ.
+
+    Two versions of JAX trace a function to different programs, so then only the arrays are compared.
+    """
+    before = frame.told["program"]
+    if before["data"] != program["data"]:
+        return "the arrays that its problem or rule uses (a data file, for example)"
+    if before["jax"] == program["jax"] and before["digest"] != program["digest"]:
+        return "what its code computes"
+    return None
 
 
 def _form(variable: Variable, lanes: int, layout: Layout) -> Form:
@@ -132,6 +159,7 @@ def read_frame(root: Any, index: int) -> Frame | None:
         forms = {name: Form(here[name].shape, here[name].chunks, here[name].dtype) for name in told["results"]}
         frame = Frame(told, {name: here[name][:] for name in names}, forms)
         assert frame.layout, frame.covers  # what is missing there is missed at once
+        assert set(told["program"]) == {"digest", "data", "jax"}
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             return None

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from gdlab.engine.blank import blank_array
 from gdlab.engine.flight import Snapshot
-from gdlab.engine.frame import Frame, as_text, digest_of, frame_of, name_of, read_frame, write_frame
+from gdlab.engine.frame import Frame, as_text, digest_of, frame_of, name_of, program_of, read_frame, write_frame
 from gdlab.engine.known import Known
 from gdlab.engine.layout import Layout, tiles
 from gdlab.engine.ledger import LEDGER, Ledger
@@ -26,7 +26,16 @@ from gdlab.engine.plan import Group
 from gdlab.engine.sink import Sink, Variable
 from gdlab.engine.snapshots import read_snapshot, remove_snapshot, write_snapshot
 from gdlab.engine.space import Space
-from gdlab.engine.stored import FORMAT, STORE, DamageError, StoreError, read_part, root_attributes, space_to_json
+from gdlab.engine.stored import (
+    FORMAT,
+    STORE,
+    DamageError,
+    StoreError,
+    read_part,
+    refuse_changed,
+    root_attributes,
+    space_to_json,
+)
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -156,6 +165,17 @@ class Store(Sink):
     def _digest(self, index: int) -> str | None:
         return digest_of(self._folder / STORE, index, self._told["space"])
 
+    def refuse_changed(self, groups: Sequence[Group]) -> None:
+        """Refuse groups that are not what was begun here, so that no result of one program stands beside another's.
+
+        Raises:
+            StoreError: the data, or the code, have changed since.
+        """
+        for index, group in enumerate(groups):
+            found = self._frame(index)
+            if found is not None:
+                refuse_changed(self._folder, found, program_of(group))
+
     def _framed(self, index: int, wanted: Frame) -> None:
         """See that the frame of a group is on disk; strike its tiles if they don't fit into it."""
         found, home = self._frame(index), self._folder / STORE
@@ -163,6 +183,8 @@ class Store(Sink):
             return
         if found is not None and found.whose() != wanted.whose():
             raise self._other()
+        if found is not None:
+            refuse_changed(self._folder, found, wanted.told["program"])
         before = self._ledger.frame(index)
         if before is not None:  # what is damaged is made again, and then is as it was
             write_frame(home, index, wanted)

@@ -10,16 +10,16 @@ import numpy as np
 from gdlab.engine.blank import blank_array
 from gdlab.engine.column import ABSENT
 from gdlab.engine.dataset import Piece, assemble
-from gdlab.engine.frame import digest_of, name_of, plain, read_frame
+from gdlab.engine.frame import Frame, changed, digest_of, name_of, plain, program_of, read_frame
 from gdlab.engine.ledger import LEDGER, Ledger
-from gdlab.engine.plan import Cover
+from gdlab.engine.plan import Cover, Group
 from gdlab.engine.space import Block, Space
 from gdlab.errors import UserError
 
 if TYPE_CHECKING:
     import xarray
 
-FORMAT = 2
+FORMAT = 3
 STORE = "store.zarr"
 
 
@@ -96,6 +96,29 @@ def read_store(folder: Path) -> Stored:
     if not groups:
         raise StoreError(f"{folder} holds no results: its run stopped before the first of them")
     return Stored(_space(root.attrs["space"]), tuple(groups), frozenset(series), steps, whole)
+
+
+def check_programs(folder: Path, groups: Sequence[Group]) -> None:
+    """Refuse to compute with groups that are not those that a folder's results are of.
+
+    Raises:
+        StoreError: the data, or the code, have changed since; or there are no results to compare with.
+    """
+    root, ledger = open_root(folder), Ledger(folder)
+    for index in ledger.groups:
+        frame = read_frame(root, index)
+        if frame is not None and index < len(groups):
+            refuse_changed(folder, frame, program_of(groups[index]))
+
+
+def refuse_changed(folder: Path, frame: Frame, program: Mapping[str, str]) -> None:
+    """Raise StoreError if a group's program is not the one that its frame in a folder tells of."""
+    what = changed(frame, program)
+    if what is not None:
+        raise StoreError(
+            f"{folder} holds results of other data or code: since its runs began, {what} changed. "
+            "Restore it as it was, or start a new run of the config with gdlab run"
+        )
 
 
 def _way_out(folder: Path) -> str:

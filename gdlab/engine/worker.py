@@ -69,7 +69,8 @@ def digest(groups: Sequence[Group]) -> str:
     """A digest of a plan: which lanes there are, and what they cost."""
     told = hashlib.sha256()
     for group in groups:
-        cost = tuple(group.cost._replace(program="", callbacks=()))  # these may differ from process to process
+        # These may differ from process to process.
+        cost = tuple(group.cost._replace(program="", data="", callbacks=()))
         told.update(repr((sorted(group.static), group.outer, group.process.steps, group.process.every, cost)).encode())
         for name, column in group.columns.items():
             told.update(name.encode() + np.ascontiguousarray(column).tobytes())
