@@ -131,7 +131,8 @@ def sharded_program(
 
     def lower() -> Any:
         shapes = [_shape(const.shape, const, const.sharding) for const in consts]
-        return jax.jit(sharded, donate_argnums=2, keep_unused=True).lower(shapes, held, lent), own | dict(options or {})
+        jitted = jax.jit(sharded, donate_argnums=2, keep_unused=True, out_shardings=NamedSharding(mesh, parts))
+        return jitted.lower(shapes, held, lent), own | dict(options or {})
 
     together = jax.tree.map(lambda leaf: _shape((leaf.shape[0] * devices, *leaf.shape[1:]), leaf), result)
     where = f"{jax.default_backend()} {[device.id for device in mesh.devices.flat]}"
