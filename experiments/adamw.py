@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least, at_most
+from gdlab.analysis.claims import Claim, at_least, at_most
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.weight_decay import weight_decay

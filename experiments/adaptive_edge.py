@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least, between
+from gdlab.analysis.claims import Claim, at_least, between
 
 if TYPE_CHECKING:
     import xarray

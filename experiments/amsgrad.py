@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least, at_most, near
+from gdlab.analysis.claims import Claim, at_least, at_most, near
 from gdlab.rules.adam import moments, start
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter, schedulable

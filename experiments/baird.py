@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_most, near
+from gdlab.analysis.claims import Claim, at_most, near
 from gdlab.types import Array, Problem
 
 if TYPE_CHECKING:

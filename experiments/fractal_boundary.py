@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least
+from gdlab.analysis.claims import Claim, at_least
 from gdlab.types import Array, Grads, Params, Problem, Rule, Step, Updates
 
 if TYPE_CHECKING:

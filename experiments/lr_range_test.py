@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least, at_most
+from gdlab.analysis.claims import Claim, at_least, at_most
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import inner_rule
 from gdlab.schedules import range_test, warmup

@@ -26,7 +26,7 @@ import jax
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_most, between
+from gdlab.analysis.claims import Claim, at_most, between
 from gdlab.problems import mlp
 from gdlab.types import Array, Params, Problem
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_most, near
+from gdlab.analysis.claims import Claim, at_most, near
 from gdlab.problems.saddles_2d import saddle
 from gdlab.types import Problem
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab import register
-from gdlab.claims import Claim, at_least, at_most
+from gdlab.analysis.claims import Claim, at_least, at_most
 from gdlab.types import Array, Params, Problem, Step
 
 if TYPE_CHECKING:

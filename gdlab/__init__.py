@@ -1,57 +1,55 @@
-"""gdlab, a laboratory for gradient descent.
+"""gdlab, a toolkit for studying gradient descent.
 
-Any update rule, swept over any hyperparameter and many seeds as one compiled program, with labelled results.
-The names below are loaded when they are first used, so that importing gdlab is quick.
+It sweeps any update rule over any hyperparameter and many seeds as one compiled program and returns labelled arrays.
+The names below are imported on first use, so `import gdlab` is fast.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdlab import (
-        config,
-        connectivity,
-        curvature,
-        exports,
-        figures,
-        landscape,
-        probes,
-        problems,
-        register,
-        rules,
-        schedules,
-        search,
-        surfaces,
-    )
-    from gdlab.descent import descend
+    from gdlab import config, curvature, figures, landscape, problems, register, rules, schedules, search
+    from gdlab import landscape as surfaces
+    from gdlab.analysis import claims
+    from gdlab.analysis.tuning_budget import expected_best, seed_interval
     from gdlab.engine.axes import linear, log, random, sobol
     from gdlab.engine.evaluate import evaluate
     from gdlab.engine.space import chain
-    from gdlab.results import open_results
-    from gdlab.training import sweep
-    from gdlab.tuning_budget import expected_best, seed_interval
+    from gdlab.experiment.results import open_results
+    from gdlab.figures import export as exports
+    from gdlab.landscape import connectivity
+    from gdlab.training import probes
+    from gdlab.training.descent import descend
+    from gdlab.training.sweep import sweep
     from gdlab.types import Outcome, Problem, Process, Rule, Step, Stop, Trace
 
 __version__ = "0.1.0"
 
-_HOME = {
+# Public name -> the module that defines it.
+_DEFINED_IN = {
     "chain": "gdlab.engine.space",
-    "descend": "gdlab.descent",
+    "descend": "gdlab.training.descent",
     "evaluate": "gdlab.engine.evaluate",
-    "expected_best": "gdlab.tuning_budget",
+    "expected_best": "gdlab.analysis.tuning_budget",
     "linear": "gdlab.engine.axes",
     "log": "gdlab.engine.axes",
-    "open_results": "gdlab.results",
+    "open_results": "gdlab.experiment.results",
     "random": "gdlab.engine.axes",
-    "seed_interval": "gdlab.tuning_budget",
+    "seed_interval": "gdlab.analysis.tuning_budget",
     "sobol": "gdlab.engine.axes",
-    "sweep": "gdlab.training",
+    "sweep": "gdlab.training.sweep",
     **dict.fromkeys(("Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
 }
-_ROOMS = (
-    *("config", "connectivity", "curvature", "exports", "figures", "landscape", "probes", "problems"),
-    *("register", "rules", "schedules", "search", "surfaces"),
-)
+# Public name of a module -> its path. `surfaces`, `exports`, `connectivity`, `claims` and `probes` are short names.
+_MODULES = {
+    **{name: f"gdlab.{name}" for name in ("config", "curvature", "figures", "landscape", "problems", "register")},
+    **{name: f"gdlab.{name}" for name in ("rules", "schedules", "search")},
+    "claims": "gdlab.analysis.claims",
+    "connectivity": "gdlab.landscape.connectivity",
+    "exports": "gdlab.figures.export",
+    "probes": "gdlab.training.probes",
+    "surfaces": "gdlab.landscape",
+}
 
 __all__ = [
     "Outcome",
@@ -62,6 +60,7 @@ __all__ = [
     "Stop",
     "Trace",
     "chain",
+    "claims",
     "config",
     "connectivity",
     "curvature",
@@ -89,10 +88,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"gdlab.{name}")
+    if name in _DEFINED_IN:
+        return getattr(importlib.import_module(_DEFINED_IN[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'gdlab' has no attribute {name!r}")
 
 

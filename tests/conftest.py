@@ -8,7 +8,9 @@ import os
 
 import jax
 import pytest
-from real_processes import drawn, home, lab, unbroken  # noqa: F401  (fixtures)
+
+from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
+from tests.real_processes import drawn, home, lab, unbroken  # noqa: F401  (fixtures)
 
 os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)

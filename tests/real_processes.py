@@ -50,8 +50,8 @@ def cloud():
     points = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
     return gdlab.Problem(init=lambda key: jax.random.normal(key, (3,)), loss=loss, data=points)
 """
-SMALL = {"gdlab.engine.frame.BUFFERED": 20_000}  # `position` is kept in segments, and `loss` is not
-OFTEN = {**SMALL, "gdlab.engine.store.OFTEN": 0}  # and a snapshot after each segment
+SMALL = {"gdlab.engine.group_metadata.BUFFERED": 20_000}  # `position` is kept in segments, and `loss` is not
+OFTEN = {**SMALL, "gdlab.engine.write_store.OFTEN": 0}  # and a snapshot after each segment
 
 
 DRAWN = ("landscape={points: 7}", "figures=[loss_curves]", "--format", "png")
@@ -201,10 +201,6 @@ def serve():
     import matplotlib.backends.backend_agg
     import matplotlib.backends.backend_pdf  # noqa: F401
 
-    import gdlab.cli
-    import gdlab.experiment
-    import gdlab.terminal  # noqa: F401
-
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
@@ -261,7 +257,7 @@ def fill(ballast):
 
 def watch(at, act, events, lasting=False):
     """Count the events of each phase; act at one of them, and if `lasting` at all that follow."""
-    from gdlab.engine.flight import Flight
+    from gdlab.engine.tile_run import Flight
 
     seen: dict[str, int] = {}
     acting: list[str] = []

@@ -11,7 +11,7 @@ from gdlab.bench.contest import Contestant, subset
 from gdlab.bench.draws import SEED, batch_key, rows
 from gdlab.bench.task import Arrays, Task, count, runs
 from gdlab.engine.space import Over
-from gdlab.training import sweep
+from gdlab.training.sweep import sweep
 from gdlab.types import Problem
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from gdlab.bench.matmul_peak import matmul_peak
 from gdlab.bench.table import Measured, Table, figures
 from gdlab.bench.tasks.mlp import BATCH, CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
 from gdlab.bench.torch_contestants import torch_is_there
-from gdlab.landscape import Plane, at, random_plane
-from gdlab.probes import sharpness
+from gdlab.landscape import Plane, at, random_plane, surface
 from gdlab.rules.gd import gd
-from gdlab.surfaces import surface
-from gdlab.training import sweep
+from gdlab.training.probes import sharpness
+from gdlab.training.sweep import sweep
 from gdlab.types import Problem
 
 HEADER = (

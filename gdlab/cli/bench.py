@@ -39,13 +39,13 @@ def bench(
         often = repeats or REPEATS[what]
         if what == "rules":
             from gdlab.bench.update_cost import Cost, update_costs
-            from gdlab.terminal import print_costs
+            from gdlab.cli.printing import print_costs
 
             costs: list[Cost] = []
             print_costs(remembered(update_costs(often), costs))
             records = [cost._asdict() for cost in costs]
         else:
-            from gdlab.terminal import print_measurements
+            from gdlab.cli.printing import print_measurements
 
             claim_cores()
             click.echo(f"{occasion(what, machine(), date.today())}\n")

@@ -20,7 +20,7 @@ def validate(config: Path, overrides: tuple[str, ...]) -> None:
         import gdlab.figures  # noqa: F401  (fills the register)
 
         loaded = load(config, overrides)
-        from gdlab.terminal import described
+        from gdlab.cli.printing import described
 
         click.echo(f"{config} is fine: {described(loaded)}")
 
@@ -43,7 +43,7 @@ def schema() -> None:
 def list_(what: str, name: str | None, markdown: bool) -> None:
     """List what a config can name; with NAME, what is known of one."""
     with mistakes():
-        from gdlab.listing import list_configs, list_experiments, list_shelf, markdown_of_rules, tell_entry
+        from gdlab.cli.listing import list_configs, list_experiments, list_shelf, markdown_of_rules, tell_entry
 
         if what == "configs":
             list_configs(Path("configs"))
@@ -52,10 +52,10 @@ def list_(what: str, name: str | None, markdown: bool) -> None:
             list_experiments()
             return
         import gdlab.figures
-        import gdlab.probes
         import gdlab.problems
         import gdlab.rules
-        import gdlab.schedules  # noqa: F401  (each fills a shelf of the register)
+        import gdlab.schedules
+        import gdlab.training.probes  # noqa: F401
         from gdlab import register
 
         shelf = getattr(register, what)

@@ -13,8 +13,8 @@ from gdlab.cli.options import FORMATS, formats_option, load
 def show(folder: Path) -> None:
     """Show what a results folder holds. FOLDER may be that of a name: then the latest."""
     with mistakes():
-        from gdlab.results import find_folder
-        from gdlab.terminal import summary
+        from gdlab.cli.printing import summary
+        from gdlab.experiment.results import find_folder
 
         folder = find_folder(folder)
         summary(folder)
@@ -41,8 +41,8 @@ def best(folder: Path, metric: str, budgets: tuple[int, ...]) -> None:
     points, and in brackets what other points of the same kind might have given (a 95% bootstrap interval).
     """
     with mistakes():
-        from gdlab.results import find_folder, open_results
-        from gdlab.terminal import print_best
+        from gdlab.cli.printing import print_best
+        from gdlab.experiment.results import find_folder, open_results
 
         folder = find_folder(folder)
         print_best(open_results(folder), metric, budgets)
@@ -51,7 +51,7 @@ def best(folder: Path, metric: str, budgets: tuple[int, ...]) -> None:
 
 def _say_other_config(folder: Path) -> None:
     """Warn, on standard error, if the folder's config was changed: the results are those of the config before."""
-    from gdlab.results import other_config, same_config
+    from gdlab.experiment.results import other_config, same_config
 
     if not same_config(folder):
         click.echo(other_config(folder), err=True)
@@ -65,8 +65,8 @@ def _say_other_config(folder: Path) -> None:
 def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str, ...]) -> None:
     """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy"""
     with mistakes():
-        from gdlab.drawing import draw
-        from gdlab.results import CONFIG, FIGURES, find_folder, provenance_of, refuse_other_config
+        from gdlab.experiment.figures import draw
+        from gdlab.experiment.results import CONFIG, FIGURES, find_folder, provenance_of, refuse_other_config
 
         folder = find_folder(folder)
         refuse_other_config(folder)

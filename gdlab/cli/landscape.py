@@ -47,13 +47,13 @@ def landscape(
     those of the config, or landscape. What the config says of landscapes holds where no option does.
     """
     with mistakes():
-        from gdlab.startup import start
+        from gdlab.engine.devices import start
 
         found = start(devices)
-        from gdlab import experiment
-        from gdlab.interrupt import Interrupt
-        from gdlab.results import CONFIG, find_folder, provenance_of, refuse_other_config
-        from gdlab.terminal import Bar
+        from gdlab.cli.interrupt import Interrupt
+        from gdlab.cli.printing import Bar
+        from gdlab.experiment import run as experiment
+        from gdlab.experiment.results import CONFIG, find_folder, provenance_of, refuse_other_config
 
         folder = find_folder(folder)
         refuse_other_config(folder)

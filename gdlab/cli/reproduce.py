@@ -36,15 +36,15 @@ def reproduce(
     EXPERIMENT: one of `gdlab list experiments`, or all. Exit code 4: a claim did not hold.
     """
     with mistakes():
-        from gdlab.startup import chunks_file, start
+        from gdlab.engine.devices import chunks_file, start
 
         if fast and size is not None:
             raise UserError("--fast is a size of its own: give it or --size")
         found = start(devices)
-        from gdlab import reproduce as reproducing
-        from gdlab.experiment import Running
-        from gdlab.interrupt import Interrupt
-        from gdlab.terminal import Bar, print_claims, print_reproduced
+        from gdlab.cli.interrupt import Interrupt
+        from gdlab.cli.printing import Bar, print_claims, print_reproduced
+        from gdlab.experiment import reproduce as reproducing
+        from gdlab.experiment.run import Running
 
         wanted, done = reproducing.chosen(experiment), []
         if len(wanted) > 1 and overrides:

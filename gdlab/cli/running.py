@@ -12,8 +12,8 @@ from gdlab.cli.options import FORMATS, devices_option, formats_option, load, on_
 from gdlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gdlab.engine.crew import Crew
-    from gdlab.experiment import Finished
+    from gdlab.engine.executor_adapter import Crew
+    from gdlab.experiment.run import Finished
 
 
 @click.command()
@@ -45,14 +45,14 @@ def run(
     after the segment under way, and gdlab resume goes on from there.
     """
     with mistakes():
-        from gdlab.startup import chunks_file, start
+        from gdlab.engine.devices import chunks_file, start
 
         workers = _workers(on, devices)
         found = start(devices)
-        from gdlab import experiment
+        from gdlab.cli.interrupt import Interrupt
+        from gdlab.cli.printing import Bar, print_plan
         from gdlab.engine.execute import Settings
-        from gdlab.interrupt import Interrupt
-        from gdlab.terminal import Bar, print_plan
+        from gdlab.experiment import run as experiment
 
         prepared = experiment.prepare(load(config, overrides))
         if dry_run:
@@ -81,14 +81,14 @@ def run(
 def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | None, on: str | None) -> None:
     """Go on with a run that was stopped, from where it was. What is there is checked, and run again if damaged."""
     with mistakes():
-        from gdlab.startup import chunks_file, start
+        from gdlab.engine.devices import chunks_file, start
 
         workers = _workers(on, devices)
         found = start(devices)
-        from gdlab import experiment
-        from gdlab.interrupt import Interrupt
-        from gdlab.results import find_folder
-        from gdlab.terminal import Bar
+        from gdlab.cli.interrupt import Interrupt
+        from gdlab.cli.printing import Bar
+        from gdlab.experiment import run as experiment
+        from gdlab.experiment.results import find_folder
 
         with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
             finished = experiment.resume(
@@ -105,14 +105,14 @@ def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[Cre
         return nullcontext()
     if devices is not None:
         raise UserError("--devices is of this process, and --on has others run: they use all devices that they have")
-    from gdlab.on import read
+    from gdlab.cli.executors import read
 
     return read(on)()
 
 
 def _told(finished: "Finished", quiet: bool) -> None:
     """Print what came out of a run; exit with 1 if something could not be checked or drawn, 4 if a claim failed."""
-    from gdlab.terminal import summary
+    from gdlab.cli.printing import summary
 
     if quiet:
         click.echo(finished.folder)

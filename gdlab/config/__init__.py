@@ -3,10 +3,10 @@
 from gdlab.config.build import over, precision, probes, problem_factory, rule_factories, stop
 from gdlab.config.code import CodeError, load_code
 from gdlab.config.dump import dump
+from gdlab.config.errors import ConfigError, Mark, Mistake
 from gdlab.config.files import said_in
 from gdlab.config.json_schema import json_schema
 from gdlab.config.load import load
-from gdlab.config.mistakes import ConfigError, Mark, Mistake
 from gdlab.config.schema import Config, Kind
 
 __all__ = [

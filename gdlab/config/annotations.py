@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import jax
 import numpy as np
 
-from gdlab.config.forms import (
+from gdlab.config.errors import shown
+from gdlab.config.value_types import (
     ANY,
     EITHER,
     NULL,
@@ -25,7 +26,6 @@ from gdlab.config.forms import (
     schema,
     words,
 )
-from gdlab.config.mistakes import shown
 
 _PLAIN: dict[Any, Form] = {
     float: NUMBER,

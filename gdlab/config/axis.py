@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gdlab.config.forms import WHOLE, misfits
-from gdlab.config.mistakes import shown
+from gdlab.config.errors import shown
 from gdlab.config.node import Path, Report
 from gdlab.config.spacing import MOST, read_drawn, read_spaced
+from gdlab.config.value_types import WHOLE, misfits
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from gdlab import register
 from gdlab.config.axis import Axis
 from gdlab.config.choices import Choices, read_choices
 from gdlab.config.dump import plain
+from gdlab.config.errors import ConfigError, Mark
 from gdlab.config.kinds import EVERY, Chosen
-from gdlab.config.mistakes import ConfigError, Mark
 from gdlab.config.node import Node, Report
 from gdlab.config.schema import Config
 from gdlab.config.values import taken
 from gdlab.engine.space import Over, chain
-from gdlab.probes import every, probe_of
+from gdlab.training.probes import every, probe_of
 from gdlab.types import Probe, Problem, Rule, Stop
 
 

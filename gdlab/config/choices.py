@@ -5,9 +5,9 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config.axis import Axis, axis_names, read_axis
+from gdlab.config.errors import shown
 from gdlab.config.kinds import EVERY, Chosen, choose
 from gdlab.config.merge import CHAIN
-from gdlab.config.mistakes import shown
 from gdlab.config.node import Path, Report
 from gdlab.config.schema import named
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config.choices import BATCH_SIZE, SEED, Axes, Choices
-from gdlab.config.forms import NULL, WHOLE, Forms
 from gdlab.config.kinds import Chosen
 from gdlab.config.node import Report, asked, nearest
+from gdlab.config.value_types import NULL, WHOLE, Forms
 from gdlab.engine.space import RUN
-from gdlab.training import PROBLEM, RULES, rule_of
+from gdlab.training.sweep import PROBLEM, RULES, rule_of
 
 
 def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:

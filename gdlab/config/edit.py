@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from gdlab.config.errors import Mark
 from gdlab.config.merge import merge
-from gdlab.config.mistakes import Mark
 from gdlab.config.node import Node, Path
 
 

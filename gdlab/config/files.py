@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gdlab.config import toml_source, yaml_source
+from gdlab.config.errors import Mark, Mistake, shown
 from gdlab.config.merge import merge
-from gdlab.config.mistakes import Mark, Mistake, shown
 from gdlab.config.node import Node
 from gdlab.config.source import read
 

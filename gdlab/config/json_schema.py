@@ -3,7 +3,7 @@
 from typing import Any
 
 from gdlab import register
-from gdlab.config import forms
+from gdlab.config import value_types as forms
 from gdlab.config.kinds import OPTAX, SHELVES, What, takes_of, wraps
 from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.schema import Config

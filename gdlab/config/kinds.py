@@ -6,18 +6,18 @@ from functools import cache
 from typing import Any, Literal
 
 # Imported for their entries in the register.
-import gdlab.probes
 import gdlab.problems
 import gdlab.rules
-import gdlab.schedules  # noqa: F401
+import gdlab.schedules
+import gdlab.training.probes  # noqa: F401
 from gdlab import register
-from gdlab.config import forms
+from gdlab.config import value_types as forms
 from gdlab.config.annotations import forms_of
-from gdlab.config.chosen import Chosen
-from gdlab.config.forms import Forms
-from gdlab.config.mistakes import shown
+from gdlab.config.errors import shown
 from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.resolved_kind import Chosen
 from gdlab.config.schema import named
+from gdlab.config.value_types import Forms
 from gdlab.rules import wrapping
 from gdlab.rules.wrapping import OPTAX
 

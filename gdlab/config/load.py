@@ -10,8 +10,8 @@ from gdlab.config import overrides as changes
 from gdlab.config.choices import read_choices
 from gdlab.config.code import CodeError, run_code
 from gdlab.config.consistency import check_figures, check_names, check_required
+from gdlab.config.errors import ConfigError, Mark
 from gdlab.config.files import read_file
-from gdlab.config.mistakes import ConfigError, Mark
 from gdlab.config.node import Node, Report
 from gdlab.config.schema import Config
 from gdlab.config.sizes import sized

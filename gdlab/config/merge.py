@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gdlab.config.mistakes import COMMAND_LINE
+from gdlab.config.errors import COMMAND_LINE
 from gdlab.config.node import Node, Path
 
 CHAIN = "chain"  # the key of a sweep under which spaces stand one after the other

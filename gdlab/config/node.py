@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from gdlab.config.mistakes import Mark, Mistake, dotted
+from gdlab.config.errors import Mark, Mistake, dotted
 
 Path = tuple[str | int, ...]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gdlab.config import yaml_source
 from gdlab.config.edit import laid, without
+from gdlab.config.errors import COMMAND_LINE, Mark, Mistake, dotted
 from gdlab.config.merge import CHAIN, DRAWN, SPECS
-from gdlab.config.mistakes import COMMAND_LINE, Mark, Mistake, dotted
 from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_scalar import is_sound

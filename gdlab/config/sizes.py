@@ -1,7 +1,7 @@
 """A config at one of its sizes."""
 
+from gdlab.config.errors import Mistake, shown
 from gdlab.config.merge import merge
-from gdlab.config.mistakes import Mistake, shown
 from gdlab.config.node import Node, asked, nearest
 
 SMALL = "small"

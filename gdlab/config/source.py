@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gdlab.config.mistakes import Mark, Mistake
+from gdlab.config.errors import Mark, Mistake
 
 _BREAKS = {True: re.compile("\r?\n"), False: re.compile("\r\n|[\n\r\x85\u2028\u2029]")}
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from gdlab.config.forms import EITHER, WHOLE, misfits
+from gdlab.config.errors import shown
 from gdlab.config.merge import DRAWN, SPECS
-from gdlab.config.mistakes import shown
 from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.value_types import EITHER, WHOLE, misfits
 from gdlab.engine import axes
 
 MOST = 10_000_000  # values on one axis

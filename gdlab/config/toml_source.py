@@ -5,7 +5,7 @@ import tomllib
 from datetime import date, datetime, time
 from typing import Any
 
-from gdlab.config.mistakes import Mark, Mistake
+from gdlab.config.errors import Mark, Mistake
 from gdlab.config.node import Node, Path
 from gdlab.config.source import Source
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from gdlab import register
-from gdlab.config import forms
+from gdlab.config import value_types as forms
 from gdlab.config.axis import Axis
 from gdlab.config.choices import BATCH_SIZE, SEED, Choices
 from gdlab.config.consistency import reaches
-from gdlab.config.forms import Forms
-from gdlab.config.mistakes import shown
+from gdlab.config.errors import shown
 from gdlab.config.node import Report, asked
-from gdlab.training import PROBLEM
+from gdlab.config.value_types import Forms
+from gdlab.training.sweep import PROBLEM
 
 
 def check_values(choices: Choices, report: Report) -> None:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gdlab.config.mistakes import dotted, shown
+from gdlab.config.errors import dotted, shown
 from gdlab.config.node import Path, Report, asked, nearest
 from gdlab.config.schema import Config
 

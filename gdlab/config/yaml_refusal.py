@@ -3,7 +3,7 @@
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
-from gdlab.config.mistakes import Mistake
+from gdlab.config.errors import Mistake
 from gdlab.config.source import Source
 
 

@@ -8,7 +8,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from gdlab.config.mistakes import Mark, Mistake
+from gdlab.config.errors import Mark, Mistake
 from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_refusal import TooLargeError, refused

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from gdlab.curvature.flat import flat
+from gdlab.curvature.flat_operator import flat
 from gdlab.curvature.products import Matvec
 from gdlab.types import Array, PyTree
 

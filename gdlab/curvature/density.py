@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdlab.curvature.flat import flat
+from gdlab.curvature.flat_operator import flat
 from gdlab.curvature.lanczos import lanczos
 from gdlab.curvature.probing import signs
 from gdlab.curvature.products import Matvec

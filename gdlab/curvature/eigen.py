@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gdlab.curvature.dense import dense
-from gdlab.curvature.flat import flat
+from gdlab.curvature.flat_operator import flat
 from gdlab.curvature.lanczos import lanczos
 from gdlab.curvature.one_by_one import eigh
 from gdlab.curvature.products import Matvec

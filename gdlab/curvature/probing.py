@@ -2,7 +2,7 @@
 
 import jax
 
-from gdlab.curvature.flat import Flat
+from gdlab.curvature.flat_operator import Flat
 from gdlab.types import Array
 
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from gdlab.curvature.flat import Flat, flat
+from gdlab.curvature.flat_operator import Flat, flat
 from gdlab.curvature.one_by_one import orthonormal
 from gdlab.curvature.probing import signs
 from gdlab.curvature.products import Matvec

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
-from gdlab.engine.column import SpaceError
+from gdlab.engine.axis_values import SpaceError
 
 Scale: TypeAlias = Literal["log", "linear"]
 Box: TypeAlias = Mapping[str, Sequence[Any]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdlab.engine.column import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.plan import Cover
 from gdlab.engine.space import Space
 

@@ -11,17 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.engine.column import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.dataset import Piece, assemble
+from gdlab.engine.distribute import FailedRunsError, execute_on
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.frame import plain
+from gdlab.engine.group_metadata import plain
 from gdlab.engine.plan import Build, Group, plan
-from gdlab.engine.remote import FailedRunsError, execute_on
+from gdlab.engine.progress import Progress
+from gdlab.engine.read_store import open_store, space_to_json
 from gdlab.engine.sink import Memory
 from gdlab.engine.space import Over, Space, space
-from gdlab.engine.store import Store
-from gdlab.engine.stored import open_store, space_to_json
-from gdlab.engine.watch import Progress
+from gdlab.engine.write_store import Store
 from gdlab.types import Array, Point, Process
 
 if TYPE_CHECKING:
@@ -59,14 +59,15 @@ def evaluate(
             goes on from there, and one for what is there already only reads it. What is computed has its name from all
             that decides it, so that nothing stale is read. Nothing is kept of a function that calls back to Python
             (`jax.pure_callback`, `jax.debug.print`, ...): what that does can't be named.
-        executor: whose workers evaluate it, if not this process: see `gdlab.engine.crew.Crew`.
+        executor: whose workers evaluate it, if not this process: see `gdlab.engine.executor_adapter.Crew`.
 
     Raises:
         gdlab.engine.space.SpaceError: a space that is empty, ambiguous, or has an axis that `fn` does not take.
         gdlab.engine.execute.Stopped: `stop` said so.
-        gdlab.engine.stored.StoreError: another process writes to the same results in `folder`.
+        gdlab.engine.read_store.StoreError: another process writes to the same results in `folder`.
         ValueError: `folder` and `executor` together.
-        gdlab.engine.crew.WorkersError, gdlab.engine.remote.FailedRunsError: see `gdlab.engine.remote.execute_on`.
+        gdlab.engine.executor_adapter.WorkersError, gdlab.engine.distribute.FailedRunsError: see
+            `gdlab.engine.distribute.execute_on`.
     """
     assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer))
     build, points = assigned()

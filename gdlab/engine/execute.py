@@ -9,15 +9,15 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from gdlab.engine.blank import on_host
+from gdlab.engine.autotune import tuned
+from gdlab.engine.chunk_programs import Programs, programs
+from gdlab.engine.fill_values import on_host
 from gdlab.engine.layout import MEMORY, Layout, lay_out, rows_needed, tiles
 from gdlab.engine.plan import Group, describe, outer_index, records
 from gdlab.engine.program import Program
+from gdlab.engine.progress import Progress, Watch
 from gdlab.engine.runner import Runner, Stopped
 from gdlab.engine.sink import Sink, Variable
-from gdlab.engine.tune import tuned
-from gdlab.engine.walk import Programs, programs
-from gdlab.engine.watch import Progress, Watch
 
 # Groups whose programs are compiled while one runs.
 AHEAD = 2

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.engine.column import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.cost import ADVANCE, Cost, cost
 from gdlab.engine.identity import bits, identity
 from gdlab.engine.space import Block, Space

@@ -6,11 +6,11 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from gdlab.engine.blank import blank_array
-from gdlab.engine.flight import Flight, Sent, Snapshot
+from gdlab.engine.chunk_programs import Programs, programs
+from gdlab.engine.fill_values import blank_array
 from gdlab.engine.layout import rows_needed
 from gdlab.engine.plan import Group, records
-from gdlab.engine.walk import Programs, programs
+from gdlab.engine.tile_run import Flight, Sent, Snapshot
 from gdlab.errors import UserError
 
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdlab.engine.blank import blank_array
-from gdlab.engine.flight import Snapshot
+from gdlab.engine.fill_values import blank_array
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Group
+from gdlab.engine.tile_run import Snapshot
 
 
 class Variable(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdlab.engine.column import ABSENT, Column, SpaceError, at, column, first_places, iterable, joined
+from gdlab.engine.axis_values import ABSENT, Column, SpaceError, at, column, first_places, iterable, joined
 from gdlab.engine.identity import bits, identity
 
 RUN = "run"

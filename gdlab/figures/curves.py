@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdlab import register
-from gdlab.best import SEED, STEP
+from gdlab.analysis.selection import SEED, STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.curves_data import Series, series_of
 from gdlab.figures.frame import frame, surround
@@ -45,7 +45,7 @@ def loss_curves(
         data: the results of a sweep in which series were recorded.
         series: `loss` or the name of a probe with one number per step.
         at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
-        metric: what "best" goes by (see `gdlab.best.best`).
+        metric: what "best" goes by (see `gdlab.analysis.selection.best`).
         over: the axes, among those of the sweep, whose best values each rule is shown at.
         select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis beside `rule`,
             `seed` and those of `over` makes panels; of others a value has to be chosen.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE, SEED, STEP, best, locate, matters
+from gdlab.analysis.selection import RULE, SEED, STEP, best, locate, matters
 from gdlab.figures.panels import Panel
 from gdlab.figures.spread import Spread, spread
 from gdlab.figures.wording import number

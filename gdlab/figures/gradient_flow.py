@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdlab import register
-from gdlab.best import RULE, SEED, STEP, best, locate
+from gdlab.analysis.selection import RULE, SEED, STEP, best, locate
 from gdlab.errors import SelectionError
 from gdlab.figures.fates import edges
 from gdlab.figures.frame import frame, surround
@@ -41,7 +41,7 @@ def gradient_flow(
             the layers, whose coordinate or whose attribute `layers` names them.
         series: the name of the probe.
         at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
-        metric: what "best" goes by (see `gdlab.best.best`).
+        metric: what "best" goes by (see `gdlab.analysis.selection.best`).
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some: of rules, say.
         width: "single" or "double" column.
 

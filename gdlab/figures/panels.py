@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE, SEED, STEP
+from gdlab.analysis.selection import RULE, SEED, STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.wording import numbers, spelled
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE
+from gdlab.analysis.selection import RULE
 from gdlab.figures.style import RuleStyle
 from gdlab.figures.wording import number
 

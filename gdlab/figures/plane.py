@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdlab.best import RULE
+from gdlab.analysis.selection import RULE
 from gdlab.errors import SelectionError
 from gdlab.figures.levels import Levels
 from gdlab.figures.run_names import RUN, run_names

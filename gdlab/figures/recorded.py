@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdlab.best import STEP
+from gdlab.analysis.selection import STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.curves_data import kept
 from gdlab.figures.wording import spelled

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE
+from gdlab.analysis.selection import RULE
 from gdlab.figures.levels import levels
 from gdlab.figures.paths import Path, paths
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdlab import register
-from gdlab.best import SEED
+from gdlab.analysis.selection import SEED
 from gdlab.errors import SelectionError
 from gdlab.figures.fates import edges, evenly_spaced
 from gdlab.figures.panels import dims_of, panels

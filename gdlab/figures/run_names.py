@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.best import RULE
+from gdlab.analysis.selection import RULE
 from gdlab.errors import SelectionError
 from gdlab.figures.panels import MOST
 from gdlab.figures.wording import number, spelled

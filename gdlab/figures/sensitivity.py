@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdlab import register
-from gdlab.best import SEED, score
+from gdlab.analysis.selection import SEED, score
 from gdlab.errors import SelectionError
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.panels import dims_of, panels, rule_names, selected
@@ -34,7 +34,7 @@ def lr_sensitivity(
 
     A diverged run counts as the worst there is, so a line breaks where half of the seeds or more diverged. The bars on
     top of the frame, a row for each rule, are filled where all seeds diverged and hatched where some did. A star marks
-    the rate with the best median (see `gdlab.best.best`). The horizontal axis is logarithmic unless the rates are
+    the rate with the best median (`gdlab.analysis.selection`). The horizontal axis is logarithmic unless the rates are
     evenly spaced; the vertical one if the metric spans more than a decade, and it ends at ten times the loss at the
     start, if that was recorded: lines run out of it.
 

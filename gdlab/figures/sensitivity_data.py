@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE, SEED, best, diverged, score
+from gdlab.analysis.selection import RULE, SEED, best, diverged, score
 from gdlab.errors import SelectionError
 from gdlab.figures.panels import Panel
 from gdlab.figures.scale import Scale, scale

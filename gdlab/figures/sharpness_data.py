@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdlab.best import RULE, SEED, STEP
+from gdlab.analysis.selection import RULE, SEED, STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.recorded import recorded
 from gdlab.figures.wording import spelled

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdlab.best import diverged
+from gdlab.analysis.selection import diverged
 from gdlab.figures.style import GREY, Width, inches
 
 if TYPE_CHECKING:

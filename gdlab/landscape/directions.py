@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import norm, precision
 from gdlab.landscape.flats import reciprocal
+from gdlab.pytrees import norm, precision
 from gdlab.types import Array, Params, PyTree
 
 Normalise = Literal["filter", "layer", "tensor", "none"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import dot, norm
+from gdlab.pytrees import dot, norm
 from gdlab.types import Array, Params, PyTree
 
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import dot, precision
 from gdlab.landscape.planes import Plane, project
+from gdlab.pytrees import dot, precision
 from gdlab.types import Array, Params, PyTree
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from gdlab.inner_product import dot, norm
 from gdlab.landscape.flats import Flat, nearest, point, reciprocal
+from gdlab.pytrees import dot, norm
 from gdlab.types import Array, Params, PyTree
 
 

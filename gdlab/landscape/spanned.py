@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import dot, norm, precision
 from gdlab.landscape.directions import Normalise, between, normalised, unit, without_biases
 from gdlab.landscape.flats import reciprocal
 from gdlab.landscape.planes import Plane
+from gdlab.pytrees import dot, norm, precision
 from gdlab.types import Array, Params, PyTree
 
 

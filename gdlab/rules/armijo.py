@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import dot
+from gdlab.pytrees import dot
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates

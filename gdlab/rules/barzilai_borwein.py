@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.inner_product import dot
+from gdlab.pytrees import dot
 from gdlab.rules.leafwise import each, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.clip_by_norm import shortened
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter

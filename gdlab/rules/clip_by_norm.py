@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, on_gradients, wrapper

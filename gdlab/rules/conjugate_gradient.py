@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.inner_product import dot
+from gdlab.pytrees import dot
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.inner_product import dot, norm, precision
+from gdlab.pytrees import dot, norm, precision
 from gdlab.rules.armijo import backtracked
 from gdlab.rules.leafwise import each, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import dot, precision
+from gdlab.pytrees import dot, precision
 from gdlab.rules.hessian_products import damped, gauss_newton_product
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.linear_solve import conjugate_gradients

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdlab.inner_product import dot, precision
+from gdlab.pytrees import dot, precision
 from gdlab.rules.leafwise import each
 from gdlab.types import Array, PyTree
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each, zeros
 from gdlab.rules.matrices import matrix, times
 from gdlab.rules.scheduled import Hyperparameter, schedulable

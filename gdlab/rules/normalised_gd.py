@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates

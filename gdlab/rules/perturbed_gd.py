@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each, normal, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.inner_product import dot, precision
+from gdlab.pytrees import dot, precision
 from gdlab.rules.leafwise import each, root, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.inner_product import norm
+from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper

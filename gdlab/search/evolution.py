@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdlab.best import SEED
-from gdlab.descent import Run
+from gdlab.analysis.selection import SEED
 from gdlab.search.ranges import Range
+from gdlab.training.descent import Run
 from gdlab.types import Array, Point, Process
 
 # Keeps what a population draws apart from what its members' runs draw of the same seed.

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.best import RULE, SEED
+from gdlab.analysis.selection import RULE, SEED
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.plan import Group, plan
 from gdlab.engine.space import Over, Space
 from gdlab.search.ladder import Contest, rung_steps
 from gdlab.search.race import race
 from gdlab.search.ranges import SearchError
-from gdlab.training import STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import STATIC, ProblemLike, RuleLike, assignment
 
 if TYPE_CHECKING:
     import xarray
 
-    from gdlab.engine.watch import Progress
+    from gdlab.engine.progress import Progress
 
 
 def halving(

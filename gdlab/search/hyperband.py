@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gdlab.best import SEED
+from gdlab.analysis.selection import SEED
 from gdlab.engine.axes import random, sobol
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
 from gdlab.search.halving import climbed, lanes_of, refuse
 from gdlab.search.ladder import Contest, bracket_sizes, rung_steps
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training import STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import STATIC, ProblemLike, RuleLike, assignment
 from gdlab.types import Process
 
 if TYPE_CHECKING:
     import xarray
 
-    from gdlab.engine.watch import Progress
+    from gdlab.engine.progress import Progress
 
 BRACKET, TRIAL = "bracket", "trial"
 # Rungs, at most, unless the caller says where the first is: as in the paper, with eta = 3 and a first rung at 1/81.

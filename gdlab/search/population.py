@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from gdlab.batches import Sampling
-from gdlab.best import SEED, STEP
-from gdlab.descent import NEVER
+from gdlab.analysis.selection import SEED, STEP
 from gdlab.engine.evaluate import run
 from gdlab.engine.space import space
 from gdlab.search.evolution import Change, evolving
 from gdlab.search.ranges import Range, Ranges, SearchError, read
-from gdlab.training import OWN, ProblemLike, RuleLike, assignment
+from gdlab.training.batches import Sampling
+from gdlab.training.descent import NEVER
+from gdlab.training.sweep import OWN, ProblemLike, RuleLike, assignment
 from gdlab.types import Array, Process, Stop
 
 if TYPE_CHECKING:
     import xarray
 
-    from gdlab.engine.watch import Progress
+    from gdlab.engine.progress import Progress
 
 MEMBER = "member"
 

@@ -12,16 +12,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from gdlab.best import STEP, score, sign
-from gdlab.engine.blank import blank_array
+from gdlab.analysis.selection import STEP, score, sign
+from gdlab.engine.chunk_programs import Programs
 from gdlab.engine.execute import programs_of, run_mesh, variables
-from gdlab.engine.flight import Flight, Sent
+from gdlab.engine.fill_values import blank_array
 from gdlab.engine.layout import LONGEST, VECTOR, Layout, lay_out, rows_needed
 from gdlab.engine.plan import Group, describe, records
+from gdlab.engine.progress import Progress
 from gdlab.engine.runner import OutOfMemoryError
 from gdlab.engine.sink import Variable
-from gdlab.engine.walk import Programs
-from gdlab.engine.watch import Progress
+from gdlab.engine.tile_run import Flight, Sent
 from gdlab.errors import SelectionError
 from gdlab.search.ladder import Contest
 

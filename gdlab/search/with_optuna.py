@@ -4,18 +4,18 @@ import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gdlab.best import SEED, median, score, sign
+from gdlab.analysis.selection import SEED, median, score, sign
 from gdlab.engine.evaluate import run
 from gdlab.engine.space import space
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training import STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import STATIC, ProblemLike, RuleLike, assignment
 from gdlab.types import Process
 
 if TYPE_CHECKING:
     import optuna
     import xarray
 
-    from gdlab.engine.watch import Progress
+    from gdlab.engine.progress import Progress
 
 TRIAL = "trial"
 # The values of one proposal, in the order of the ranges; of a choice its label.

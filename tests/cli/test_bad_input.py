@@ -2,7 +2,7 @@
 
 import pytest
 
-from gdlab import experiment
+from gdlab.experiment import run as experiment
 
 DATA = "problem: {kind: logistic_regression, data: wine}"
 

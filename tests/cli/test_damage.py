@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from real_processes import SMALL, assert_same
 
 import gdlab
-from gdlab.engine.stored import StoreError
-from gdlab.results import open_part
+from gdlab.engine.read_store import StoreError
+from gdlab.experiment.results import open_part
+from tests.real_processes import SMALL, assert_same
 
 
 def cut(path):

@@ -3,7 +3,8 @@
 import subprocess
 
 import pytest
-from real_processes import DRAWN, OFTEN, assert_same, furnished, the_folder
+
+from tests.real_processes import DRAWN, OFTEN, assert_same, furnished, the_folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from gdlab.results import open_part, open_results
+from gdlab.experiment.results import open_part, open_results
 
 
 @pytest.fixture

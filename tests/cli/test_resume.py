@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_processes import DRAWN, OFTEN, SMALL, assert_same, events, furnished, the_folder
+
+from tests.real_processes import DRAWN, OFTEN, SMALL, assert_same, events, furnished, the_folder
 
 
 def resume_until_done(lab, home, folder, kills):

@@ -11,7 +11,7 @@ import xarray
 from matplotlib.image import imread
 
 from gdlab.config import load, said_in
-from gdlab.results import open_part, open_results
+from gdlab.experiment.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
 LONG = ("landscape_zoo", "rule_zoo")  # they compile much

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from gdlab import config as configs
-from gdlab import experiment, open_results, provenance, register
+from gdlab import open_results, register
 from gdlab.errors import Halted
+from gdlab.experiment import provenance
+from gdlab.experiment import run as experiment
 
 CONFIG = """\
 name: fit
@@ -166,6 +168,6 @@ def test_modules_that_something_else_loaded_make_no_other_identity(tmp_path, mon
     import a_module_of_others  # noqa: F401
 
     import gdlab.bench.table
-    import gdlab.reproduce  # noqa: F401
+    import gdlab.experiment.reproduce  # noqa: F401
 
     assert provenance.identity(loaded, tmp_path) == before

@@ -3,9 +3,10 @@
 from collections import OrderedDict
 
 import pytest
-from stored_runs import cut_small, go, kept_often, runs
 
-from gdlab.engine import layout, program, walk
+from gdlab.engine import chunk_programs as walk
+from gdlab.engine import layout, program
+from tests.engine.stored_runs import cut_small, go, kept_often, runs
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import jax
 import numpy as np
 
 from gdlab import Problem
-from gdlab.engine.column import ABSENT
+from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.evaluate import function
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
 from gdlab.engine.sink import Memory
 from gdlab.engine.space import space
-from gdlab.training import STATIC, assignment
+from gdlab.training.sweep import STATIC, assignment
 
 DEFAULT = Settings()
 

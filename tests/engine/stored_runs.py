@@ -4,13 +4,15 @@ import itertools
 from contextlib import contextmanager
 
 import pytest
-from engine_cases import bowl, trained
 
-from gdlab.engine import frame, layout, store
+from gdlab.engine import group_metadata as frame
+from gdlab.engine import layout
+from gdlab.engine import write_store as store
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.flight import Flight
-from gdlab.engine.store import Store
+from gdlab.engine.tile_run import Flight
+from gdlab.engine.write_store import Store
 from gdlab.rules import gd, momentum
+from tests.engine.engine_cases import bowl, trained
 
 # Two groups of 21 lanes in tiles of 8. The greatest rate diverges; its lanes are the last in each row.
 OVER = {"seed": 3, "lr": [0.5, 0.25, 1.0, 0.0, 0.125, 0.375, 2.0**50]}

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import planned
 from jax.experimental import io_callback
 
 from gdlab import Problem, evaluate, sweep
 from gdlab.rules import gd
+from tests.engine.engine_cases import planned
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
@@ -202,7 +202,7 @@ def test_a_primitive_of_ones_own_that_calls_back_is_never_shared():
             self.value = np.float32(value)
 
     for by in (2, 3):
-        from gdlab.engine import walk
+        from gdlab.engine import chunk_programs as walk
 
         walk._programs.clear()
         values = evaluate(lambda x, by=by: called.bind(x, by=By(by)), {"x": [1.0, 2.0]})["value"]

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import bowl, trained
 from jax import lax
 
 from gdlab import Problem, rules
@@ -12,6 +11,7 @@ from gdlab.engine.cost import Cost, operations
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
 from gdlab.types import Process
+from tests.engine.engine_cases import bowl, trained
 
 SEEN = ("NCHW", "OIHW", "NCHW")
 

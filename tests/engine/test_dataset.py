@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab.engine.column import ABSENT
+from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import Piece, assemble, label
 from gdlab.engine.plan import Cover
 from gdlab.engine.space import Block, Space, SpaceError, space

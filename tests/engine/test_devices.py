@@ -12,7 +12,8 @@ import sys
 
 import numpy as np
 import pytest
-from real_processes import OFTEN, SMALL, assert_same, furnished, the_folder
+
+from tests.real_processes import OFTEN, SMALL, assert_same, furnished, the_folder
 
 SWEEPS = """
 import pickle

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from engine_cases import builder
-from stored_runs import go
 
-from gdlab.earlier import Earlier
 from gdlab.engine.plan import plan
+from gdlab.engine.read_store import StoreError
 from gdlab.engine.space import space
-from gdlab.engine.stored import StoreError
+from gdlab.experiment.reuse import Earlier
+from tests.engine.engine_cases import builder
+from tests.engine.stored_runs import go
 
 
 def planned(over):

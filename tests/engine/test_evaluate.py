@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
-from engine_cases import assert_same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlab import evaluate
 from gdlab.engine.space import SpaceError
+from tests.engine.engine_cases import assert_same_bits
 
 # Sums and products of such numbers are exact in float32, so that the loop and the program agree to the bit.
 small = st.integers(-20, 20)

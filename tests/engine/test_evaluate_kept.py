@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import assert_same_bits
 
 import gdlab
 from gdlab.engine import layout
 from gdlab.engine.execute import Stopped
 from gdlab.engine.runner import Runner
+from tests.engine.engine_cases import assert_same_bits
 
 MATRIX = np.random.default_rng(0).normal(size=(50, 50)).astype(np.float32)
 OVER = {"y": np.linspace(0, 1, 12), "x": np.linspace(0, 2, 13)}

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zarr
-from engine_cases import assert_same_bits, executed
-from stored_runs import OVER, TILED, PowerError, assert_same_files, files, go, runs, until
 
-from gdlab.engine import store, tune
+from gdlab.engine import autotune as tune
+from gdlab.engine import write_store as store
+from gdlab.engine.checkpoints import read_snapshot, write_snapshot
 from gdlab.engine.execute import Settings, Stopped, execute
-from gdlab.engine.flight import Flight
-from gdlab.engine.ledger import Ledger
-from gdlab.engine.snapshots import read_snapshot, write_snapshot
-from gdlab.engine.store import Store
-from gdlab.engine.stored import StoreError, open_store
+from gdlab.engine.manifest import Ledger
+from gdlab.engine.read_store import StoreError, open_store
+from gdlab.engine.tile_run import Flight
+from gdlab.engine.write_store import Store
+from tests.engine.engine_cases import assert_same_bits, executed
+from tests.engine.stored_runs import OVER, TILED, PowerError, assert_same_files, files, go, runs, until
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import bowl, builder, planned, trained
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gdlab import chain, rules
-from gdlab.engine.column import ABSENT
+from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.evaluate import function
 from gdlab.engine.plan import describe, distinct, lane_dtype, outer_index, plan
 from gdlab.engine.space import SpaceError, space
+from tests.engine.engine_cases import bowl, builder, planned, trained
 
 
 def statics(groups):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from engine_cases import bowl, planned, trained
 
 from gdlab import Stop, sweep
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.sink import Memory
 from gdlab.rules import gd, momentum
+from tests.engine.engine_cases import bowl, planned, trained
 
 
 def told_of(groups, **settings):

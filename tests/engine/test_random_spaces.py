@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_spaces import drawn
 
 from gdlab import Problem, descend, evaluate, sweep
 from gdlab.rules import gd, momentum
+from tests.engine.random_spaces import drawn
 
 
 def host(factor):

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import assert_same_bits, bowl, executed, trained
 
 from gdlab import Problem, Stop, evaluate, sweep
-from gdlab.engine import flight
+from gdlab.engine import tile_run as flight
 from gdlab.engine.execute import Settings
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
 from gdlab.rules import gd, momentum
 from gdlab.types import Process
+from tests.engine.engine_cases import assert_same_bits, bowl, executed, trained
 
 
 def go(rates, seeds=2, *, curvature=4.0, beta=0.5, bound=1e6, steps=4):

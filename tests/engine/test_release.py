@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from engine_cases import bowl, executed, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlab import Problem, Stop, rules
+from gdlab.engine.chunk_programs import programs
 from gdlab.engine.execute import run_mesh
-from gdlab.engine.flight import Flight
 from gdlab.engine.layout import Layout, arrange, rows_needed
-from gdlab.engine.walk import programs
+from gdlab.engine.tile_run import Flight
+from tests.engine.engine_cases import bowl, executed, trained
 
 STEPS, SEGMENTS, SEEDS = 48, 16, 3
 RATES = 2.0 ** np.arange(-8, 24)

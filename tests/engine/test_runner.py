@@ -3,12 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from engine_cases import assert_same_bits, bowl, executed, trained
 
 from gdlab import Stop, evaluate, rules
-from gdlab.engine import flight, runner
+from gdlab.engine import runner
+from gdlab.engine import tile_run as flight
 from gdlab.engine.execute import Settings
 from gdlab.engine.runner import OutOfMemoryError, Stopped
+from tests.engine.engine_cases import assert_same_bits, bowl, executed, trained
 
 RATES = 2.0 ** np.arange(-4, 12)
 

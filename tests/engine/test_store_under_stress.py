@@ -6,15 +6,15 @@ import math
 import jax
 import numpy as np
 import pytest
-from engine_cases import bowl, trained
-from stored_runs import TILED, PowerError, assert_same_files, go, until
 
 from gdlab.engine.execute import execute
-from gdlab.engine.flight import Flight
 from gdlab.engine.program import Program
-from gdlab.engine.store import Store
-from gdlab.engine.stored import open_store
+from gdlab.engine.read_store import open_store
+from gdlab.engine.tile_run import Flight
+from gdlab.engine.write_store import Store
 from gdlab.types import Rule
+from tests.engine.engine_cases import bowl, trained
+from tests.engine.stored_runs import TILED, PowerError, assert_same_files, go, until
 
 pytestmark = pytest.mark.usefixtures("small")
 

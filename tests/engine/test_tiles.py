@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_cases import assert_same_bits, bowl, bowl_start, executed, planned, trained
 
 from gdlab import Stop, sweep
 from gdlab.engine import execute as engine
@@ -11,6 +10,7 @@ from gdlab.engine import layout
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.sink import Memory
 from gdlab.rules import gd
+from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, planned, trained
 
 # With these rates six steps are exact in float32. The compiler may otherwise round a little differently for chunks of
 # different sizes, and the bits would tell about it rather than about the engine.

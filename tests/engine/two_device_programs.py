@@ -5,13 +5,14 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-from engine_cases import bowl, executed, trained
 from jax.sharding import NamedSharding, PartitionSpec
 
 from gdlab import Stop, problems, rules
 from gdlab.engine import execute as engine
-from gdlab.engine import flight, layout
+from gdlab.engine import layout
+from gdlab.engine import tile_run as flight
 from gdlab.engine.execute import Settings, run_mesh
+from tests.engine.engine_cases import bowl, executed, trained
 
 
 def sweeps():

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import gdlab
-from gdlab import experiment
 from gdlab.config import load
+from gdlab.experiment import run as experiment
 
 ROOT = Path(__file__).parents[2]
 

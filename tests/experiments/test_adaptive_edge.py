@@ -5,7 +5,7 @@ import pytest
 
 import gdlab
 from gdlab import register
-from gdlab.claims import judge
+from gdlab.analysis.claims import judge
 
 NAME = "adaptive-edge"
 

@@ -51,7 +51,7 @@ def test_a_run_is_the_loop(fast, setting, rule):
 
 
 def test_with_another_slope_or_the_other_end_the_claims_fail(fast):
-    from gdlab.claims import judge
+    from gdlab.analysis.claims import judge
 
     def failed(**options):
         return {

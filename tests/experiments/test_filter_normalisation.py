@@ -9,7 +9,7 @@ import xarray
 
 import gdlab
 from gdlab import register
-from gdlab.claims import judge
+from gdlab.analysis.claims import judge
 from gdlab.config import load
 
 NAME = "filter-normalisation"

@@ -8,7 +8,7 @@ import pytest
 
 import gdlab
 from gdlab import register
-from gdlab.claims import judge
+from gdlab.analysis.claims import judge
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdlab import register
-from gdlab.claims import judge
+from gdlab.analysis.claims import judge
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdlab import register
-from gdlab.claims import judge
+from gdlab.analysis.claims import judge
 from gdlab.types import Step
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray
 
-from gdlab.best import best
+from gdlab.analysis.selection import best
 from gdlab.figures import loss_curves
 
 

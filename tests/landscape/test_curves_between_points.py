@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landscape_cases import network, vector
 
 from gdlab.landscape import on_curve
+from tests.landscape.landscape_cases import network, vector
 
 POINTS = [network(i, scale=10.0**i) for i in range(4)]
 

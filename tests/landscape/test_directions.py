@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landscape_cases import network, vector
 
 from gdlab.landscape import (
     between,
@@ -23,6 +22,7 @@ from gdlab.landscape import (
     triangle_plane,
     unit,
 )
+from tests.landscape.landscape_cases import network, vector
 
 KEY = jax.random.key(0)
 W, D = network(0, scale=2.0), network(1, scale=0.3)

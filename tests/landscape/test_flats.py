@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landscape_cases import network, vector
 
 from gdlab.landscape import Flat, Plane, at, nearest, point, project
+from tests.landscape.landscape_cases import network, vector
 
 
 def flat(count, seed=0):

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from landscape_cases import network, vector
 
 from gdlab.landscape import aligned
+from tests.landscape.landscape_cases import network, vector
 
 SIZES = (4, 6, 5, 3)
 

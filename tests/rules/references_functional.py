@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from rule_problem import KEY, SHAPE, grad, hessian, jacobian, residuals, value
+
+from tests.rules.rule_problem import KEY, SHAPE, grad, hessian, jacobian, residuals, value
 
 
 def _walk(steps, x, move):

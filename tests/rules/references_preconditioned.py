@@ -3,7 +3,8 @@
 import numpy as np
 import optax
 import optax.contrib
-import rule_problem
+
+from tests.rules import rule_problem
 
 
 def muon(g, x, *, lr, beta, eps, nesterov):

@@ -3,7 +3,8 @@
 import numpy as np
 import optax
 import optax.contrib
-import rule_problem
+
+from tests.rules import rule_problem
 
 
 def clip_by_value(g, x, lr, max_value):

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_problem import SHAPE, extras
 
 import gdlab.rules  # noqa: F401  (fills the register)
 from gdlab import register
+from tests.rules.rule_problem import SHAPE, extras
 
 
 class Case(NamedTuple):

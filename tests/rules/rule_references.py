@@ -9,6 +9,7 @@ the rule of optax that they make ours equal to.
 import importlib
 from pathlib import Path
 
-_families = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("references_*.py"))]
+_files = sorted(Path(__file__).parent.glob("references_*.py"))
+_families = [importlib.import_module(f"tests.rules.{path.stem}") for path in _files]
 REFERENCES = {kind: reference for family in _families for kind, reference in family.REFERENCES.items()}
 OPTAX = {name: pair for family in _families for name, pair in family.OPTAX.items()}

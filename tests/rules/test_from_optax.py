@@ -9,13 +9,13 @@ import numpy as np
 import optax
 import optax.contrib
 import pytest
-from rule_cases import gradients, trajectory
-from rule_problem import extras
 
 from gdlab import Problem, sweep
 from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.from_optax import from_optax, names
 from gdlab.rules.hyperparameters import hyperparameters
+from tests.rules.rule_cases import gradients, trajectory
+from tests.rules.rule_problem import extras
 
 # What an optimiser must be given beside a rate.
 MORE = {

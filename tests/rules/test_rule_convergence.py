@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_cases import every_rule, some_rules
 
 import gdlab
 from gdlab import Problem, problems, sweep
+from tests.rules.rule_cases import every_rule, some_rules
 
 
 def least(case, problem, steps, rates=16, **settings):

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from rule_cases import Case, every_entry, every_rule, gradients, some_rules, trajectory
-from rule_problem import bowl_extras, extras
 
 from gdlab import register
 from gdlab.rules.evaluation import evaluation_point
+from tests.rules.rule_cases import Case, every_entry, every_rule, gradients, some_rules, trajectory
+from tests.rules.rule_problem import bowl_extras, extras
 
 STEPS = 8
 G, X = gradients(STEPS)

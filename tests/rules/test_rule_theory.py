@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_cases import ENTRIES
 
 from gdlab.rules import momentum, momentum_ema, nesterov
+from tests.rules.rule_cases import ENTRIES
 
 LARGEST = 2.5
 STABLE = [entry for entry in ENTRIES if "stability" in entry.info]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rule_cases import ENTRIES, Case
-from rule_problem import bowl_extras
+
+from tests.rules.rule_cases import ENTRIES, Case
+from tests.rules.rule_problem import bowl_extras
 
 leaves = st.builds(
     lambda shape, dtype, seed: jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype),

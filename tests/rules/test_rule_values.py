@@ -6,11 +6,11 @@ import numpy as np
 import optax
 import optax.contrib
 import pytest
-from rule_cases import ENTRIES, every_entry, every_rule, gradients, some_rules, trajectory
-from rule_references import OPTAX, REFERENCES
 
 from gdlab import register
 from gdlab.rules import adam, adamw, gd, momentum, momentum_ema, nesterov, rmsprop
+from tests.rules.rule_cases import ENTRIES, every_entry, every_rule, gradients, some_rules, trajectory
+from tests.rules.rule_references import OPTAX, REFERENCES
 
 STEPS = 5
 

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from rule_cases import every_rule, gradients, trajectory
-from rule_problem import extras
 
 from gdlab import register, schedules
 from gdlab.rules import adam, gd, momentum, momentum_ema, rmsprop
 from gdlab.rules.scheduled import ScheduledState, schedulable
 from gdlab.types import Rule
+from tests.rules.rule_cases import every_rule, gradients, trajectory
+from tests.rules.rule_problem import extras
 
 STEPS = 4
 G, X = (jnp.asarray(rows, jnp.float32) for rows in gradients(STEPS))

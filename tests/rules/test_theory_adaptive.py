@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from rule_cases import gradients
 
 from gdlab import register
 from gdlab.rules import adagrad, adam, gd, momentum, momentum_ema, nesterov, rmsprop
@@ -24,6 +23,7 @@ from gdlab.rules.radam import radam
 from gdlab.rules.rprop import rprop
 from gdlab.rules.sign_gd import sign_gd
 from gdlab.rules.yogi import yogi
+from tests.rules.rule_cases import gradients
 
 G, X = (jnp.asarray(part, jnp.float32) for part in gradients(40, seed=5))
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_problem import extras
 
 from gdlab import register
 from gdlab.rules.armijo import armijo
@@ -24,6 +23,7 @@ from gdlab.rules.perturbed_gd import perturbed_gd
 from gdlab.rules.polyak import polyak
 from gdlab.rules.sgld import sgld
 from gdlab.rules.svrg import svrg
+from tests.rules.rule_problem import extras
 
 _draw = np.random.default_rng(3)
 _turn, _ = np.linalg.qr(_draw.normal(size=(5, 5)))

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rule_cases import gradients, trajectory
 
 from gdlab.rules.adam import adam
 from gdlab.rules.prodigy import prodigy
+from tests.rules.rule_cases import gradients, trajectory
 
 CURVATURE = np.array([0.5, 1.0, 2.0, 4.0])
 START = np.array([3.0, -5.0, 1.0, 8.0])  # the minimiser is 0

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references_preconditioned import soap as soap_by_hand
 
 from gdlab.rules.adafactor import adafactor
 from gdlab.rules.adagrad import adagrad
@@ -16,6 +15,7 @@ from gdlab.rules.muon import muon
 from gdlab.rules.shampoo import shampoo
 from gdlab.rules.soap import soap
 from gdlab.rules.sophia import sophia
+from tests.rules.references_preconditioned import soap as soap_by_hand
 
 
 def drawn(*shape, seed=0):

@@ -9,11 +9,8 @@ import numpy as np
 import optax
 import pytest
 from flax.training.train_state import TrainState
-from rule_cases import gradients, trajectory
-from rule_problem import extras
 
 from gdlab import Problem
-from gdlab.descent import descend
 from gdlab.rules import adam, adamw, gd, momentum
 from gdlab.rules.accumulate import accumulate
 from gdlab.rules.add_noise import add_noise
@@ -31,6 +28,9 @@ from gdlab.rules.reduce_on_plateau import reduce_on_plateau
 from gdlab.rules.sam import sam
 from gdlab.rules.weight_decay import weight_decay
 from gdlab.rules.wrapping import around, rule_factory
+from gdlab.training.descent import descend
+from tests.rules.rule_cases import gradients, trajectory
+from tests.rules.rule_problem import extras
 
 STEPS = 12
 G, X = (jnp.asarray(rows, jnp.float32) for rows in gradients(STEPS))

@@ -5,7 +5,7 @@ import pytest
 
 import gdlab
 from gdlab import problems, rules
-from gdlab.best import best
+from gdlab.analysis.selection import best
 from gdlab.engine.axes import random, sobol
 from gdlab.search import SearchError, halving, hyperband
 
@@ -143,5 +143,5 @@ def test_what_makes_no_sense_is_refused_in_words(changed, said):
 
 
 def test_it_says_what_is_wrong_with_an_axis():
-    with pytest.raises(gdlab.engine.column.SpaceError, match="'bta' makes no difference"):
+    with pytest.raises(gdlab.engine.axis_values.SpaceError, match="'bta' makes no difference"):
         search({"bta": (0.1, 0.9)})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdlab import Stop, problems, rules, sweep
-from gdlab.best import best
+from gdlab.analysis.selection import best
 from gdlab.search import SearchError, optuna_search
 
 optuna = pytest.importorskip("optuna")

@@ -1,0 +1,123 @@
+"""Where runs are computed, as `--on` says it: by the workers of a cluster, or by processes of this machine."""
+
+import contextlib
+import functools
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from gdlab.errors import UserError
+
+if TYPE_CHECKING:
+    from gdlab.engine.executor_adapter import Crew
+
+FORMS = {
+    "dask://HOST:PORT": "the workers of a dask scheduler that runs there",
+    "dask": "dask workers on this machine, one for each core",
+    "processes:N": "N processes on this machine",
+}
+# Seconds in which a scheduler must answer.
+PATIENCE = 10
+
+
+class OnError(UserError):
+    """What `--on` asks for can't be had."""
+
+
+def read(text: str) -> "Callable[[], AbstractContextManager[Crew]]":
+    """What opens the workers that a text names; they are let go when the context ends.
+
+    Raises:
+        OnError: it has none of the `FORMS`. The context: there is no scheduler there, or dask is not installed.
+    """
+    kind, _, rest = text.partition(":")
+    if text == "dask":
+        return _local_cluster
+    if kind == "dask" and rest.startswith("//") and all(rest[2:].rpartition(":")[::2]):
+        return functools.partial(_scheduler, rest[2:])
+    if kind == "processes" and rest.isdecimal() and int(rest) > 0:
+        return functools.partial(_processes, int(rest))
+    forms = "".join(f"\n  --on {form:<17} {meaning}" for form, meaning in FORMS.items())
+    raise OnError(f"--on {text} is none of{forms}")
+
+
+@contextmanager
+def _scheduler(address: str) -> "Iterator[Crew]":
+    with _dask():
+        from distributed import Client
+    from gdlab.engine.executor_adapter import Crew
+
+    try:
+        client = Client(f"tcp://{address}", timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise OnError(f"no dask scheduler answers at {address}: {error}") from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # that it lost its scheduler, we say
+    with client:
+        if not client.ncores():
+            print(f"waiting for a worker of {address}", file=sys.stderr, flush=True)
+        yield Crew(client)
+
+
+@contextmanager
+def _local_cluster() -> "Iterator[Crew]":
+    with _dask():
+        from distributed import Client, LocalCluster
+    from gdlab.engine.executor_adapter import Crew
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with _calm():
+        cluster = LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield Crew(client)
+
+
+@contextmanager
+def _processes(count: int) -> "Iterator[Crew]":
+    from concurrent.futures import ProcessPoolExecutor
+
+    from gdlab.engine.executor_adapter import Crew
+
+    spawn = multiprocessing.get_context("spawn")
+    with _calm():
+        executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=_attend)
+    with executor:
+        yield Crew(executor)
+
+
+@contextmanager
+def _dask() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise OnError("--on dask needs dask.distributed: pip install 'gdlab[cluster]'") from None
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """A context whose child processes don't hear of Ctrl-C, which a terminal sends to them too, nor complain of it."""
+    with contextlib.ExitStack() as stack:
+        # The child that clears away what processes share would warn that it had to.
+        sys.warnoptions.append("ignore:resource_tracker")
+        stack.callback(sys.warnoptions.remove, "ignore:resource_tracker")
+        if threading.current_thread() is threading.main_thread():  # others can't set signals
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
+        yield
+
+
+def _attend() -> None:
+    """In a new process: leave Ctrl-C to its parent, and end with it, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,301 @@
+"""What the command line prints: a progress bar, tables, summaries."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
+from rich.table import Table
+from rich.text import Text
+
+from gdlab.experiment import results
+
+if TYPE_CHECKING:
+    import jax
+    import xarray
+
+    from gdlab.bench.table import Table as Measurements
+    from gdlab.bench.update_cost import Cost
+    from gdlab.config import Config
+    from gdlab.engine.execute import Settings
+    from gdlab.engine.plan import Group
+    from gdlab.engine.progress import Progress as State
+    from gdlab.experiment.reproduce import Reproduced
+
+
+class Bar:
+    """A progress bar on standard error: runs done, time left, and how many runs have diverged so far."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("runs"),
+            TextColumn("{task.fields[diverged]} diverged"),
+            TimeElapsedColumn(),
+            Remaining(),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._task = self._bar.add_task("tracing", total=None, diverged=0)
+
+    def __enter__(self) -> "Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, state: "State") -> None:
+        verb = "compiling" if state.phase == "compile" else "running"
+        self._bar.update(
+            self._task,
+            description=f"{verb} {state.label} ({state.group + 1}/{state.groups})",
+            total=state.lanes,
+            completed=int(state.done),
+            diverged=state.status.get("diverged", 0),
+        )
+
+
+def described(config: "Config") -> str:
+    """How many runs of how many steps a config asks for, in one line."""
+    from gdlab.config import over
+    from gdlab.engine.space import space
+
+    points = space(over(config))
+    sizes = [(len(config.rules), "rule"), *((b.size, b.label or "+".join(b.names)) for b in points.blocks)]
+    product = " x ".join(f"{size} {name}" for size, name in sizes)
+    return f"{config.name}: {product} = {_runs(len(config.rules) * points.size)} of {config.train.steps} steps"
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"
+
+
+def summary(folder: Path) -> None:
+    """What a results folder holds."""
+    data, told = results.open_results(folder), results.provenance_of(folder)
+    runs = int(np.prod([data.sizes[dim] for dim in data["final_loss"].dims]))
+    click.echo(f"{told['name']}: {' x '.join(f'{data.sizes[d]} {d}' for d in data['final_loss'].dims)} = {_runs(runs)}")
+    diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())
+    took = f"{told['wall_seconds']:.0f} s, {told['compile_seconds']:.0f} s of it compiling" if "groups" in told else ""
+    click.echo(f"{diverged} diverged, {converged} met a tolerance" + (f"; {took}" if took else "; not finished"))
+    print_best(data, "final_loss")
+    print_claims(results.all_claims(folder))
+    click.echo(f"\n{folder}")
+    for path in sorted(folder.iterdir()):
+        inside = f"  {', '.join(sorted(p.name for p in path.iterdir()))}" if path.name == results.FIGURES else ""
+        click.echo(f"  {path.name}{inside}")
+
+
+_STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchecked": "dim"}
+
+
+def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
+    """A line for each claim, of the records in `claims.json`, and what can be said beside its numbers below it."""
+    if claims:
+        console().print("", _claims_table(claims))
+
+
+def _claims_table(claims: "Sequence[Mapping[str, Any]]") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("claim", "verdict", "measured", "interval", "expected", "runs"):
+        table.add_column(column, justify="left" if column in ("claim", "verdict", "expected") else "right")
+    for claim in claims:
+        low, high = claim["interval"]
+        table.add_row(
+            Text(claim["name"]),
+            Text(claim["status"], style=_STATUS[claim["status"]]),
+            "-" if claim["value"] is None else f"{claim['value']:.5g}",
+            "-" if low is None or high is None or low == high else f"{low:.4g} to {high:.4g}",
+            Text(claim["expected_words"]),
+            str(len(claim["measured"])),
+        )
+        if claim["reason"]:
+            table.add_row(Text(f"  {claim['reason']}", style="dim"))
+    return table
+
+
+def print_reproduced(done: "Sequence[Reproduced]") -> None:
+    """A line for each experiment: the verdicts on its claims and the time it took."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("experiment", *_STATUS, "seconds"):
+        table.add_column(column, justify="left" if column == "experiment" else "right")
+    for one in done:
+        counts = [sum(claim["status"] == status for claim in one.claims) for status in _STATUS]
+        cells = [Text(str(count or "-"), style=style) for count, style in zip(counts, _STATUS.values(), strict=True)]
+        table.add_row(one.slug, *cells, f"{one.seconds:.0f}")
+    totals = [sum(claim["status"] == status for one in done for claim in one.claims) for status in _STATUS]
+    table.add_row("together", *map(str, totals), f"{sum(one.seconds for one in done):.0f}", style="bold")
+    console().print("", table)
+
+
+def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:
+    """Tables of each rule: its best hyperparameters, its good rates, and, if asked for, the best of so many points."""
+    from gdlab.analysis.selection import best, matters
+    from gdlab.analysis.tuning_budget import seed_interval
+
+    chosen, interval = best(data, metric), seed_interval(data, metric)
+    axes = [str(name) for name in chosen.coords if name != "rule"]
+    others = [name for name in ("final_loss", "eval_loss", "eval_accuracy") if name in data and name != metric]
+    rules = [str(rule) for rule in chosen["rule"].values] if "rule" in chosen.dims else [""]
+    table = _table(*axes, f"median {metric}", "seed interval", *others, "runs", "diverged")
+    for index, rule in enumerate(rules):
+        at = {"rule": index} if "rule" in chosen.dims else {}
+        one, spread = chosen.isel(at), interval.isel(at)
+        if not one["found"]:
+            table.add_row(Text(rule), *("-" for _ in axes), "diverged", "-", *("-" for _ in others), *_counts(one))
+            continue
+        there = _at(data, one, axes)
+        own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
+        cells = [shown_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
+        cells += [shown_number(one[metric].item()), _range(spread["low"].item(), spread["high"].item(), 3)]
+        more = [shown_number(float(np.median(there[name].values))) for name in others]
+        table.add_row(Text(rule), *cells, *more, *_counts(one))
+    console().print(table)
+    coverage = interval["coverage"].max().item()  # NaN only where no rule has an interval
+    if not np.isnan(coverage):
+        click.echo(f"seed interval: of the median, by bootstrap; covers it {100 * coverage:.0f}% of the time at most")
+    else:
+        click.echo("no seed interval: it takes 3 seeds, and a median that is finite")
+    if bands := _bands(data, metric):
+        table = _table("good rates", "decades", "seed spread")
+        for rule, band in zip(rules, bands, strict=True):
+            table.add_row(Text(rule), *band)
+        console().print("", table)
+    if budgets:
+        console().print("", _budget_table(data, metric, rules, budgets))
+
+
+def _table(*columns: str) -> Table:
+    """A table with a row for each rule."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rule")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
+    """For each rule its good rates and how far its seeds are apart; nothing where there is no start to compare with."""
+    from gdlab.analysis.lr_range import rate_band
+
+    if "lr" not in data.dims or "step" not in data.dims or data.sizes["lr"] < 3:
+        return []
+    found = rate_band(data, metric)
+    columns = [np.atleast_1d(found[name].values) for name in ("low", "high", "decades", "spread")]
+    return [
+        [_range(low, high), *("-" if np.isnan(value) else f"{value:.2g}" for value in (decades, spread))]
+        for low, high, decades, spread in zip(*columns, strict=True)
+    ]
+
+
+def _budget_table(data: "xarray.Dataset", metric: str, rules: list[str], budgets: Sequence[int]) -> Table:
+    """What trying only so many points of the sweep finds: the median over the ways to choose them, its interval."""
+    from gdlab.analysis.tuning_budget import expected_best
+
+    points = np.atleast_1d(expected_best(data, metric, 1)["points"].values)
+    wanted = sorted({*budgets, *points.tolist()})
+    found = expected_best(data, metric, wanted)
+    table = _table("points", *(f"best of {k}" for k in budgets), "best of all")
+    for index, rule in enumerate(rules):
+        one = found.isel(rule=index) if "rule" in found.dims else found
+        cells = [_best_of(one.sel(k=k)) for k in (*budgets, points[index])]
+        table.add_row(Text(rule), str(points[index]), *cells)
+    return table
+
+
+def _best_of(one: "xarray.Dataset") -> str:
+    middle, low, high = (float(one[name]) for name in ("median", "median_low", "median_high"))
+    if np.isnan(middle):
+        return "-"
+    return "diverged" if np.isinf([low, high]).all() else f"{middle:.2g} ({_range(low, high)})"
+
+
+def _range(low: float, high: float, digits: int = 2) -> str:
+    return "-" if np.isnan(low) else f"{low:.{digits}g} to {high:.{digits}g}"
+
+
+def print_costs(costs: "Iterable[Cost]") -> None:
+    """A line for each rule as it is measured."""
+    click.echo(f"{'rule':24}{'ms':>9}  {'optax':24}{'ms':>9}{'ratio':>8}")
+    for cost in costs:
+        theirs = f"{cost.their_name:24}{1e3 * cost.their_seconds:9.3f}{cost.ratio:8.2f}" if cost.their_name else ""
+        click.echo(f"{cost.kind:24}{1e3 * cost.seconds:9.3f}  {theirs}".rstrip())
+
+
+def _at(data: "xarray.Dataset", one: "xarray.Dataset", axes: list[str]) -> "xarray.Dataset":
+    """The runs, one for each seed, at the chosen values of the axes."""
+    there = data.sel(rule=one["rule"].item()) if "rule" in data.dims else data
+    for axis in axes:
+        if axis in there.coords and there[axis].dims:
+            (dim,) = there[axis].dims
+            there = there.isel({dim: np.flatnonzero(there[axis].values == one[axis].item())})
+    return there
+
+
+def _counts(one: "xarray.Dataset") -> tuple[str, str]:
+    return str(int(one["runs"])), str(int(one["diverged"]))
+
+
+def shown_number(value: Any) -> str:
+    """A number to four digits; anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def console() -> Console:
+    """Where tables are printed."""
+    # A pipe has no width of its own; tables must not be cut to 80 columns there.
+    found = Console(soft_wrap=False)
+    return found if found.is_terminal else Console(width=200)
+
+
+def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
+    """A line for each group that would be run."""
+    from gdlab.engine.forecast import forecast
+
+    told = forecast(groups, devices, settings)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
+        table.add_column(column, justify="left" if column in ("group", "batching") else "right")
+    for one in told:
+        size = f"{one.memory / 2**20:.1f} MiB"
+        table.add_row(
+            one.label, f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments), size,
+            _duration(one.seconds),
+        )  # fmt: skip
+    console().print(table)
+    seconds = sum(one.seconds for one in told)
+    programs = sum(3 if one.layout.segments else 2 for one in told)
+    click.echo(
+        f"\n{_runs(sum(one.runs for one in told))} in {len(told)} group{'s' * (len(told) != 1)}: {programs} programs "
+        f"to compile; about {_duration(seconds)} of running on {len(devices)} x {devices[0].device_kind}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if not np.isfinite(seconds):
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def print_measurements(measured: "Measurements") -> None:
+    """A table of the bench, its title above it and its notes below."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(measured.header):
+        table.add_column(column, justify="right" if place else "left")
+    for row in measured.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    click.echo(measured.title)
+    console().print(table)
+    for note in measured.notes:
+        click.echo(note)
+    click.echo()

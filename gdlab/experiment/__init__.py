@@ -1,0 +1,1 @@
+"""From a config to a results folder: runs, results, provenance, checks, figures and landscapes."""

@@ -1,0 +1,166 @@
+"""What a result stands on: versions, machine, precision, the command, and how the work was cut up."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gdlab.config import Config
+from gdlab.config.dump import plain
+from gdlab.engine.execute import Timing
+from gdlab.engine.worker import settings_of_jax
+
+_HERE = Path(__file__).parent
+PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
+
+
+def surroundings(command: Sequence[str], precision: str, started: datetime) -> dict[str, Any]:
+    """What is known before the work begins."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "command": list(command),
+        "git_commit": git_commit(Path.cwd()),
+        "versions": {"python": platform.python_version(), **versions()},
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "devices": [device.device_kind for device in devices],
+        "backend": jax.default_backend(),
+        "precision": precision,
+        "matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def work(
+    timings: Sequence[Timing], began: datetime, ended: datetime, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is known once the runs are done. `chunk`: rows of runs that share batches, and the runs of a row.
+
+    `before`: what was known of them when they had been done once; the times are then those of both together.
+    """
+    told = _work(timings, began, ended)
+    for new, old in ((told, before or {}), *zip(told["groups"], (before or {}).get("groups", ()), strict=False)):
+        for key in ("wall_seconds", "compile_seconds", "run_seconds"):
+            if key in new:
+                new[key] = round(new[key] + old.get(key, 0.0), 3)
+    return told
+
+
+def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
+    return {
+        "wall_seconds": round((ended - began).total_seconds(), 3),
+        "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
+        "groups": [
+            {
+                "group": timing.label,
+                "runs": timing.lanes,
+                "chunk": [timing.layout.rows, timing.layout.width],
+                "batching": timing.layout.batching,
+                "tile": timing.layout.tile,
+                "segments": timing.layout.segments,
+                "devices": timing.devices,
+                "memory_bytes": timing.memory,
+                "compile_seconds": round(timing.compile_seconds, 3),
+                "run_seconds": round(timing.run_seconds, 3),
+            }
+            for timing in timings
+        ],
+    }
+
+
+# What of a config makes no difference to a run.
+_ASIDE = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
+
+
+def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
+    """A digest of all that a run's result depends on but its own hyperparameters and seed.
+
+    Of the config what is not the space or a drawing; the user's code, modules of theirs that it has imported included;
+    all of gdlab's own; the versions of the libraries; what JAX is set to; the kind of device, which is this process's
+    unless given. The files that the user's code reads are not part of it: the store compares the arrays.
+    """
+    import jax
+
+    of = {name: value for name, value in plain(config).items() if name not in _ASIDE}
+    code = [config_folder / name for name in config.code]
+    lab = sorted(Path(__file__).parents[1].rglob("*.py"))
+    device = device or jax.devices()[0].device_kind
+    settings = [settings_of_jax(), os.environ.get("XLA_FLAGS", "")]
+    digest = hashlib.sha256(json.dumps([of, versions(), device, settings], sort_keys=True).encode())
+    for path in [*code, *lab, *_imported(code)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _imported(code: Sequence[Path]) -> list[Path]:
+    """The files of the user's own modules that their code imports, directly or through each other.
+
+    What is installed, Python's own and gdlab's is left out. Modules that something else has loaded here don't count, so
+    that the same code has the same identity after any command.
+    """
+    aside = (*(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")), str(_HERE))
+    seen: dict[Path, None] = {}
+    waiting = [(path, "") for path in code]
+    while waiting:
+        path, package = waiting.pop()
+        for name in _names(path, package):
+            module = sys.modules.get(name)
+            file = getattr(module, "__file__", None) or ""
+            if file.endswith(".py") and not file.startswith(aside) and Path(file) not in seen and Path(file).is_file():
+                seen[Path(file)] = None
+                waiting.append((Path(file), getattr(module, "__package__", None) or ""))
+    return sorted(seen)
+
+
+def _names(path: Path, package: str) -> Iterator[str]:
+    """The modules that a file imports, and what may be modules; the packages that they are in included."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            found = [f"{source}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in found:
+            parts = name.split(".")
+            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+def versions() -> dict[str, str | None]:
+    """The installed version of each package that a result can depend on."""
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the checkout that a folder is in, with "+changes" where tracked files differ; None outside one."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,10 @@
+"""Landscapes in other programs' hands: a file for ParaView, a page that turns in a browser, a movie.
+
+Importing this imports neither matplotlib nor plotly.
+"""
+
+from gdlab.figures.export.movie import to_movie
+from gdlab.figures.export.page import to_page
+from gdlab.figures.export.vtk import to_vtk
+
+__all__ = ["to_movie", "to_page", "to_vtk"]

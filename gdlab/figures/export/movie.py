@@ -1,0 +1,86 @@
+"""A landscape in motion: the runs going along their paths, or the plane that goes with a run."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gdlab.atomic_file import whole_file
+from gdlab.errors import SelectionError
+from gdlab.figures.export.moving import Scene, pictures
+from gdlab.figures.export.moving_files import WRITERS
+from gdlab.figures.levels import levels
+from gdlab.figures.paths import paths
+from gdlab.figures.plane import surface_of, with_rules
+from gdlab.figures.style import Width, style
+
+if TYPE_CHECKING:
+    import xarray
+
+FRAME = "frame"
+
+
+def to_movie(
+    data: "xarray.Dataset | Sequence[xarray.Dataset]",
+    path: str | Path,
+    *,
+    frames: int = 100,
+    fps: float = 20,
+    steps: int = 20,
+    log: Literal["auto"] | bool = "auto",
+    width: Width = "double",
+    dpi: int = 100,
+) -> Path:
+    """Write a movie of a landscape: a GIF, or an MP4 where ffmpeg is installed.
+
+    On one plane, the paths grow from their starts. Of a surface at each of many frames (a plane that is centred anew at
+    each step of a run, say), each frame shows its own; colours mean the same loss in all. A GIF of the same data has
+    the same bytes, with the same versions of matplotlib and Pillow.
+
+    Args:
+        data: as for the figure `landscape`, with paths; or with `loss` over (frame, y, x), the coordinate `frame` being
+            the step; or a landscape for each frame, of which each may have its own x and y, and the attribute `step`.
+        path: where to write; its ending, .gif or .mp4, says what.
+        frames: the most there are of a fixed plane, evenly spaced along the paths.
+        fps: frames in a second.
+        steps, log, width: as for the figure `landscape`.
+        dpi: pixels in an inch, of which a double column has 7.
+
+    Raises:
+        SelectionError: another ending; no surface; nothing that moves.
+        UserError: an MP4 is asked for, and there is no ffmpeg.
+        OSError: the folder can't be written.
+    """
+    path = Path(path)
+    if path.suffix not in WRITERS:
+        raise SelectionError(
+            f"a movie's name ends in {' or '.join(WRITERS)}, not in {path.suffix or 'nothing'}: {path}"
+        )
+    if frames < 1 or not fps > 0:
+        raise SelectionError(f"a movie needs a frame and a rate of them above 0, not frames={frames}, fps={fps}")
+    scenes = list(_scenes(data, frames))
+    chosen = levels(np.concatenate([surface_of(scene).values.ravel() for scene, _ in scenes]), steps, log)
+    with style(), whole_file(path) as partial:
+        WRITERS[path.suffix](pictures(scenes, chosen, width, dpi), partial, fps)
+    return path
+
+
+def _scenes(data: "xarray.Dataset | Sequence[xarray.Dataset]", frames: int) -> Iterator[Scene]:
+    """What each frame shows, and what stands over it."""
+    if isinstance(data, Sequence):
+        if not data:
+            raise SelectionError("a movie needs a landscape for each frame, and there is none")
+        yield from (Scene(with_rules(one), f"step {one.attrs['step']}" if "step" in one.attrs else "") for one in data)
+        return
+    if FRAME in data.dims:
+        named = data[FRAME].values if FRAME in data.coords else range(data.sizes[FRAME])
+        yield from (Scene(with_rules(data.isel({FRAME: i})), f"step {name}") for i, name in enumerate(named))
+        return
+    data = with_rules(data)
+    last = max((path.points[-1] for path in paths(data)), default=0)
+    if not last:
+        raise SelectionError("nothing moves: the landscape has no paths of two points or more, and no dim frame")
+    steps = data["path_step"].values if "path_step" in data.variables else np.arange(data.sizes["point"])
+    for point in np.unique(np.linspace(0, last, frames).round().astype(int)) if frames > 1 else [last]:
+        yield Scene(data.isel(point=slice(0, point + 1)), f"step {steps[point]}")

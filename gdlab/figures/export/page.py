@@ -1,0 +1,104 @@
+"""A landscape as one page that turns in a browser, without a network: drawn by plotly, whose code is in the page.
+
+A page written by hand on WebGL would be a hundredth of the size, and would have picking, labels, touch and contexts
+lost and found to be kept right in every browser: that is what plotly.js is for.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from gdlab.atomic_file import whole_file
+from gdlab.errors import UserError
+from gdlab.figures.export.page_traces import ground, paths
+from gdlab.figures.plane import surface_of, told, with_rules
+from gdlab.figures.relief import Relief, relief
+from gdlab.figures.relief_mesh import box
+from gdlab.figures.wording import numbers
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def to_page(data: "xarray.Dataset", path: str | Path, *, log: Literal["auto"] | bool = "auto") -> Path:
+    """Write an HTML page with the surface and the paths in three dimensions, to be turned, zoomed and pointed at.
+
+    The page is one file of about 5 MB, nearly all of it plotly's code, and opens from a disk without a network. Where
+    it is pointed at, it tells the loss and, on a path, the rule, the rate and the step. Cells whose loss is not finite
+    are left out, and their number is said. The same data give the same bytes.
+
+    Args:
+        data: as for the figure `surface_3d`.
+        path: where to write.
+        log: whether heights are even in log(loss - min + eps); "auto": if that spans more than two decades.
+
+    Raises:
+        UserError: plotly is not installed.
+        SelectionError: no surface.
+        OSError: the folder can't be written.
+    """
+    try:
+        import plotly.graph_objects as go
+    except ImportError:
+        raise UserError('a page needs plotly, which is not installed: pip install "gdlab[page]"') from None
+    path, surface, data = Path(path), surface_of(data), with_rules(data)
+    heights = relief(surface.values, log)
+    title = " · ".join(str(data.attrs[key]) for key in ("name", "problem") if data.attrs.get(key))
+    small = " ".join(sentence + "." for sentence in told(data, surface.values, lost_cells="Left out"))
+    figure = go.Figure(
+        [ground(go, data, surface, heights), *paths(go, data, surface, heights)],
+        {
+            "template": "none",
+            "scene": _scene(data, surface, heights),
+            "title": {"text": title, "x": 0.02},
+            "margin": {"l": 0, "r": 0, "t": 50 if title else 10, "b": 40},
+            "legend": {"x": 0.98, "xanchor": "right", "y": 0.98},
+            "font": {"family": "DejaVu Sans, sans-serif", "size": 13},
+            "annotations": [
+                {
+                    "text": small,
+                    "showarrow": False,
+                    "xref": "paper",
+                    "yref": "paper",
+                    "x": 0.01,
+                    "y": -0.04,
+                    "xanchor": "left",
+                    "font": {"size": 11, "color": "#555555"},
+                }
+            ],
+        },
+    )
+    html = figure.to_html(
+        include_plotlyjs=True,
+        include_mathjax=False,
+        div_id="landscape",
+        default_height="96vh",
+        config={"displaylogo": False, "responsive": True},
+    )
+    with whole_file(path) as partial:
+        partial.write_text(html, encoding="utf-8")
+    return path
+
+
+def _scene(data: "xarray.Dataset", surface: "xarray.DataArray", heights: Relief) -> dict[str, Any]:
+    ticks = np.linspace(0, 1, 5)
+    axes: dict[str, dict[str, Any]] = {
+        f"{name}axis": {
+            "title": {"text": str(data.attrs.get(f"{name}_label", name))},
+            "range": [float(surface[name].min()), float(surface[name].max())],
+        }
+        for name in ("x", "y")
+    }
+    axes["zaxis"] = {
+        "title": {"text": str(data.attrs.get("loss_label", "loss"))},
+        "range": [-0.02, 1.05],
+        "tickvals": ticks,
+        "ticktext": numbers(heights.loss(ticks).tolist()),
+    }
+    x, y, z = box(surface).tolist()
+    return axes | {
+        "aspectmode": "manual",
+        "aspectratio": {"x": 1.4 * x, "y": 1.4 * y, "z": 1.4 * z},
+        "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 1.35}, "center": {"x": 0, "y": 0, "z": -0.2}},
+    }

@@ -1,0 +1,23 @@
+"""How long the vectors of a step are: Euclidean norms, over all parameters."""
+
+from gdlab import register
+from gdlab.pytrees import norm
+from gdlab.types import Array, Step
+
+
+@register.probe("grad_norm", cost="none")
+def grad_norm(step: Step) -> Array:
+    """The norm of the gradient on the step's batch."""
+    return norm(step.grads)
+
+
+@register.probe("update_norm", cost="none")
+def update_norm(step: Step) -> Array:
+    """The norm of the update, that is the length of the step."""
+    return norm(step.updates)
+
+
+@register.probe("param_norm", cost="none")
+def param_norm(step: Step) -> Array:
+    """The norm of the parameters at which the gradient was taken."""
+    return norm(step.params)

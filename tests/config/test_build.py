@@ -1,0 +1,184 @@
+"""What a config becomes: factories, axes, probes, tolerances."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gdlab import register
+from gdlab.config import ConfigError, load, over, probes, problem_factory, rule_factories, stop
+from gdlab.engine import axes
+from gdlab.training.descent import descend
+from gdlab.types import Problem, Stop
+
+BASE = "name: trial\nproblem: {kind: bowl, condition: 3}\nrules: {m: {kind: momentum, beta: 1}}\ntrain: {steps: 10}\n"
+
+
+@pytest.fixture
+def loaded(write):
+    return lambda text: load(write(text))
+
+
+def test_numbers_are_bound_as_keywords_of_their_type(loaded):
+    config = loaded(BASE.replace("condition: 3", "condition: 3, start: [1, 2], spread: null"))
+    problem, rule = problem_factory(config), rule_factories(config)["m"]
+    assert (problem.func, rule.func) == (register.problems["bowl"].make, register.rules["momentum"].make)
+    assert problem.keywords == {"condition": 3.0, "start": (1.0, 2.0), "spread": None}
+    assert repr(rule.keywords) == "{'beta': 1.0}"
+    assert problem().loss(None, None) == 3.0
+    assert problem(condition=5.0).loss(None, None) == 5.0
+
+
+def updates(rule, steps=4):
+    """The first updates of a rule on a gradient of ones."""
+    state, seen = rule.init(jnp.ones(2)), []
+    for _ in range(steps):
+        update, state = rule.update(jnp.ones(2), state, jnp.ones(2))
+        seen.append(update)
+    return jnp.stack(seen)
+
+
+SCHEDULED = BASE.replace(
+    "beta: 1", "beta: 0.5, lr: {kind: warmup, steps: 2, then: {kind: cosine, peak: 0.25, steps: 4}}"
+)
+
+
+def by_hand(beta=0.5, peak=0.25):
+    """Heavy ball, v <- beta v + 1 and x <- x - lr v; lr climbs to `peak` over two steps, then falls over four."""
+    velocity, seen = 0.0, []
+    for step in range(4):
+        velocity = beta * velocity + 1
+        lr = peak * min(step / 2, 1) * 0.5 * (1 + np.cos(np.pi * max(step - 2, 0) / 4))
+        seen.append([-lr * velocity] * 2)
+    return np.asarray(seen)
+
+
+def test_a_schedule_is_built_with_its_own_numbers(loaded):
+    factory = rule_factories(loaded(SCHEDULED))["m"]
+    assert isinstance(factory, functools.partial)
+    assert factory.keywords == {"beta": 0.5, "lr.then.peak": 0.25}
+    assert factory.hyperparameters == factory.func.hyperparameters
+    assert factory.hyperparameters == {
+        "beta",
+        "form",
+        "ema",
+        "lr.steps",
+        "lr.then.peak",
+        "lr.then.steps",
+        "lr.then.floor",
+    }
+    np.testing.assert_allclose(updates(factory()), by_hand(), rtol=1e-6)
+
+
+def test_the_numbers_of_a_schedule_can_be_overridden_and_traced(loaded):
+    factory = rule_factories(loaded(SCHEDULED))["m"]
+    traced = jax.jit(lambda peak, beta: updates(factory(**{"lr.then.peak": peak, "beta": beta})))
+    np.testing.assert_allclose(traced(0.5, 0.25), by_hand(beta=0.25, peak=0.5), rtol=1e-6)
+    many = jax.vmap(traced, in_axes=(0, None))(jnp.asarray([0.5, 1.0]), 0.25)
+    np.testing.assert_allclose(many[1], by_hand(beta=0.25, peak=1.0), rtol=1e-6)
+
+
+def test_a_swept_number_of_a_schedule_is_left_free(loaded):
+    config = loaded(
+        "name: t\nproblem: {kind: bowl}\nrules: {g: {kind: gd, lr: {kind: cosine, steps: 4}}}\n"
+        "sweep: {lr.peak: [1, 2]}\ntrain: {steps: 3}"
+    )
+    factory = rule_factories(config)["g"]
+    with pytest.raises(TypeError, match="peak"):
+        factory()
+    np.testing.assert_allclose(updates(factory(**{"lr.peak": 2.0}), 1), [[-2.0, -2.0]])
+
+
+AXES = """
+sweep:
+  lr: {log: [1, 100, 3]}
+  beta, seed: [[0, 1], [0.5, 2]]
+  problem.condition: [1, 2]
+  problem.start: [[1, 2], [3, 4]]
+  form: [sum, mean]
+  problem.spread: {random: [1, 2, 4], seed: 7}
+  batch_size: {linear: [1, 3, 3]}
+"""
+
+
+def test_axes(loaded):
+    config = loaded("name: t\nproblem: {kind: bowl}\nrules: {m: {kind: momentum}}\ntrain: {steps: 3}" + AXES)
+    space = over(config)
+    assert list(space) == [
+        "lr",
+        ("beta", "seed"),
+        "problem.condition",
+        "problem.start",
+        "form",
+        "problem.spread",
+        "batch_size",
+    ]
+    np.testing.assert_allclose(space["lr"], [1, 10, 100])
+    assert repr(space["beta", "seed"]) == "[(0.0, 1), (0.5, 2)]"
+    assert repr(space["problem.condition"]) == "[1.0, 2.0]"
+    assert space["problem.start"] == [(1.0, 2.0), (3.0, 4.0)]
+    assert space["form"] == ["sum", "mean"]
+    np.testing.assert_array_equal(space["problem.spread"], axes.random(1, 2, 4, seed=7))
+    assert repr(space["batch_size"]) == "[1, 2, 3]"
+
+
+def test_a_count_of_seeds_stays_one(loaded):
+    assert over(loaded(BASE + "sweep: {seed: 8}")) == {"seed": 8}
+    assert over(loaded(BASE + "sweep: {seed: [3, 5]}")) == {"seed": [3, 5]}
+    assert over(loaded(BASE)) == {}
+
+
+def test_probes_and_tolerances(loaded):
+    config = loaded(
+        BASE.replace("steps: 10", "steps: 10, stop: {loss: 1, bound: 2.5}") + "record: {probes: [grad_norm]}"
+    )
+    assert probes(config) == {"grad_norm": register.probes["grad_norm"].make}
+    assert stop(config) == Stop(grad_norm=None, loss=1.0, bound=2.5)
+
+
+def test_points_are_a_pair(loaded):
+    assert loaded(BASE + "landscape: {points: 9}").landscape.points == (9, 9)
+    assert loaded(BASE + "landscape: {points: [9, 8]}").landscape.points == (9, 8)
+
+
+def test_a_learning_rate_answers_to_lr(loaded, told):
+    register.rule("sgd")(lambda learning_rate, momentum=0.0: optax.sgd(learning_rate, momentum))
+    text = "name: t\nproblem: {kind: bowl}\nrules: {s: {kind: sgd, lr: 2}}\ntrain: {steps: 3}"
+    assert rule_factories(loaded(text))["s"].keywords == {"learning_rate": 2}
+    loaded(text.replace(", lr: 2", "") + "\nsweep: {lr: [1]}")
+    assert "rules.s.lr is set, and lr is also a sweep axis" in told(text + "\nsweep: {lr: [1]}")
+    assert "learning_rate is another name for it" in told(text.replace("lr: 2", "learning_rate: 1, lr: 2"))
+    assert "rules.s.learning_rate: is missing" in told(text.replace(", lr: 2", ""))
+    factory = rule_factories(loaded(text.replace("lr: 2", "lr: {kind: cosine, peak: 1, steps: 2}")))["s"]
+    assert factory.hyperparameters >= {"learning_rate.peak", "lr.peak", "momentum"}
+    np.testing.assert_allclose(updates(factory(**{"lr.peak": 3.0}), 1), [[-3.0, -3.0]])
+    factory = rule_factories(loaded(text.replace("lr: 2", "momentum: {kind: cosine, peak: 1, steps: 2}, lr: 2")))["s"]
+    np.testing.assert_allclose(updates(factory(lr=3.0), 1), [[-3.0, -3.0]])
+
+
+def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):
+    def plain(rate):
+        return optax.sgd(rate)
+
+    register.rule("plain")(plain)
+    text = BASE.replace("momentum, beta: 1", "plain, rate: {kind: cosine, peak: 2, steps: 4}").replace("{m:", "{s:")
+    np.testing.assert_allclose(updates(rule_factories(loaded(text))["s"](), 1), [[-2.0, -2.0]])
+
+
+def test_a_kind_that_is_gone_is_refused(loaded):
+    config = loaded(BASE)
+    del register.rules["momentum"]
+    with pytest.raises(ConfigError, match="there is no rule 'momentum'"):
+        rule_factories(config)
+
+
+def test_a_probe_has_its_options_and_its_interval(loaded):
+    config = loaded(BASE + "record: {every: 2, probes: [grad_norm, {kind: curvature, iterations: 3, every: 4}]}")
+    built = probes(config)
+    assert list(built) == ["grad_norm", "curvature"]
+    problem = Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: x**2)
+    trace = descend(problem, optax.sgd(0.0), jax.random.key(0), steps=6, every=2, probes={"c": built["curvature"]})
+    np.testing.assert_array_equal(trace.series["c"], [3.0, np.nan, 3.0])

@@ -1,0 +1,307 @@
+"""Runs that have ended make room for the others: that changes no bit of any of them. Nor does a stop on the way."""
+
+import copy
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdlab import Problem, Rule, Stop, log, problems, rules
+from gdlab.engine import tile_run as flight
+from gdlab.engine.execute import Settings
+from gdlab.engine.layout import VECTOR, Layout
+from gdlab.engine.sink import Memory
+from gdlab.engine.tile_run import Snapshot
+from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, trained
+
+STEPS, TOLERANCE = 48, 0.05
+# Powers of two: a step of the bowl then rounds once only, as NumPy does it.
+RATES = 2.0 ** np.arange(-8, 24)
+PROBES = {"x": lambda step: step.params, "index": lambda step: step.index}
+
+# Rows of a chunk, lanes of a row: whole vectors of the processor, parts of such, single lanes.
+CUTS = [(1, 8), (3, 16), (2, 24), (1, 12), (2, 12), (3, 5), (8, 1), (1, 1)]
+
+
+def bowls(**settings):
+    over = {"lr": RATES, "seed": 3}
+    return trained(
+        bowl(), rules.gd, over, **{"steps": STEPS, "probes": PROBES, "stop": Stop(loss=TOLERANCE)} | settings
+    )
+
+
+def bowls_of_few():
+    """Few lanes of each of many seeds; of some seeds all are wild."""
+    pairs = [(number // 5, lr) for number, lr in enumerate(np.concatenate([RATES, RATES[::-1]]))]
+    return trained(bowl(), rules.gd, {("seed", "lr"): pairs}, steps=STEPS, probes=PROBES, stop=Stop(loss=TOLERANCE))
+
+
+def networks(sampling="replacement"):
+    over = {"lr": log(1e-2, 1e7, 32), "seed": 2}
+    settings = {"steps": STEPS, "batch_size": 16, "sampling": sampling, "stop": Stop(loss=0.15, bound=1e3)}
+    rule = partial(rules.momentum, beta=0.5)
+    return trained(problems.mlp("wine", widths=(6,), activation="tanh"), rule, over, **settings)
+
+
+def wavy():
+    """Runs that are rounded in many places, so that bits tell of the least difference in how they are computed.
+
+    Of every other seed all runs end early, of the others every third: those that go on are not neighbours.
+    """
+
+    def loss(x, batch):
+        return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2 + jnp.sin(3 * x[0] * x[1])
+
+    calm = log(1e-5, 3e-3, 42)
+    some = np.where(np.arange(42) % 3, calm, log(1e-1, 1e9, 42))
+    pairs = [(seed, lr) for seed in range(6) for lr in (some if seed % 2 else log(1e-1, 1e9, 42))]
+    problem = Problem(init=lambda key: 0.3 * jax.random.normal(key, (2,)), loss=loss)
+    return trained(problem, rules.gd, {("seed", "lr"): pairs}, steps=192, every=4, stop=Stop(bound=1e4))
+
+
+class Laid(Memory):
+    """A sink that had a group laid out in some way before."""
+
+    def __init__(self, rows, width, tile=None):
+        super().__init__()
+        self.cut = rows, width, tile
+
+    def layout(self, index):
+        rows, width, tile = self.cut
+        return Layout(rows, width, tile or 96, -(-STEPS // 16), 16)
+
+
+@pytest.fixture
+def moves(monkeypatch, segmented):
+    """What lanes were moved to while a test ran, each time they were: (chunks, layout)."""
+    moved, gather = [], flight.gather
+    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
+    segmented(16)
+    return moved
+
+
+def descended(lr, seed):
+    """A run of the bowl by hand in single precision: where it was at each step, when it ended and how."""
+    x, lr, curvature = np.float32(bowl_start(seed)), np.float32(lr), np.float32([1, 4])
+    path, diverged, converged = np.full((STEPS, 2), np.nan, np.float32), -1, -1
+    for step in range(STEPS):
+        path[step] = x
+        loss = np.float32(0.5) * (curvature * x * x).sum(dtype=np.float32)
+        moved = x - lr * (curvature * x)
+        if loss <= TOLERANCE:
+            converged = step
+        elif not (np.isfinite(loss) and np.isfinite(moved).all()):
+            diverged = step
+        else:
+            x = moved
+            continue
+        return path, diverged, converged, step
+    return path, diverged, converged, STEPS
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    with np.errstate(over="ignore", invalid="ignore"):
+        return [[descended(lr, seed) for seed in range(3)] for lr in RATES]
+
+
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize(("rows", "width"), [(2, 8), (2, 12), (8, 1)])
+def test_runs_that_end_at_different_times_are_those_by_hand(rows, width, compact, moves, by_hand):
+    data = executed(*bowls(), Settings(compact=compact), Laid(rows, width))
+    assert bool(moves) == compact
+    assert len(np.unique(data["diverged_at"])) > 9
+    assert len(np.unique(data["converged_at"])) > 5
+    assert (data["steps_taken"] == STEPS).any()
+    for place, runs in enumerate(by_hand):
+        for seed, (path, *ends) in enumerate(runs):
+            here = data.isel(lr=place, seed=seed)
+            np.testing.assert_array_equal(here["x"], path)
+            assert [int(here[name]) for name in ("diverged_at", "converged_at", "steps_taken")] == ends
+
+
+@pytest.mark.parametrize(("rows", "width"), CUTS)
+def test_making_room_changes_no_bit_of_any_run(rows, width, moves):
+    points, groups = bowls()
+    packed = executed(points, groups, sink=Laid(rows, width))
+    assert moves
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
+
+
+@pytest.mark.parametrize(("rows", "width"), [(3, 5), (2, 8), (2, 2)])
+def test_nor_where_there_are_more_seeds_than_lanes_of_one(rows, width, moves):
+    points, groups = bowls_of_few()
+    packed = executed(points, groups, sink=Laid(rows, width))
+    assert moves
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rows", "width", "sampling"),
+    [(2, 8, "shuffle"), (1, 16, "replacement"), (2, 12, "replacement"), (2, 3, "replacement")],
+)
+def test_nor_of_a_network(rows, width, sampling, moves):
+    points, groups = networks(sampling)
+    packed = executed(points, groups, sink=Laid(rows, width))
+    assert moves
+    assert (packed["diverged_at"] >= 0).any()
+    assert (packed["converged_at"] >= 0).any()
+    assert (packed["steps_taken"] == STEPS).any()
+    assert len(np.unique(packed["steps_taken"])) > 8
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "width"), [(1, 8), (1, 16), (1, 21), (2, 21), (1, 32), (2, 32), (1, 40)])
+def test_nor_where_rounding_tells_the_place_in_the_row(rows, width, moves):
+    points, groups = wavy()
+    packed = executed(points, groups, sink=Laid(rows, width, 252))
+    assert moves
+    assert (packed["diverged_at"] < 0).sum() == 3 * 28
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width, 252)))
+
+
+def test_lanes_that_all_fit_into_one_chunk_stay_where_they_are(moves):
+    points, groups = bowls()
+    packed = executed(points, groups)
+    assert not moves
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False)))
+
+
+def test_chunks_fall_away_as_lanes_end(moves, monkeypatch):
+    used = []
+    place = flight.Flight._place
+    monkeypatch.setattr(flight.Flight, "_place", lambda self, slots: used.append(slots) or place(self, slots))
+    data = executed(*bowls(stop=Stop(bound=1e4)), sink=Laid(1, 8))
+    alive = int((data["steps_taken"] == STEPS).sum())
+    chunks = [int((slots >= 0).any(axis=(1, 2)).sum()) for slots in used]
+    assert chunks == sorted(chunks, reverse=True)
+    assert chunks[0] == 12
+    assert chunks[-1] == 3 * -(-alive // 3 // VECTOR) < 12
+
+
+def test_a_tile_is_over_as_soon_as_all_its_lanes_have_ended(moves):
+    told = []
+    points, groups = bowls(stop=Stop(loss=1e9))
+    data = executed(points, groups, Settings(progress=told.append), Laid(1, 8))
+    assert (data["converged_at"] == 0).all()
+    assert not moves
+    assert len([progress for progress in told if 0 < progress.done < progress.lanes]) == 1
+
+
+class Keeping(Laid):
+    """Wants a snapshot after each segment, and keeps them all."""
+
+    def __init__(self, *cut):
+        super().__init__(*cut)
+        self.kept, self.copies = [], []
+
+    def due(self):
+        return True
+
+    def keep(self, index, tile, snapshot):
+        self.kept.append(snapshot)
+        self.copies.append((tile, copy.deepcopy(snapshot)))
+
+
+class Resuming(Laid):
+    """Goes on from a snapshot of one of the tiles; the others are at hand."""
+
+    def __init__(self, tile, snapshot, *cut):
+        super().__init__(*cut)
+        self.only, self.snapshot = tile, snapshot
+
+    def wanted(self, index, tile):
+        return np.arange(tile.start, tile.stop if tile == self.only else tile.start)
+
+    def resumed(self, index, tile):
+        return self.snapshot
+
+
+def jittered(lr=0.1, noise=0.1):
+    """Gradient descent with noise that the rule draws from a key of its own."""
+
+    def update(grads, state, params=None, **extra):
+        state, now = jax.random.split(state)
+        return -lr * (grads + noise * jax.random.normal(now, grads.shape)), state
+
+    return Rule(lambda params: jax.random.key(7), update)
+
+
+def halves():
+    """The bowl in bfloat16."""
+    weight = jnp.asarray([1, 4], jnp.bfloat16)
+    return Problem(
+        init=lambda key: jax.random.randint(key, (2,), 1, 4).astype(jnp.bfloat16),
+        loss=lambda x, batch: jnp.sum(weight * x * x).astype(jnp.float32),
+    )
+
+
+def noisy():
+    over = {"lr": RATES, "noise": [0.5], "seed": 3}
+    return trained(bowl(), jittered, over, steps=STEPS, probes=PROBES, stop=Stop(loss=0.2))
+
+
+def in_halves():
+    return trained(halves(), rules.momentum, {"lr": RATES, "seed": 3}, steps=STEPS)
+
+
+def test_nor_of_a_rule_that_keeps_a_key(moves):
+    points, groups = noisy()
+    packed = executed(points, groups, sink=Laid(1, 8))
+    assert moves
+    assert (packed["converged_at"] > 0).any()
+    assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(1, 8)))
+
+
+@pytest.mark.parametrize(
+    ("runs", "cut"),
+    [
+        (bowls, (2, 16)),
+        (bowls, (1, 8, 40)),
+        (bowls, (2, 12)),
+        (noisy, (1, 16)),
+        (in_halves, (1, 8)),
+        (networks, (1, 16)),
+    ],
+)
+def test_from_each_snapshot_a_tile_goes_on_to_the_same_bits(runs, cut, moves):
+    points, groups = runs()
+    whole = Keeping(*cut)
+    executed(points, groups, sink=whole)
+    assert moves
+    assert len(whole.copies) >= 15
+    for tile, snapshot in whole.copies:
+        again = Resuming(tile, copy.deepcopy(snapshot), *cut)
+        executed(points, groups, sink=again)
+        first = snapshot.segment * snapshot.layout.blocks
+        for name, wanted in whole.results[0].items():
+            begun = (tile, slice(first, None)) if name in whole.series_names else tile
+            assert again.results[0][name][begun].tobytes() == wanted[begun].tobytes(), name
+
+
+def test_a_snapshot_holds_copies(moves):
+    points, groups = bowls()
+    sink = Keeping(1, 8)
+    executed(points, groups, sink=sink)
+    for kept, (_, copied) in zip(sink.kept, sink.copies, strict=True):
+        assert_same_snapshots(kept, copied)
+
+
+def test_going_on_from_a_snapshot_leaves_it_as_it_was(moves):
+    points, groups = bowls()
+    sink = Keeping(1, 8)
+    executed(points, groups, sink=sink)
+    tile, snapshot = sink.copies[2]
+    before = copy.deepcopy(snapshot)
+    executed(points, groups, sink=Resuming(tile, snapshot, 1, 8))
+    assert_same_snapshots(snapshot, before)
+
+
+def assert_same_snapshots(found, wanted):
+    for name, one, other in zip(Snapshot._fields, found, wanted, strict=True):
+        same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), one, other)
+        assert all(jax.tree.leaves(same)), name
