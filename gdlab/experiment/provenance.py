@@ -19,7 +19,7 @@ from gdlab.config.dump import plain
 from gdlab.engine.execute import Timing
 from gdlab.engine.worker import settings_of_jax
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1]  # the package gdlab
 PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
 
 
