@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdlab.cli.printing import console, shown_number
-from gdlab.errors import UserError
+from gdlab.errors import UserError, did_you_mean
 from gdlab.experiment.catalogue import known_experiments, leading_comment
 from gdlab.register import Entry
 
@@ -74,8 +73,8 @@ def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
     """
     known = {**shelf, **_of_optax()} if what == "rules" else shelf
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        raise UserError(f"there is no {what[:-1]} {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+        hint = did_you_mean(name, known)
+        raise UserError(f"there is no {what[:-1]} {name!r}" + (f": {hint}" if hint else ""))
     entry = known[name]
     click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
     click.echo(inspect.getdoc(entry.make) or "")

@@ -5,9 +5,10 @@ from typing import Any
 from gdlab import register
 from gdlab.config.choices import BATCH_SIZE, SEED, Axes, Choices
 from gdlab.config.kinds import Chosen
-from gdlab.config.node import Report, asked, nearest
+from gdlab.config.node import Report
 from gdlab.config.value_types import NULL, WHOLE, Forms
 from gdlab.engine.space import RUN
+from gdlab.errors import did_you_mean, nearest
 from gdlab.training.sweep import PROBLEM, RULES, rule_of
 
 
@@ -127,23 +128,23 @@ def _unreached(name: str, choices: Choices) -> str:
 def _nearest_axis(name: str, choices: Choices) -> str:
     parameters = list(choices.problem.takes) if choices.problem is not None else []
     if name.startswith(PROBLEM):
-        near = nearest(name.removeprefix(PROBLEM), parameters)
-        return asked(PROBLEM + near) if near else f"it has {', '.join(parameters) or 'none'}"
+        hint = did_you_mean(name.removeprefix(PROBLEM), parameters, PROBLEM)
+        return hint or f"it has {', '.join(parameters) or 'none'}"
     if name in parameters:
-        return asked(PROBLEM + name)
+        return f"did you mean {PROBLEM}{name}?"
     label, own = rule_of(choices.rules, name)
     rules = [rule for rule, _ in _rules_of(name, choices).values()]
     if name.startswith(RULES) and label is None:
         near = nearest(own, choices.rules)
         rest = name.removeprefix(RULES + own)
-        return asked(RULES + near + rest) if near else f"there are {', '.join(choices.rules)}"
+        return f"did you mean {RULES}{near}{rest}?" if near else f"there are {', '.join(choices.rules)}"
     first, dot, _ = own.partition(".")
     if dot and any(first in rule.takes and first not in rule.schedules for rule in rules):
         return f"{'no rule has' if label is None else 'it has not'} a schedule at {first}"
     if label is not None:
-        near = nearest(own, sorted(rules[0].names()))
-        return asked(f"{RULES}{label}.{near}") if near else f"it has {', '.join(sorted(rules[0].names())) or 'none'}"
-    return asked(nearest(name, sorted({SEED, BATCH_SIZE}.union(*(rule.names() for rule in rules)))))
+        known = sorted(rules[0].names())
+        return did_you_mean(own, known, f"{RULES}{label}.") or f"it has {', '.join(known) or 'none'}"
+    return did_you_mean(name, sorted({SEED, BATCH_SIZE}.union(*(rule.names() for rule in rules))))
 
 
 def _set(name: str, written: dict[str, Any], choices: Choices) -> list[str]:

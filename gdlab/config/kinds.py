@@ -14,10 +14,11 @@ from gdlab import register
 from gdlab.config import value_types as forms
 from gdlab.config.annotations import forms_of
 from gdlab.config.errors import shown
-from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.node import Path, Report
 from gdlab.config.resolved_kind import Chosen
 from gdlab.config.schema import named
 from gdlab.config.value_types import Forms
+from gdlab.errors import did_you_mean, nearest
 from gdlab.rules import wrapping
 from gdlab.rules.wrapping import OPTAX
 
@@ -83,7 +84,7 @@ def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., 
         return shelf[kind].make
     # Where a file of `code` failed, what it would have registered is unknown, and the failure has been told.
     if not report.faulty("code"):
-        hint = asked(nearest(kind, shelf)) or f"there are {', '.join(sorted(shelf))}"
+        hint = did_you_mean(kind, shelf) or f"there are {', '.join(sorted(shelf))}"
         report.add(path, f"there is no {what} {kind!r}", hint=hint)
     return None
 
@@ -151,13 +152,10 @@ def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) ->
     name = chosen.own(given)
     allowed = chosen.parameter(name) if "." not in name else None
     if allowed is None:
-        word, near = (
-            "option" if what in ("figure", "probe", "check") else "hyperparameter",
-            nearest(given, chosen.takes),
-        )
-        hint = asked(near) or (f"it has {', '.join(sorted(chosen.takes))}" if chosen.takes else "it has none")
+        word = "option" if what in ("figure", "probe", "check") else "hyperparameter"
+        hint = did_you_mean(given, chosen.takes) or f"it has {', '.join(sorted(chosen.takes)) or 'none'}"
         report.add(path, f"the {what} {chosen.kind} has no {word} {given}", hint=hint, key=True)
-        chosen.meant.add(near or given)
+        chosen.meant.add(nearest(given, chosen.takes) or given)
     elif chosen.gives(name):
         report.add(path, f"{name} is another name for it, and both are given", hint="drop one", key=True)
     elif _is_schedule(what, allowed, value):
@@ -168,7 +166,7 @@ def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) ->
     else:
         wrong = forms.misfits(value, allowed)
         for place, message in wrong:
-            report.add((*path, *place), message, hint=asked(forms.suggestion(value, allowed)))
+            report.add((*path, *place), message, hint=forms.suggestion(value, allowed))
         if not wrong:
             chosen.values[name] = forms.made(value, allowed)
         chosen.meant.add(name)

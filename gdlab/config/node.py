@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from gdlab.config.errors import Mark, Mistake, dotted
@@ -72,14 +71,3 @@ class Report:
     def faulty(self, *path: str | int) -> bool:
         """Whether there is a mistake at `path`, above it or below it."""
         return any(place[: len(path)] == path[: len(place)] for place in self._paths)
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word most like `word`, if any is near."""
-    near = get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return near[0] if near else None
-
-
-def asked(word: str | None) -> str:
-    """ "did you mean X?", or nothing."""
-    return f"did you mean {word}?" if word else ""

@@ -2,7 +2,8 @@
 
 from gdlab.config.errors import Mistake, shown
 from gdlab.config.merge import merge
-from gdlab.config.node import Node, asked, nearest
+from gdlab.config.node import Node
+from gdlab.errors import did_you_mean
 
 SMALL = "small"
 
@@ -19,7 +20,7 @@ def sized(root: Node, asked_for: Node) -> tuple[Node, list[Mistake]]:
     known = sizes.value if "sizes" in asked_for.value and isinstance(sizes.value, dict) else {}
     if size.value not in known:
         names = [SMALL, *known]
-        hint = asked(nearest(size.value, names)) or f"there {'are' if known else 'is'} {', '.join(names)}"
+        hint = did_you_mean(size.value, names) or f"there {'are' if known else 'is'} {', '.join(names)}"
         return root, [Mistake(f"there is no size {shown(size.value)} of this config", size.mark, "size", hint)]
     over = known[size.value]
     if not isinstance(over.value, dict):

@@ -7,9 +7,10 @@ import numpy as np
 
 from gdlab.config.errors import shown
 from gdlab.config.merge import DRAWN, SPECS
-from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.node import Path, Report
 from gdlab.config.value_types import EITHER, WHOLE, misfits
 from gdlab.engine import axes
+from gdlab.errors import did_you_mean
 
 MOST = 10_000_000  # values on one axis
 
@@ -52,7 +53,7 @@ def read_drawn(
         report.add(place, f"must give each axis its ends, {{{names[0]}: [lo, hi], ...}}, not {shown(box)}")
         return None
     for name in [name for name in box if name not in names]:
-        hint = asked(nearest(name, [known for known in names if known not in box]))
+        hint = did_you_mean(name, [known for known in names if known not in box])
         report.add((*place, name), f"is none of the axes {', '.join(names)}", hint=hint, key=True)
     lacking = [name for name in names if name not in box]
     if lacking and not report.faulty(*place):
@@ -82,7 +83,7 @@ def _form(
         if name in forms:
             report.add((*path, name), f"{form} says already how the axis is spaced", hint="drop one", key=True)
         else:
-            hint = asked(nearest(name, (*forms, *known)))
+            hint = did_you_mean(name, (*forms, *known))
             report.add((*path, name), f"an axis has no {name} here", hint=hint, key=True)
     if form is None and not strange:
         report.add(path, f"an axis needs one of {', '.join(forms[:-1])} and {forms[-1]}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdlab.config.errors import shown
-from gdlab.config.node import nearest
+from gdlab.errors import did_you_mean
 
 Misfit = tuple[tuple[int, ...], str]  # where inside the value, and what is wrong there
 
@@ -86,10 +86,10 @@ def schema(allowed: Forms) -> dict[str, Any]:
     return parts[0] if len(parts) == 1 else {"anyOf": parts}
 
 
-def suggestion(value: Any, allowed: Forms) -> str | None:
-    """The nearest of the names that a parameter takes, if it takes names."""
+def suggestion(value: Any, allowed: Forms) -> str:
+    """A hint at the nearest of the names that a parameter takes, if it takes names."""
     names = [name for form in allowed for name in form.schema.get("enum", ()) if isinstance(name, str)]
-    return nearest(value, names) if isinstance(value, str) else None
+    return did_you_mean(value, names) if isinstance(value, str) else ""
 
 
 def takes_schedule(allowed: Forms) -> bool:

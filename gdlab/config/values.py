@@ -13,7 +13,7 @@ from gdlab.config.axis import Axis
 from gdlab.config.choices import BATCH_SIZE, SEED, Choices
 from gdlab.config.consistency import reaches
 from gdlab.config.errors import shown
-from gdlab.config.node import Report, asked
+from gdlab.config.node import Report
 from gdlab.config.value_types import Forms
 from gdlab.training.sweep import PROBLEM
 
@@ -76,7 +76,7 @@ def _listed(axis: Axis, column: int, name: str, allowed: Forms, report: Report) 
     for row, value in enumerate(axis.columns[column]):
         path = axis.place(row, column)
         for inside, message in forms.misfits(value, allowed):
-            report.add((*path, *inside), message, hint=asked(forms.suggestion(value, allowed)))
+            report.add((*path, *inside), message, hint=forms.suggestion(value, allowed))
             break
         else:
             least = {SEED: 0, BATCH_SIZE: 1}.get(name, -(2**31))

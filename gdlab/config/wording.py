@@ -6,8 +6,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gdlab.config.errors import dotted, shown
-from gdlab.config.node import Path, Report, asked, nearest
+from gdlab.config.node import Path, Report
 from gdlab.config.schema import Config
+from gdlab.errors import did_you_mean, nearest
 
 # By pydantic's error type; {value} is what was given, the rest is in the error's own context.
 _WORDS = {
@@ -45,7 +46,7 @@ def tell(error: ValidationError, written: Any, report: Report) -> None:
         path, kind = _sound(finding["loc"]), finding["type"]
         if kind == "extra_forbidden":
             keys = _keys(path[:-1])
-            hint = asked(nearest(str(path[-1]), keys)) or f"{dotted(path[:-1]) or 'a config'} has {', '.join(keys)}"
+            hint = did_you_mean(str(path[-1]), keys) or f"{dotted(path[:-1]) or 'a config'} has {', '.join(keys)}"
             report.add(path, "unknown key", hint=hint, key=True)
         elif path[:2] == _POINTS:
             _tell_points(path, finding, _value(written, _POINTS), report)
@@ -68,7 +69,7 @@ def _hint(finding: ErrorDetails) -> str:
     kind, value = finding["type"], finding["input"]
     if kind == "int_type" and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return f"write {int(value)}"
-    return asked(nearest(value, _choices(finding))) if kind == "literal_error" and isinstance(value, str) else ""
+    return did_you_mean(value, _choices(finding)) if kind == "literal_error" and isinstance(value, str) else ""
 
 
 def _choices(finding: ErrorDetails) -> list[str]:

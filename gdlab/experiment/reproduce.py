@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from gdlab import config as configs
 from gdlab.bench.machine import machine
-from gdlab.config.node import asked, nearest
 from gdlab.config.sizes import SMALL
-from gdlab.errors import UserError
+from gdlab.errors import UserError, did_you_mean
 from gdlab.experiment import gallery
 from gdlab.experiment import run as experiment
 from gdlab.experiment.catalogue import Known, known_experiments
@@ -39,7 +38,7 @@ def chosen(slug: str) -> list[Known]:
         return list(known.values())
     name = slug.replace("-", "_")
     if name not in known:
-        hint = asked(nearest(name, known)) or f"there are {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
         raise UserError(f"there is no experiment {slug!r}: {hint}")
     return [known[name]]
 

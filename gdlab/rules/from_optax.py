@@ -1,7 +1,6 @@
 """Optax's optimisers as rule factories. https://optax.readthedocs.io/en/latest/api/optimizers.html"""
 
 import contextlib
-import difflib
 import functools
 import inspect
 import types
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from gdlab.errors import did_you_mean
 from gdlab.rules.hyperparameters import call
 from gdlab.rules.leafwise import narrow, widen
 from gdlab.rules.scheduled import schedulable
@@ -55,8 +55,8 @@ def from_optax(name: str) -> RuleFactory:
     """
     known = _optimisers()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        raise ValueError(f"optax has no optimiser {name!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+        hint = did_you_mean(name, known)
+        raise ValueError(f"optax has no optimiser {name!r}" + (f" ({hint})" if hint else ""))
     optimiser = known[name]
 
     def made(values: Mapping[str, Any]) -> Rule:

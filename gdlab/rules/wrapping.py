@@ -1,6 +1,5 @@
 """What the rules around another rule share: how the other is named, and whose a hyperparameter is."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
+from gdlab.errors import did_you_mean
 from gdlab.rules.from_optax import from_optax
 from gdlab.rules.hyperparameters import call, signature
 from gdlab.rules.leafwise import each, narrow, widen
@@ -79,8 +79,8 @@ def rule_factory(of: Inner) -> RuleFactory:
         return from_optax(of.removeprefix(OPTAX))
     if of in register.rules:
         return register.rules[of].make
-    near = difflib.get_close_matches(of, register.rules, 1)
-    raise ValueError(f"there is no rule {of!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+    hint = did_you_mean(of, register.rules)
+    raise ValueError(f"there is no rule {of!r}" + (f" ({hint})" if hint else ""))
 
 
 def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule:

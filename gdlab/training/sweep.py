@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -12,6 +11,7 @@ from gdlab.engine.evaluate import run
 from gdlab.engine.plan import Build
 from gdlab.engine.progress import Progress
 from gdlab.engine.space import ABSENT, Block, Over, Space, SpaceError, space
+from gdlab.errors import did_you_mean
 from gdlab.rules.hyperparameters import call, hyperparameters
 from gdlab.training.batches import Sampling
 from gdlab.training.descent import NEVER, training
@@ -254,5 +254,4 @@ def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str) -> None:
 
 
 def _hint(word: str, words: Iterable[str]) -> str:
-    near = get_close_matches(word, list(words), 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(words) or 'none'}"
+    return "; " + (did_you_mean(word, words) or f"there are {', '.join(words) or 'none'}")
