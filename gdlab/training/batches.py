@@ -1,14 +1,15 @@
-"""Which examples a step sees: all of them, or a batch that the seed and the step's number decide and nothing else.
+"""The examples of each step: all of them, or a batch that depends only on the seed and the step number.
 
-Runs of one seed therefore see the same batches, whatever their hyperparameters, and a run can be taken up at any step.
+Runs of one seed see the same batches, so hyperparameters are compared on equal data, and a run can resume at any step.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
+from gdlab.errors import did_you_mean
 from gdlab.types import Array, Problem
 
 Sampling = Literal["shuffle", "replacement"]
@@ -22,7 +23,7 @@ class Batches(NamedTuple):
 
 
 def examples(problem: Problem) -> int | None:
-    """How many examples the problem's data hold (the length of the leading axis); None without data.
+    """The number of examples in the problem's data (the length of the leading axis); None without data.
 
     Raises:
         ValueError: the leaves of `data` differ in the length of their leading axis.
@@ -39,19 +40,24 @@ def examples(problem: Problem) -> int | None:
 def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Sampling) -> Batches:
     """The batches of one seed.
 
-    `batch_size` None is batch gradient descent: every step sees all examples. Otherwise, with n examples,
-    "shuffle" walks through a new random order each epoch of floor(n / batch_size) steps (the n mod batch_size examples
-    left over are not seen in that epoch), and "replacement" draws each example of each batch independently.
+    `batch_size` None is batch gradient descent: every step sees all examples. Otherwise, with n examples, "shuffle"
+    draws a new random order for each epoch of floor(n / batch_size) steps; the n mod batch_size examples at the end of
+    the order are not seen in that epoch. "replacement" draws each example of each batch independently.
 
     Raises:
-        ValueError: a batch larger than the data, a batch size where there is nothing to take it from, or none for a
-        stream.
+        ValueError: `batch_size` below 1 or larger than the data, a batch size for a problem without data, no batch size
+            for a problem with a stream, or an unknown `sampling`.
     """
+    if sampling not in get_args(Sampling):
+        hint = did_you_mean(str(sampling), get_args(Sampling))
+        raise ValueError(
+            f"sampling must be 'shuffle' or 'replacement', not {sampling!r}" + (f"; {hint}" if hint else "")
+        )
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     if problem.sample is not None:
         if batch_size is None:
-            raise ValueError("a problem with an endless stream of examples needs a batch_size")
+            raise ValueError("a problem that draws its examples from a stream needs a batch_size")
         sample, size = problem.sample, batch_size
         return Batches(lambda step: (), lambda order, step: (order, sample(jax.random.fold_in(key, step), step, size)))
     n = examples(problem)
@@ -69,18 +75,16 @@ def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Samp
                 _pick(problem, jax.random.randint(jax.random.fold_in(key, step), (batch_size,), 0, n)),
             ),
         )
-    if sampling != "shuffle":
-        raise ValueError(f"sampling must be 'shuffle' or 'replacement', not {sampling!r}")
     per_epoch = n // batch_size
 
     def take(held: tuple[Array, Array], step: Array) -> tuple[tuple[Array, Array], Any]:
         epoch = step // per_epoch
-        # Every lane is at the same step, so under vmap this stays a branch: the sort is done once an epoch.
+        # All runs are at the same step, so this stays a branch under vmap and the sort runs once per epoch.
         order = jax.lax.cond(
             epoch == held[0],
             lambda: held[1],
-            # A random order by sorting random words: two equal ones among 32 bits are too rare to matter, and half the
-            # program that `jax.random.permutation` would be.
+            # Sorting random 32-bit words gives a random order. Ties are too rare to matter, and the program is half the
+            # size of `jax.random.permutation`.
             lambda: jnp.argsort(jax.random.bits(jax.random.fold_in(key, epoch), (n,))).astype(jnp.int32),
         )
         return (epoch, order), _pick(

@@ -1,6 +1,7 @@
-"""One run of gradient descent, as a process of pure functions, and as a function that runs it to its end."""
+"""One run of gradient descent: as a `Process` for the engine, and as the function `descend`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from gdlab.rules.leafwise import either
 from gdlab.rules.preconditioner import preconditioner
 from gdlab.training.batches import Sampling, batches
 from gdlab.training.probes.pairs import as_pair
+from gdlab.training.user_code import checked_loss, checked_measurement, checked_params, checked_update
 from gdlab.types import (
     Array,
     Outcome,
@@ -35,19 +37,19 @@ OUTCOME = ("final_loss", "best_loss", "steps_taken", "diverged_at", "converged_a
 
 
 class Run(NamedTuple):
-    """A run under way: the carry of its process."""
+    """The state of one run between two steps: the carry of its process."""
 
     params: Params
     state: State
     probes: Mapping[str, Any]  # what the probes carry from step to step
     best_loss: Array
-    # ALIVE; or, of a run that has ended at step t: t if it diverged, -2 - t if it converged. One number, since in a
-    # small problem what is kept of each run beside its parameters is most of the work.
+    # ALIVE, or for a run that ended at step t: t if it diverged, -2 - t if it converged. One number instead of three,
+    # because on a small problem this bookkeeping is most of the work.
     ended: Array
 
     @property
     def alive(self) -> Array:
-        """Whether the run goes on."""
+        """Whether the run has neither diverged nor converged."""
         return self.ended == ALIVE
 
     @property
@@ -75,28 +77,28 @@ def training(
     names: tuple[str, ...] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> Process:
-    """A training run as a process: what problem, rule, key and tolerances are is read off the point.
+    """A training run as a process whose problem, rule, key and tolerances are functions of the point.
 
-    At each step t, with the point x and the batch of step t: (loss, grads) is taken at x. If a tolerance of `stop` is
-    met, the run has converged and stays at x. If the loss or the next point is not finite, or the loss is above
-    `stop.bound`, the run has diverged and stays at x, its last finite point. Otherwise x <- x + updates.
-    `every` None records no series.
+    Step t computes (loss, grads) at the parameters x on the batch of step t. If a tolerance of `stop` is met, the run
+    has converged and x stays. If the loss or the next x is not finite, or the loss exceeds `stop.bound`, the run has
+    diverged and x stays at its last finite value. Otherwise x <- x + updates. `every=None` records no series.
 
     Raises:
-        ValueError: `steps` below 0, `every` below 1, a probe named "loss", or batches that can't be taken (see
-            `gdlab.training.batches.batches`).
+        ValueError: `steps` below 0, `every` below 1, a probe with the name of another result, or impossible batches
+            (`gdlab.training.batches.batches`).
     """
     if steps < 0:
         raise ValueError(f"steps must not be negative, not {steps}")
     if every is not None and every < 1:
         raise ValueError(f"every must be at least 1, not {every}")
     measures = {name: as_pair(probe) for name, probe in (probes or {}).items()}
-    if "loss" in measures:
-        raise ValueError("the loss is always recorded: no probe can be named 'loss'")
+    for name in measures:
+        if name in ("loss", *OUTCOME) or name.startswith("eval_"):
+            raise ValueError(f"a probe can't be named {name!r}: every run already has a result of that name")
 
     def start(point: Point) -> Run:
         here = problem(point)
-        params = jax.tree.map(jnp.asarray, here.init(_keys(key(point)).init))
+        params = checked_params(here.init(_keys(key(point)).init), here.init)
         return Run(
             params=params,
             state=jax.tree.map(jnp.asarray, rule(point).init(params)),
@@ -106,7 +108,7 @@ def training(
         )
 
     def advance(point: Point, run: Run, first: Array, blocks: int) -> tuple[Run, dict[str, Array]]:
-        # Segments that divide the run leave no steps over: then no step need ask whether it is one too many.
+        # If the segments divide the run evenly, no step has to test whether it lies past the last one.
         span = blocks * (every or 1)
         last = None if span and steps % span == 0 else steps
         take = _stepper(problem(point), rule(point), stop(point), _keys(key(point)).steps, last)
@@ -137,9 +139,10 @@ def training(
         return run, records
 
     def finish(point: Point, run: Run) -> dict[str, Array]:
-        here, whole = problem(point), problem(point).data
+        here = problem(point)
+        whole = here.data
         if here.sample is not None:
-            assert batch_size is not None  # a stream without one was refused by `batches`
+            assert batch_size is not None  # `batches` refuses a stream without a batch size
             after = jnp.asarray(steps, jnp.int32)
             whole = here.sample(jax.random.fold_in(_keys(key(point)).batches, after), after, batch_size)
         return _ended(here, run, stop(point), whole, steps)
@@ -175,13 +178,14 @@ def descend(
     Args:
         problem: what to minimise.
         rule: the update rule, of gdlab or of optax.
-        key: decides the starting point, the batches and whatever noise the rule draws.
-        steps: how many updates at most; static.
+        key: the random key of the starting point, the batches and the noise that the rule draws.
+        steps: the largest number of updates; static.
         batch_size: None = all examples (batch gradient descent), 1 = stochastic, n = mini-batch; static.
         sampling: "shuffle" (epochs without replacement) or "replacement".
         every: record at steps 0, every, 2 every, ...; None records no series.
-        probes: `{name: probe}`, recorded beside `loss`, the value at the point where the gradient was taken.
-        stop: when the run ends early.
+        probes: `{name: probe}`, recorded beside `loss`: the loss on the step's batch at the parameters where the
+            gradient is taken.
+        stop: the conditions under which the run ends early.
 
     Raises:
         ValueError: see `training` and `gdlab.training.batches.batches`.
@@ -205,10 +209,10 @@ def descend(
 
 
 def _loop(body: Callable[[Any, Array], tuple[Any, Any]], carry: Any, over: Array) -> tuple[Any, Any]:
-    """`jax.lax.scan`, in which a step rounds the same way however many steps the loop has.
+    """`jax.lax.scan` whose steps round the same way for any number of steps.
 
-    XLA replaces a loop of one step by its body, and may then fuse the body with the operations before and after the
-    loop, which changes how results are rounded. The barriers keep them apart.
+    XLA replaces a loop of one step by its body and may then fuse the body with the operations around the loop, which
+    changes the rounding. The barriers prevent that fusion.
     """
     if len(over) != 1:
         return jax.lax.scan(body, carry, over)
@@ -229,16 +233,17 @@ def _keys(key: Array) -> _Keys:
 def _stepper(
     problem: Problem, rule: optax.GradientTransformation, stop: Stop, key: Array, last: int | None
 ) -> Callable[[Run, Any, Array], tuple[Run, Step, Array]]:
-    """One step of a run: `(run, batch, index) -> (run, what a probe sees, whether the run was still alive)`.
+    """One step of a run: `(run, batch, index) -> (run, the Step that probes see, whether the run was alive)`.
 
-    From step number `last` on nothing changes; None: there are no such steps.
+    Steps with index >= `last` change nothing. `last` is None where no such steps occur.
     """
     update = optax.with_extra_args_support(rule).update
+    problem = replace(problem, loss=checked_loss(problem.loss))
 
     def take(run: Run, batch: Any, index: Array) -> tuple[Run, Step, Array]:
         value, grads = problem.value_and_grad(run.params, batch)
         noise = jax.random.fold_in(key, index)
-        updates, state = update(
+        returned = update(
             grads,
             run.state,
             run.params,
@@ -248,12 +253,13 @@ def _stepper(
             grad_fn=lambda params: problem.value_and_grad(params, batch)[1],
             key=noise,
             step=index,
-            **_further(problem, batch),
+            **_optional_extras(problem, batch),
         )
+        updates, state = checked_update(returned, rule.update, run.params, run.state)
         params = jax.tree.map(lambda x, u: x + u.astype(x.dtype), run.params, updates)
         value = _wide(value)
-        # Selections between numbers, and each truth value made anew from a number: in a loop over many small runs the
-        # compiler makes vectors of these, but not of truth values that are handed on, and takes four times as long.
+        # Select between numbers, and recompute each boolean from a number where it is used: XLA's CPU backend
+        # vectorises such selections, but not booleans carried between them, which made small runs four times slower.
         ended = jnp.where(run.alive & ~(_bounded(value, stop) & _finite(params)), index, run.ended)
         tolerant = stop.loss is not None or stop.grad_norm is not None
         if tolerant:
@@ -270,8 +276,8 @@ def _stepper(
             moved = ended == ALIVE
         after = Run(
             params=either(moved, params, run.params),
-            # Nothing reads the state of a run that has diverged; that of one that has converged may hold the average
-            # at which it is judged.
+            # Nothing reads the state of a diverged run. The state of a converged run may hold the average of the
+            # parameters at which the run is evaluated, so it is kept.
             state=either(moved, state, run.state) if tolerant or last is not None else state,
             probes=run.probes,
             best_loss=best,
@@ -283,8 +289,8 @@ def _stepper(
     return take
 
 
-def _further(problem: Problem, batch: Any) -> dict[str, Callable[[Any], Any]]:
-    """What a rule may ask of the problem itself, as far as it has it."""
+def _optional_extras(problem: Problem, batch: Any) -> dict[str, Callable[[Any], Any]]:
+    """The optional extra arguments of `update` that this problem can provide."""
     offered: dict[str, Callable[[Any], Any]] = {}
     if problem.sample is None:
         offered["full_grad_fn"] = lambda params: problem.value_and_grad(params, problem.data)[1]
@@ -305,24 +311,25 @@ def _measured(
 
     def measure(carries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
         taken = {name: probe(carries[name], step) for name, (_, probe) in measures.items()}
-        return {n: carry for n, (carry, _) in taken.items()}, {n: jnp.asarray(value) for n, (_, value) in taken.items()}
+        values = {name: checked_measurement(name, value) for name, (_, value) in taken.items()}
+        return {name: carry for name, (carry, _) in taken.items()}, values
 
     shapes = jax.eval_shape(measure, run.probes)[1]
 
     def skip(carries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
         return dict(carries), jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
-    # `wanted` is the same for every lane, so under vmap this stays a branch: a probe costs nothing between records.
+    # `wanted` is the same for all runs, so this stays a branch under vmap: a probe costs nothing between records.
     carries, values = jax.lax.cond(wanted, measure, skip, dict(run.probes))
     return run._replace(probes=carries), record | {n: _blank_unless(active, value) for n, value in values.items()}
 
 
 def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> dict[str, Array]:
-    """The outcome by name, measured at the final point, or where the rule wants to be judged; the metrics too."""
+    """The outcome and the metrics by name, at the rule's evaluation point (by default the final parameters)."""
     judged = evaluation_point(run.state, run.params)
     loss = _wide(problem.loss(judged, whole))
-    lost = run.alive & ~_bounded(loss, stop)  # the last update itself led there
-    # A run that ends at step t has taken those before it.
+    lost = run.alive & ~_bounded(loss, stop)  # the last update made the run diverge
+    # A run that ends at step t has applied the t updates before it.
     steps_taken = jnp.where(run.alive, steps, jnp.maximum(run.diverged_at, run.converged_at))
     diverged_at = jnp.where(lost, steps_taken, run.diverged_at)
     sound = diverged_at < 0

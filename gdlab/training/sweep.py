@@ -48,38 +48,37 @@ def sweep(
     progress: Callable[[Progress], None] = lambda progress: None,
     executor: Any = None,
 ) -> "xarray.Dataset":
-    """Train at every point of a labelled space: `descend`, many runs at a time, one compiled program for each shape.
+    """Train one run (`descend`) at every point of a labelled space, with one compiled program per array shape.
 
     Args:
-        problem: a Problem, or a factory of one, whose arguments are reached by axes named `problem.x`.
-        rule: a factory; or `{name: factory}`, and then `rule` is the first dim. An axis that a rule does not have
-        makes no
-            difference to it: it is run once and stands at every value. A rule already built serves where nothing is
-            swept.
+        problem: a Problem, or a factory of one. Axes named `problem.x` set the factory's argument `x`.
+        rule: a rule factory, or `{label: factory}`; then `rule` is the first dim. A rule that lacks the hyperparameter
+            of an axis runs once, and its result is repeated along that axis. A built rule is accepted where no
+            hyperparameter is swept.
         over: the axes, in the order of the dims: `{"lr": gdlab.log(1e-4, 1, 24), "beta": [0.5, 0.9], "seed": 8}`.
-            A name is a hyperparameter of every rule that has it, `rules.LABEL.x` (that of one rule alone, which takes
-            this and not the axis `x`), `problem.x`, `seed` or `batch_size`. A tuple of names zips, `gdlab.chain` puts
-            spaces one after the other. Numbers are traced; what changes a shape or a structure splits the space into
-            groups, each a program of its own.
-        steps, batch_size, sampling, every, probes, stop: as in `descend`; `every` None keeps no series.
-        seed: the seed where it is no axis. A run's randomness comes from its seed alone: runs that differ in other
-        things
-            start at the same point and see the same batches.
-        static: axes of numbers that must not be traced (others that can't be are found out).
-        chunk: how many runs go through the program at a time; by default as many as memory allows, up to some
-        thousands.
-        compact: whether runs that have diverged or converged make room for the others, so that they cost no more time.
-        progress: called with a `Progress` as runs get done.
-        executor: whose workers train, if not this process: a dask `Client`, an executor of `concurrent.futures`, or
-            whatever else makes a `gdlab.engine.executor_adapter.Crew`.
+            A name is a hyperparameter (of every rule that has it), `rules.LABEL.x` (of one rule, which then ignores
+            the axis `x`), `problem.x`, `seed` or `batch_size`. A tuple of names zips; `gdlab.chain` concatenates
+            spaces. Numbers are traced. Values that change a shape or a structure split the space into groups, each
+            with its own program.
+        steps, batch_size, sampling, every, probes, stop: as in `descend`.
+        seed: the seed if it is not an axis. All randomness of a run comes from its seed, so runs that differ only in
+            hyperparameters start at the same point and see the same batches.
+        static: numeric axes that must not be traced. Axes that can't be traced are detected without this.
+        chunk: the number of runs that one call of the program advances; by default it follows from the cost of a run
+            and the size of the cache.
+        compact: whether runs that have ended (diverged or converged) are removed from the program, to save time.
+        progress: a function that is called with a `Progress` whenever runs finish.
+        executor: trains on the workers of a dask `Client` or a `concurrent.futures` executor instead of in this
+            process.
 
     Returns:
         A Dataset over the axes: `final_loss`, `best_loss`, `steps_taken`, `diverged_at`, `converged_at` (see
-        `gdlab.types.Outcome`), `eval_*` for problems with metrics, and over `step` too: `loss` and each probe. A
-        diverged run's `final_loss` is NaN.
+        `gdlab.types.Outcome`) and `eval_NAME` for each metric; with the dim `step`, `loss` and each probe.
+        `final_loss` of a diverged run is NaN. `eval_NAME` has the attribute `direction`: "min" or "max".
 
     Raises:
-        gdlab.engine.space.SpaceError: an empty axis, an axis that names nothing, and the like.
+        gdlab.engine.space.SpaceError: an axis without values, or an axis that nothing reads.
+        gdlab.training.user_code.UserCodeError: a problem, rule or probe returns something of the wrong kind or shape.
         ValueError: see `descend`.
         gdlab.engine.executor_adapter.WorkersError, gdlab.engine.distribute.FailedRunsError: see
             `gdlab.engine.distribute.execute_on`.
@@ -120,7 +119,7 @@ def assignment(
     batch_size: int | None = None,
     **settings: Any,
 ) -> tuple[Build, Space]:
-    """A sweep in the engine's terms: the space, and for each choice of static values the process that trains."""
+    """A sweep in the engine's terms: a function from static values to the training process, and the space."""
     rules = dict(rule) if isinstance(rule, Mapping) else {"": rule}
     points = _named_batches(_labelled(space(over), list(rules) if isinstance(rule, Mapping) else None))
     if "step" in points.names:
@@ -132,6 +131,7 @@ def assignment(
     factories = {label: make for label, (make, _) in makers.items()}
     for name in points.names:
         refuse_unknown(factories, name)
+    _refuse_unread(points, rules, factories, problem_axes, make_problem)
     tolerances = {f"stop.{name}": value for name, value in stop._asdict().items() if value is not None}
 
     def build(values: Mapping[str, Any]) -> Process:
@@ -154,7 +154,7 @@ def assignment(
             return call(make_rule, {n: given[axis] for n, axis in (reads | {n: n for n in rule_fixed}).items()})
 
         fixed = {"seed": seed, **tolerances, **rule_fixed, **problem_fixed}
-        # To the rule that would read an axis it makes a difference that it is absent.
+        # That an axis is absent matters to the rules that would read it, so absent axes count as read.
         names = {*OWN, *reads.values(), *problem_axes, *(n for n in absent if rule_axes(factories, label, [n]))}
         return training(
             problem_at,
@@ -170,8 +170,37 @@ def assignment(
     return build, points
 
 
+def _refuse_unread(
+    points: Space,
+    rules: Mapping[str, RuleLike],
+    factories: Mapping[str, Callable[..., Any]],
+    problem_axes: Sequence[str],
+    make_problem: Callable[..., Problem],
+) -> None:
+    """Refuse an axis that neither a rule nor the problem has.
+
+    Raises:
+        SpaceError: the axis, and how to write it.
+    """
+    for name in points.names:
+        if name in (*OWN, *problem_axes) or any(rule_axes(factories, label, [name]) for label in factories):
+            continue
+        if name.startswith(PROBLEM):
+            known = sorted(f"{PROBLEM}{x}" for x in hyperparameters(make_problem) or ())
+            advice = _hint(name, known) if known else "; pass a function that builds the problem, not a built problem"
+            raise SpaceError(f"the axis {name!r} sets nothing: the problem has no such argument{advice}")
+        known = sorted({*OWN}.union(*(hyperparameters(factory) or () for factory in factories.values())))
+        if all(isinstance(rule, optax.GradientTransformation) for rule in rules.values()):
+            advice = "; the rule is already built: pass its factory (gdlab.rules.adam, not gdlab.rules.adam(0.1))"
+        elif name == "learning_rate" and "lr" in known:
+            advice = "; did you mean lr?"
+        else:
+            advice = _hint(name, known)
+        raise SpaceError(f"the axis {name!r} sets nothing: no rule has this hyperparameter{advice}")
+
+
 def _labelled(points: Space, labels: list[str] | None) -> Space:
-    """The space with the rules' labels as its first axis, unless they are an axis of it."""
+    """The space with the axis `rule` first; it is added where the space does not have it."""
     for block in points.blocks:
         for label in block.columns[block.names.index("rule")] if "rule" in block.names else ():
             if labels is None:
@@ -187,7 +216,7 @@ def _labelled(points: Space, labels: list[str] | None) -> Space:
 
 
 def _named_batches(points: Space) -> Space:
-    """The space with a word for the batch size that is None."""
+    """The space with "all" in place of a batch size of None, because labels can't be None."""
     blocks = []
     for block in points.blocks:
         columns = dict(zip(block.names, block.columns, strict=True))
@@ -202,7 +231,7 @@ def _factory(thing: Any, built: type) -> Callable[..., Any]:
 
 
 def _numbers(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, float]]:
-    """A factory, and the numbers that `functools.partial` bound in it: traced, so another value is no new program."""
+    """A factory, and the floats that `functools.partial` bound in it. They are traced: new values don't recompile."""
     if not isinstance(factory, functools.partial):
         return factory, {}
     floats = {n: v for n, v in factory.keywords.items() if isinstance(v, float)}
@@ -211,22 +240,22 @@ def _numbers(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
 
 
 def accepted(factory: Callable[..., Any], names: Sequence[str], prefix: str = "") -> tuple[str, ...]:
-    """Those of the names that, without their prefix, the factory takes."""
+    """The names that the factory takes, compared without their prefix."""
     known = hyperparameters(factory)
     return tuple(name for name in names if known is None or name.removeprefix(prefix) in known)
 
 
 def rule_axes(rules: Mapping[str, Callable[..., Any]], label: str, names: Sequence[str]) -> dict[str, str]:
-    """By hyperparameter of the rule with this label, the axis that gives it: `rules.LABEL.x`, or else `x`."""
+    """Hyperparameter -> the axis that sets it for the rule with this label: `rules.LABEL.x`, else `x`."""
     shared = [name for name in names if name not in OWN and not name.startswith((PROBLEM, RULES))]
     own = {x: name for name in names for its, x in [rule_of(rules, name)] if its == label}
     return {name: name for name in accepted(rules[label], shared)} | own
 
 
 def rule_of(labels: Iterable[str], name: str) -> tuple[str | None, str]:
-    """The label in `rules.LABEL.x`, the longest that fits, and x.
+    """Split `rules.LABEL.x` into (LABEL, x), with the longest matching label.
 
-    None, and what stands where the label should be, where none fits; None and the name where it is no such name.
+    Returns (None, the unknown label) if no label matches, and (None, name) if `name` has another form.
     """
     if not name.startswith(RULES):
         return None, name
@@ -236,7 +265,7 @@ def rule_of(labels: Iterable[str], name: str) -> tuple[str | None, str]:
 
 
 def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str) -> None:
-    """Refuse an axis `rules.LABEL.x` that reaches nothing.
+    """Refuse an axis `rules.LABEL.x` without a matching rule or hyperparameter.
 
     Raises:
         SpaceError: there is no such label, or its rule has no such hyperparameter.
@@ -247,10 +276,12 @@ def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str) -> None:
     if "" in rules:
         raise SpaceError(f"the axis {name!r} needs a dict of rules by name")
     if label is None:
-        raise SpaceError(f"the axis {name!r} reaches no rule: {own!r} is none{_hint(own, rules)}")
+        raise SpaceError(f"the axis {name!r} sets nothing: no rule is labelled {own!r}{_hint(own, rules)}")
     known = hyperparameters(rules[label])
     if known is not None and own not in known:
-        raise SpaceError(f"the axis {name!r} reaches nothing: {label} has no {own!r}{_hint(own, sorted(known))}")
+        raise SpaceError(
+            f"the axis {name!r} sets nothing: {label} has no hyperparameter {own!r}{_hint(own, sorted(known))}"
+        )
 
 
 def _hint(word: str, words: Iterable[str]) -> str:

@@ -300,7 +300,7 @@ def test_nor_where_the_device_finds_out(monkeypatch):
         ({"every": 2}, SearchError, "a record every 2 steps: first must be a multiple of that, not 3"),
         ({"metric": "eval_accuracy"}, SelectionError, "there is no 'eval_accuracy'"),
         ({"metric": "loss"}, SelectionError, "loss is a series"),
-        ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "'lrr' makes no difference"),
+        ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "'lrr' sets nothing"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
     ],
 )

@@ -143,5 +143,5 @@ def test_what_makes_no_sense_is_refused_in_words(changed, said):
 
 
 def test_it_says_what_is_wrong_with_an_axis():
-    with pytest.raises(gdlab.engine.axis_values.SpaceError, match="'bta' makes no difference"):
+    with pytest.raises(gdlab.engine.axis_values.SpaceError, match="'bta' sets nothing"):
         search({"bta": (0.1, 0.9)})

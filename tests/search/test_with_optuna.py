@@ -142,7 +142,7 @@ def test_the_new_studys_sampler_does_not_depend_on_optunas_defaults(monkeypatch)
 
 def test_trials_of_a_round_that_could_not_be_run_have_failed():
     study = optuna.create_study()
-    with pytest.raises(ValueError, match="'bta' makes no difference"):
+    with pytest.raises(ValueError, match="'bta' sets nothing"):
         search({"bta": (0.1, 0.9)}, study=study, trials=3)
     assert [trial.state for trial in study.trials] == [FAIL] * 3
 

@@ -217,7 +217,7 @@ def test_jit_and_vmap_equal_the_plain_call():
         ({"steps": 3, "batch_size": 13}, "hold only 12 examples"),
         ({"steps": 3, "batch_size": 0}, "at least 1"),
         ({"steps": 3, "batch_size": 2, "sampling": "sorted"}, "'shuffle' or 'replacement'"),
-        ({"steps": 3, "probes": {"loss": grad_norm}}, "always recorded"),
+        ({"steps": 3, "probes": {"loss": grad_norm}}, "can.t be named .loss."),
     ],
 )
 def test_impossible_settings_are_refused(settings, words):
