@@ -52,10 +52,10 @@ _programs: OrderedDict[Any, Programs] = OrderedDict()
 def programs(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> Programs:
     """The programs of a group for a layout; traced, unless those of an equal group are at hand."""
     process = group.process
-    columns = [(name, lane_dtype(column[:1]).dtype.str) for name, column in group.columns.items()]
-    fixed = [(name, lane_dtype(np.asarray(value)).dtype.str) for name, value in process.fixed.items()]
+    columns = tuple((name, lane_dtype(column[:1]).dtype.str) for name, column in group.columns.items())
+    fixed = tuple((name, lane_dtype(np.asarray(value)).dtype.str) for name, value in process.fixed.items())
     key = (
-        *(group.cost.program, group.cost.callbacks, *columns, *fixed, group.outer),
+        *(group.cost.program, group.cost.callbacks, columns, fixed, group.outer),
         *(process.steps, process.every, layout, chunks, mesh),
         jax.config.values["jax_default_matmul_precision"],
     )

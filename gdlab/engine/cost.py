@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Cost(NamedTuple):
     convolved: float = 0.0  # operations of convolutions, of those of a block
     program: str = ""  # a digest of what is computed, the arrays that are closed over included
     data: str = ""  # a digest of these arrays alone
-    callbacks: tuple[Any, ...] = ()  # the Python functions that it calls, which the digest leaves out; hashable
+    callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls, which the digest leaves out
 
     def steps(self, blocks: int) -> float:
         """Operations of so many records and all the rest."""

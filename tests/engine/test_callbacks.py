@@ -10,6 +10,7 @@ import pytest
 from jax.experimental import io_callback
 
 from gdlab import Problem, evaluate, sweep
+from gdlab.engine import chunk_programs
 from gdlab.rules import gd
 from tests.engine.engine_cases import planned
 
@@ -202,8 +203,6 @@ def test_a_primitive_of_ones_own_that_calls_back_is_never_shared():
             self.value = np.float32(value)
 
     for by in (2, 3):
-        from gdlab.engine import chunk_programs as walk
-
-        walk._programs.clear()
+        chunk_programs._programs.clear()
         values = evaluate(lambda x, by=by: called.bind(x, by=By(by)), {"x": [1.0, 2.0]})["value"]
         np.testing.assert_array_equal(values, [by, 2 * by])

@@ -157,6 +157,15 @@ def test_functions_that_read_different_ones_of_their_arguments_are_told_apart():
     np.testing.assert_array_equal(evaluate(lambda x, y: 2 * y, over)["value"], [[6, 8], [6, 8]])
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_fixed_value_and_an_axis_of_one_value_are_told_apart(order):
+    ways = [({"x": [3.0]}, {"y": 2.0}, (1,)), ({"x": [3.0], "y": [2.0]}, {}, (1, 1))]
+    fn = lambda x, y: x - y
+    for over, fixed, shape in ways[::order]:
+        values = evaluate(fn, over, fixed=fixed, chunk=1)["value"]
+        np.testing.assert_array_equal(values, np.ones(shape))
+
+
 def counting(past):
     """Counts by the rate up to 6; a status says whether it is past a number."""
 
