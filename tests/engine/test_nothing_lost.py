@@ -135,6 +135,15 @@ def test_a_chunk_of_another_sweep_of_the_same_shape_is_found_out(whole_store, tm
     assert_same_files(folder, whole_store)
 
 
+def test_chunks_of_a_tile_under_way_that_are_exchanged_are_found_out(torn, planned, whole_store):
+    (snapshot,) = torn.glob(".snapshot*")
+    exchange(*(torn / f"store.zarr/group_0/x/c/1/{segment}/0" for segment in (0, 1)))
+    notes = go(torn, planned, resume=True)
+    assert snapshot.name == ".snapshot-0-8.npz"
+    assert any("written for another place" in note and "runs 8 to 15 of group 0 begin anew" in note for note in notes)
+    assert_same_files(torn, whole_store)
+
+
 def misplaced_folder(path):
     path.unlink()
     path.mkdir()
