@@ -13,7 +13,7 @@ class Ledger:
     """What a folder's ledger says. An entry is on disk before `begin` or `enter` returns.
 
     A group is begun with an entry of no runs, which holds the digest of its frame. The entry of a tile holds a digest
-    of its chunks and of their places (`gdlab.engine.stored.digest_of_chunks`). Each line has a checksum. The last
+    of its chunks and of their places (`gdlab.engine.read_store.digest_of_chunks`). Each line has a checksum. The last
     one may be `torn`, its writer killed: that is no entry. `damaged` counts the others that can't be read.
     """
 

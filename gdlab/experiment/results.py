@@ -126,7 +126,7 @@ def provenance_of(folder: Path) -> dict[str, Any]:
         raise StoreError(
             f"{error}. It says what the results are of, and can't be made again: restore it from a copy, or run the "
             f"experiment again with gdlab run {folder / CONFIG}. The runs themselves are in {folder / STORE}: "
-            "gdlab.engine.stored.open_store reads them"
+            "gdlab.engine.read_store.open_store reads them"
         ) from None
     return told
 
