@@ -11,10 +11,20 @@ from gdlab.engine.tile_run import Snapshot
 
 
 def write_snapshot(
-    folder: Path, index: int, tile: slice, lanes: np.ndarray, snapshot: Snapshot, buffers: dict[str, np.ndarray]
+    folder: Path,
+    index: int,
+    tile: slice,
+    lanes: np.ndarray,
+    snapshot: Snapshot,
+    buffers: dict[str, np.ndarray],
+    written: str,
 ) -> None:
-    """Keep a snapshot of those lanes of a tile that run and the records that wait for it, whole or not at all."""
+    """Keep a snapshot of those lanes of a tile that run and the records that wait for it, whole or not at all.
+
+    `written`: a digest of the chunks of the tile that are on disk.
+    """
     told = {"segment": snapshot.segment, "layout": snapshot.layout._asdict(), "chunks": snapshot.chunks}
+    told["written"] = written
     told["dtypes"] = [leaf.dtype.name for leaf in snapshot.carry]  # the format does not know those that NumPy does not
     arrays = {"slots": snapshot.slots, "lanes": lanes}
     arrays |= {f"carry.{number}": leaf for number, leaf in enumerate(snapshot.carry)}
@@ -29,8 +39,8 @@ def write_snapshot(
 
 def read_snapshot(
     folder: Path, index: int, tile: slice, lanes: np.ndarray
-) -> tuple[Snapshot, dict[str, np.ndarray]] | None:
-    """The snapshot of those lanes of a tile and the records that wait; None where there is none, or it is damaged."""
+) -> tuple[Snapshot, dict[str, np.ndarray], str] | None:
+    """What `write_snapshot` kept of a tile, if of these lanes; None where there is none, or it is damaged."""
     try:
         with _path(folder, index, tile).open("rb") as file, np.load(file) as found:
             arrays = dict(found)
@@ -48,7 +58,7 @@ def read_snapshot(
     snapshot = Snapshot(
         told["segment"], layout, told["chunks"], arrays["slots"], carry, named("status"), named("results")
     )
-    return snapshot, named("buffers")
+    return snapshot, named("buffers"), told["written"]
 
 
 def remove_snapshot(folder: Path, index: int, tile: slice) -> None:

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     compact: bool = True  # whether lanes that have ended make room
     progress: Callable[[Progress], None] = lambda progress: None
     stop: Callable[[], bool] = lambda: False  # asked after each segment
+    note: Callable[[str], None] = lambda text: None  # called with what is worth saying of how a group was laid out
 
 
 NO_WISHES = Settings()
@@ -148,7 +149,9 @@ def layout_of(group: Group, settings: Settings, mesh: Mesh) -> Layout:
             tile=settings.tile,
         )
 
-    return with_chunk(settings.chunk) if settings.chunk else tuned(group, mesh, with_chunk, settings.memory)
+    if settings.chunk:
+        return with_chunk(settings.chunk)
+    return tuned(group, mesh, with_chunk, settings.memory, settings.note)
 
 
 def programs_of(group: Group, layout: Layout, mesh: Mesh) -> Programs:

@@ -127,8 +127,9 @@ def write_frame(store: Path, index: int, frame: Frame) -> None:
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     home = store / name_of(index)
-    for file in home.rglob("zarr.json"):
-        file.unlink()
+    for file in list(home.rglob("zarr.json")):
+        remove_folder(file)
+        file.unlink(missing_ok=True)
     here = zarr.open_group(store, mode="r+").create_group(name_of(index))
     codecs = [ZstdCodec(level=0), Crc32cCodec()]
     for name, column in frame.columns.items():
@@ -161,7 +162,7 @@ def read_frame(root: Any, index: int) -> Frame | None:
         assert frame.layout, frame.covers  # what is missing there is missed at once
         assert set(told["program"]) == {"digest", "data", "jax"}
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
             return None
         raise
     except Exception:  # of the many kinds that zarr and JSON raise
@@ -170,11 +171,16 @@ def read_frame(root: Any, index: int) -> Frame | None:
 
 
 def digest_of(store: Path, index: int, space: Any) -> str | None:
-    """A digest of the frame of a group as it is on disk, and of the space of the store (as JSON); None without one."""
+    """A digest of the frame of a group as it is on disk, and of the space of the store (as JSON).
+
+    None without one, and where a file of it is a folder or a link to nothing.
+    """
     home = store / name_of(index)
     try:
         columns = [*json.loads((home / "zarr.json").read_bytes())["attributes"]["coordinates"].split(), "step"]
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     files = [
         *home.glob("zarr.json"),
@@ -183,9 +189,19 @@ def digest_of(store: Path, index: int, space: Any) -> str | None:
     ]
     digest = hashlib.sha256(json.dumps(space).encode())
     for file in sorted(file for file in files if file.suffix != ".partial"):
-        digest.update(f"{file.relative_to(home)} {file.stat().st_size} ".encode())
-        digest.update(file.read_bytes())
+        try:
+            content = file.read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        digest.update(f"{file.relative_to(home)} {len(content)} ".encode())
+        digest.update(content)
     return digest.hexdigest()
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that is where a file belongs; a file stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
 
 
 def name_of(index: int) -> str:

@@ -12,15 +12,16 @@ LEDGER = "ledger.jsonl"
 class Ledger:
     """What a folder's ledger says. An entry is on disk before `begin` or `enter` returns.
 
-    A group is begun with an entry of no runs, which holds the digest of its frame. Each line has a checksum. The last
+    A group is begun with an entry of no runs, which holds the digest of its frame. The entry of a tile holds a digest
+    of its chunks and of their places (`gdlab.engine.read_store.digest_of_chunks`). Each line has a checksum. The last
     one may be `torn`, its writer killed: that is no entry. `damaged` counts the others that can't be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LEDGER
         self._begun: dict[int, str] = {}
-        self._tiles: dict[tuple[int, int, int], None] = {}
-        self.missing = not self._path.exists()
+        self._tiles: dict[tuple[int, int, int], str] = {}
+        self.missing = not self._path.is_file()
         self.damaged, self.torn = 0, False
         lines = [] if self.missing else self._path.read_bytes().splitlines(keepends=True)
         for line in lines:
@@ -32,11 +33,11 @@ class Ledger:
             else:
                 self.torn = True
 
-    def _note(self, index: int, start: int, stop: int, frame: str) -> None:
+    def _note(self, index: int, start: int, stop: int, frame: str, chunks: str) -> None:
         if frame:
             self._begun[index] = frame
         else:
-            self._tiles[index, start, stop] = None
+            self._tiles[index, start, stop] = chunks
 
     @property
     def groups(self) -> list[int]:
@@ -55,6 +56,10 @@ class Ledger:
         """Whether a tile is whole."""
         return (index, tile.start, tile.stop) in self._tiles
 
+    def chunks(self, index: int, tile: slice) -> str:
+        """The digest of the chunks of a tile that is whole."""
+        return self._tiles[index, tile.start, tile.stop]
+
     def begin(self, index: int, frame: str) -> None:
         """A group is begun, or has another frame than before."""
         known = index in self._begun
@@ -64,10 +69,10 @@ class Ledger:
         else:
             self._append(_line(index, 0, 0, frame))
 
-    def enter(self, index: int, tile: slice) -> None:
-        """A tile is whole."""
-        self._tiles[index, tile.start, tile.stop] = None
-        self._append(_line(index, tile.start, tile.stop))
+    def enter(self, index: int, tile: slice, chunks: str) -> None:
+        """A tile is whole; `chunks` is the digest of its chunks."""
+        self._tiles[index, tile.start, tile.stop] = chunks
+        self._append(_line(index, tile.start, tile.stop, chunks=chunks))
 
     def strike(self, index: int, tile: slice) -> None:
         """A tile is whole no longer."""
@@ -76,10 +81,11 @@ class Ledger:
 
     def rewrite(self) -> None:
         """Write what is known anew, in the order in which an unbroken run writes it."""
-        begun = [(index, 0, 0, frame) for index, frame in self._begun.items()]
+        begun = [(index, 0, 0, frame, "") for index, frame in self._begun.items()]
+        whole = [(*tile, "", chunks) for tile, chunks in self._tiles.items()]
         partial = self._path.with_name(f".{LEDGER}.partial")
         with partial.open("w") as file:
-            file.writelines(_line(*entry) for entry in sorted([*begun, *((*tile, "") for tile in self._tiles)]))
+            file.writelines(_line(*entry) for entry in sorted([*begun, *whole]))
             _settle(file)
         os.replace(partial, self._path)
 
@@ -94,21 +100,20 @@ def _settle(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _line(index: int, start: int, stop: int, frame: str = "") -> str:
+def _line(index: int, start: int, stop: int, frame: str = "", chunks: str = "") -> str:
     told: dict[str, Any] = {"group": index, "runs": [start, stop]}
-    if frame:
-        told["frame"] = frame
-    return json.dumps(told | {"crc32": _checksum(index, start, stop, frame)}) + "\n"
+    told |= {name: digest for name, digest in (("frame", frame), ("chunks", chunks)) if digest}
+    return json.dumps(told | {"crc32": _checksum(index, start, stop, frame, chunks)}) + "\n"
 
 
-def _read(line: bytes) -> tuple[int, int, int, str] | None:
+def _read(line: bytes) -> tuple[int, int, int, str, str] | None:
     try:
         told = json.loads(line)
-        entry = told["group"], *told["runs"], told.get("frame", "")
+        entry = told["group"], *told["runs"], told.get("frame", ""), told.get("chunks", "")
         return entry if line.endswith(b"\n") and told["crc32"] == _checksum(*entry) else None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _checksum(index: int, start: int, stop: int, frame: str) -> int:
-    return zlib.crc32(f"{index} {start} {stop} {frame}".encode())
+def _checksum(index: int, start: int, stop: int, frame: str, chunks: str) -> int:
+    return zlib.crc32(f"{index} {start} {stop} {frame} {chunks}".encode())

@@ -1,6 +1,9 @@
 """What a store holds, read back: nothing that is damaged, and nothing of runs that are not done."""
 
+import hashlib
 import itertools
+import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +13,7 @@ import numpy as np
 from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.fill_values import blank_array
-from gdlab.engine.group_metadata import Frame, changed, digest_of, name_of, plain, program_of, read_frame
+from gdlab.engine.group_metadata import Frame, changed, digest_of, name_of, plain, program_of, read_frame, remove_folder
 from gdlab.engine.manifest import LEDGER, Ledger
 from gdlab.engine.plan import Cover, Group
 from gdlab.engine.space import Block, Space
@@ -69,7 +72,7 @@ def read_store(folder: Path) -> Stored:
         StoreError: there is no store, or it is damaged, or it is not one that this version reads.
     """
     root, ledger = open_root(folder), Ledger(folder)
-    if ledger.missing or ledger.damaged:
+    if ledger.missing or ledger.damaged or (ledger.torn and not ledger.groups):
         state = "is missing" if ledger.missing else "is damaged"
         raise StoreError(f"{folder / LEDGER} {state}, so it is not known which runs are done. {_way_out(folder)}")
     groups = []
@@ -77,8 +80,7 @@ def read_store(folder: Path) -> Stored:
     steps = np.zeros(0, int)
     whole = len(list((folder / STORE).glob("group_*"))) == len(ledger.groups)
     for index in ledger.groups:
-        sound = digest_of(folder / STORE, index, root.attrs["space"]) == ledger.frame(index)
-        frame = read_frame(root, index) if sound else None
+        frame = sound_frame(folder, root, ledger, index)
         if frame is None:
             what = f"a zarr.json or a column of {folder / STORE / name_of(index)}, or {folder / STORE / 'zarr.json'},"
             raise StoreError(f"{what} is not as it was written. {_way_out(folder)}")
@@ -88,6 +90,8 @@ def read_store(folder: Path) -> Stored:
         arrays = {name: root[name_of(index)][name] for name in frame.forms}
         try:
             results = {name: _done(array, folder, ledger.tiles(index)) for name, array in arrays.items()}
+            for tile in ledger.tiles(index):
+                check_tile(arrays, folder, tile, root.attrs["space"], ledger.chunks(index, tile), read=False)
         except DamageError as damage:
             raise StoreError(f"{folder}: {damage}. {_way_out(folder)}") from None
         groups.append(Held(frame.static, columns, results, frame.covers))
@@ -98,6 +102,12 @@ def read_store(folder: Path) -> Stored:
     return Stored(_space(root.attrs["space"]), tuple(groups), frozenset(series), steps, whole)
 
 
+def sound_frame(folder: Path, root: Any, ledger: Ledger, index: int) -> Frame | None:
+    """The frame of a group, if it is as it was written."""
+    sound = digest_of(folder / STORE, index, root.attrs["space"]) == ledger.frame(index)
+    return read_frame(root, index) if sound else None
+
+
 def check_programs(folder: Path, groups: Sequence[Group]) -> None:
     """Refuse to compute with groups that are not those that a folder's results are of.
 
@@ -106,7 +116,7 @@ def check_programs(folder: Path, groups: Sequence[Group]) -> None:
     """
     root, ledger = open_root(folder), Ledger(folder)
     for index in ledger.groups:
-        frame = read_frame(root, index)
+        frame = sound_frame(folder, root, ledger, index)
         if frame is not None and index < len(groups):
             refuse_changed(folder, frame, program_of(groups[index]))
 
@@ -152,10 +162,12 @@ def root_attributes(path: Path) -> dict[str, Any] | None:
     try:
         found = dict(zarr.open_group(path, mode="r").attrs)
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
             return None
         raise
     except Exception:  # of the many kinds that zarr and JSON raise
+        return None
+    if found.get("gdlab_format") == FORMAT and not isinstance(found.get("space"), list):
         return None
     if found.get("gdlab_format") != FORMAT:
         raise StoreError(f"{path} has the format {found.get('gdlab_format')}, but this version reads {FORMAT}")
@@ -169,8 +181,8 @@ def read_part(array: Any, folder: Path, lanes: slice, records: slice | None = No
         DamageError: a chunk of it is missing, or is not as it was written.
     """
     part = (lanes,) if records is None else (lanes, records)
-    for place in _places(array, part):
-        if not (folder / STORE / array.path / array.metadata.encode_chunk_key(place)).is_file():
+    for _, path in _files(array, folder, part):
+        if not path.is_file():
             raise DamageError(f"{array.path} lacks a chunk")
     try:
         return np.asarray(array[part])
@@ -178,6 +190,60 @@ def read_part(array: Any, folder: Path, lanes: slice, records: slice | None = No
         raise
     except Exception:  # of whichever codec finds it out
         raise DamageError(f"{array.path} has a chunk that was altered or cut short") from None
+
+
+def check_tile(
+    arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chunks: str, read: bool = True
+) -> None:
+    """See that a tile of a group's arrays is as it was written; `space` is that of the store, as JSON.
+
+    Args:
+        chunks: the digest of its chunks when they were written.
+        read: whether to read the chunks too; they have been, if not.
+
+    Raises:
+        DamageError: a chunk is missing, is not as it was written, or is one of another place or another store.
+    """
+    for array in arrays.values() if read else ():
+        read_part(array, folder, tile)
+    if digest_of_chunks(arrays, folder, tile, space) != chunks:
+        (group,) = {array.path.partition("/")[0] for array in arrays.values()}
+        raise DamageError(f"{group} has a chunk that was written for another place or another store")
+
+
+def digest_of_chunks(
+    arrays: Mapping[str, Any], folder: Path, lanes: slice, space: Any, records: slice | None = None
+) -> str:
+    """A digest that binds chunks to their places: group, array and number, and to the space of the store (as JSON).
+
+    Of each chunk it has the size and the last four bytes: these are the checksum of the others.
+
+    Raises:
+        DamageError: a chunk is missing.
+    """
+    digest = hashlib.sha256(json.dumps(space).encode())
+    for _, array in sorted(arrays.items()):
+        for place, path in _files(array, folder, (lanes,) if records is None else (lanes, records)):
+            try:
+                with path.open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(0, size - 4))
+                    digest.update(f"{array.path} {place} {size} ".encode() + file.read())
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise DamageError(f"{array.path} lacks a chunk") from None
+    return digest.hexdigest()
+
+
+def remove_misplaced(array: Any, folder: Path, tile: slice) -> None:
+    """Remove folders that are where the chunks of a tile belong."""
+    for _, path in _files(array, folder, (tile,)):
+        remove_folder(path)
+
+
+def _files(array: Any, folder: Path, part: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """The numbers and the files of the chunks that a part of an array is in."""
+    for place in _places(array, part):
+        yield place, folder / STORE / array.path / array.metadata.encode_chunk_key(place)
 
 
 def _places(array: Any, part: tuple[slice, ...]) -> Iterator[tuple[int, ...]]:

@@ -26,6 +26,7 @@ from gdlab.engine.group_metadata import (
     name_of,
     program_of,
     read_frame,
+    remove_folder,
     write_frame,
 )
 from gdlab.engine.layout import Layout, tiles
@@ -36,8 +37,11 @@ from gdlab.engine.read_store import (
     STORE,
     DamageError,
     StoreError,
+    check_tile,
+    digest_of_chunks,
     read_part,
     refuse_changed,
+    remove_misplaced,
     root_attributes,
     space_to_json,
 )
@@ -122,10 +126,11 @@ class Store(Sink):
         made: dict[str, Any] = {}
         zarr.create_group(zarr.storage.MemoryStore(made), attributes=self._told)
         wanted, file = made["zarr.json"].to_bytes(), path / "zarr.json"
-        if not file.exists() or file.read_bytes() != wanted:
+        if not file.is_file() or file.read_bytes() != wanted:
             path.mkdir(exist_ok=True)
             partial = path / "zarr.json.partial"
             partial.write_bytes(wanted)
+            remove_folder(file)
             os.replace(partial, file)
 
     def _written_with(self, space: Any) -> bool:
@@ -213,11 +218,13 @@ class Store(Sink):
             if tile not in wanted:
                 self._ledger.strike(index, tile)
                 continue
+            arrays = self._arrays[index]
             try:
-                for array in self._arrays[index].values():
-                    read_part(array, self._folder, tile)
+                check_tile(arrays, self._folder, tile, self._told["space"], self._ledger.chunks(index, tile))
             except DamageError as damage:
                 self._strike(index, tile, str(damage))
+                for array in arrays.values():
+                    remove_misplaced(array, self._folder, tile)
 
     def _strike(self, index: int, tile: slice, reason: str) -> None:
         self._ledger.strike(index, tile)
@@ -235,12 +242,13 @@ class Store(Sink):
         found = read_snapshot(self._folder, index, tile, self.wanted(index, tile)) if self._midway else None
         if found is None:
             return None
-        snapshot, buffers = found
+        snapshot, buffers, written = found
         recorded = snapshot.segment * snapshot.layout.blocks
         try:
-            for name, array in self._arrays[index].items():
-                if self._in_segments(index, name):
-                    read_part(array, self._folder, tile, slice(0, recorded))
+            for array in self._segmented(index).values():
+                read_part(array, self._folder, tile, slice(0, recorded))
+            if self._so_far(index, tile, recorded) != written:
+                raise DamageError(f"{name_of(index)} has a chunk that was written for another place or another store")
         except DamageError as damage:
             self.notes.append(f"{damage}: runs {tile.start} to {tile.stop - 1} of group {index} begin anew")
             return None
@@ -251,7 +259,8 @@ class Store(Sink):
         return time.monotonic() - self._saved > OFTEN
 
     def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:
-        write_snapshot(self._folder, index, tile, self.wanted(index, tile), snapshot, self._buffers)
+        written = self._so_far(index, tile, snapshot.segment * snapshot.layout.blocks)
+        write_snapshot(self._folder, index, tile, self.wanted(index, tile), snapshot, self._buffers, written)
         self._saved = time.monotonic()
 
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
@@ -278,7 +287,8 @@ class Store(Sink):
         for name, array in self._arrays[index].items():
             if name not in results:
                 self._blank(index, name, array, tile)
-        self._ledger.enter(index, tile)
+        chunks = digest_of_chunks(self._arrays[index], self._folder, tile, self._told["space"])
+        self._ledger.enter(index, tile, chunks)
 
     def _blank(self, index: int, name: str, array: Any, tile: slice) -> None:
         """Fill up a series with the segments that were not run, since every lane had ended."""
@@ -287,6 +297,14 @@ class Store(Sink):
             part = slice(first, min(first + array.chunks[1], array.shape[1]))
             blank = blank_array((lanes, part.stop - part.start, *array.shape[2:]), array.dtype)
             array[tile, part] = self._whole(index, name, tile, blank, part)
+
+    def _so_far(self, index: int, tile: slice, recorded: int) -> str:
+        """A digest of the chunks that are on disk of a tile of which so many records are done."""
+        return digest_of_chunks(self._segmented(index), self._folder, tile, self._told["space"], slice(0, recorded))
+
+    def _segmented(self, index: int) -> dict[str, Any]:
+        """The arrays of a group's series that have a chunk for each segment."""
+        return {name: array for name, array in self._arrays[index].items() if self._in_segments(index, name)}
 
     def _in_segments(self, index: int, name: str) -> bool:
         """Whether a result is a series that has a chunk for each segment."""

@@ -26,6 +26,8 @@ SWEEP = "sweep"
 LANDSCAPE = "landscape"
 # The attribute in which coordinates that are words stand.
 WORDS = "words"
+# The attribute of a part of the results that has the digest of all its files; the key of provenance.json's.
+DIGEST, CHECKSUM = "gdlab_digest", "checksum"
 
 
 def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mapping[str, str] | None = None) -> Path:
@@ -91,7 +93,7 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     import xarray
 
     folder = find_folder(Path(path))
-    known = read_json(folder / PROVENANCE) if (folder / PROVENANCE).exists() else {}
+    known = provenance_of(folder)
     data = open_store(folder, finished=known.get("status") == "finished")
     data.attrs |= {key: known[key] for key in ("name", "problem", "size") if key in known}
     limits = known.get("stable_lr", {})
@@ -110,12 +112,38 @@ def open_results(path: str | Path) -> "xarray.Dataset":
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """What provenance.json says.
+    """What provenance.json says. Its `config_folder` may be edited, where the config's `code` has moved.
 
     Raises:
-        StoreError: it is missing or damaged.
+        StoreError: it is missing, damaged, or not as it was written.
     """
-    return read_json(folder / PROVENANCE)
+    try:
+        told = read_json(folder / PROVENANCE)
+        checksum = told.pop(CHECKSUM, None)
+        if checksum != _checksum(told):
+            raise StoreError(f"{folder / PROVENANCE} is damaged (it is not as it was written)")
+    except StoreError as error:
+        raise StoreError(
+            f"{error}. It says what the results are of, and can't be made again: restore it from a copy, or run the "
+            f"experiment again with gdlab run {folder / CONFIG}. The runs themselves are in {folder / STORE}: "
+            "gdlab.engine.read_store.open_store reads them"
+        ) from None
+    return told
+
+
+def provenance_text(told: Mapping[str, Any]) -> str:
+    """The text of provenance.json."""
+    return as_json({**told, CHECKSUM: _checksum(told)})
+
+
+def write_provenance(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write provenance.json, whole or not at all."""
+    _write(folder / PROVENANCE, provenance_text(told))
+
+
+def _checksum(told: Mapping[str, Any]) -> str:
+    checked = {name: value for name, value in told.items() if name != "config_folder"}
+    return hashlib.sha256(json.dumps(checked, sort_keys=True).encode()).hexdigest()
 
 
 def same_config(folder: Path) -> bool:
@@ -171,22 +199,24 @@ def write_runs(folder: Path) -> None:
 def run_of_row(folder: Path, number: int) -> dict[str, str]:
     """The values of the axes of the run in a row of runs.csv, counted from 0; those that make no difference left out.
 
+    They are read from the store, whose chunks have checksums; runs.csv is not read.
+
     Raises:
-        StoreError: there is no runs.csv, or no such row.
+        StoreError: there is no such row, or the store can't be read.
     """
-    names = read_store(folder).space.names
-    try:
-        with (folder / RUNS).open(newline="") as file:
-            for index, row in enumerate(csv.DictReader(file)):
-                if index == number:
-                    return {name: row[name] for name in names if row[name]}
-    except FileNotFoundError:
-        raise StoreError(f"{folder / RUNS} is missing; gdlab resume {folder} writes it") from None
-    raise StoreError(f"{folder / RUNS} has no run number {number}: they are 0 to {index}")
+    stored, first = read_store(folder), 0
+    for group in stored.groups:
+        size = len(next(iter(group.results.values())))
+        if number < first + size:
+            values = {**group.static, **{name: column[number - first] for name, column in group.columns.items()}}
+            return {name: str(values[name]) for name in stored.space.names if name in values}
+        first += size
+    raise StoreError(f"{folder} has no run number {number}: they are 0 to {first - 1}")
 
 
 def write_part(folder: Path, name: str, data: "xarray.Dataset") -> None:
     """Add a group to the store: a landscape, say. Words go into the attributes: zarr 3 has no settled form for them."""
+    import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     words = {str(n): coord for n, coord in data.coords.items() if coord.dtype.kind in "OUT"}
@@ -195,8 +225,19 @@ def write_part(folder: Path, name: str, data: "xarray.Dataset") -> None:
     home, partial = folder / STORE / name, folder / f".{name}.partial"
     checked = {variable: {"compressors": [ZstdCodec(level=0), Crc32cCodec()]} for variable in plain.variables}
     plain.to_zarr(partial, mode="w", consolidated=False, encoding=checked, write_empty_chunks=True)
+    zarr.open_group(partial, mode="r+").attrs[DIGEST] = _digest_of_part(partial)
     shutil.rmtree(home, ignore_errors=True)
     os.replace(partial, home)
+
+
+def _digest_of_part(path: Path) -> str:
+    """A digest of the names and the contents of all files of a part, but for this digest in its attributes."""
+    told = json.loads((path / "zarr.json").read_bytes())
+    told["attributes"].pop(DIGEST, None)
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file != path / "zarr.json"):
+        digest.update(f"{file.relative_to(path)} {hashlib.sha256(file.read_bytes()).hexdigest()} ".encode())
+    return digest.hexdigest()
 
 
 def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
@@ -212,10 +253,10 @@ def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
     if not path.is_dir():
         raise StoreError(f"{folder} holds no {name}: gdlab landscape {folder} computes it")
     try:
+        if _digest_of_part(path) != zarr.open_group(path, mode="r").attrs[DIGEST]:
+            raise ValueError("a file of it is missing, or is not as it was written")
         data = xarray.open_zarr(path, consolidated=False).load()
-        arrays = [array for _, array in zarr.open_group(path, mode="r").arrays()]
-        if any(array.nchunks_initialized < array.nchunks for array in arrays):
-            raise ValueError("a chunk is missing")
+        del data.attrs[DIGEST]
         words = {name: (dims, np.array(values, object)) for name, (dims, values) in data.attrs.pop(WORDS).items()}
         return data.assign_coords(words)
     except Exception as error:  # of the many kinds that xarray, zarr and its codecs raise
@@ -238,20 +279,33 @@ def all_claims(folder: Path) -> list[dict[str, Any]]:
         StoreError: the file is damaged.
     """
     path = folder / CLAIMS
-    return read_json(path)["claims"] if path.exists() else []
+    if not (path.exists() or path.is_symlink()):
+        return []
+    claims = read_json(path).get("claims")
+    if not isinstance(claims, list):
+        raise StoreError(f"{path} is damaged (it has no list of claims); gdlab resume {folder} writes it again")
+    return claims
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a results folder.
+    """A JSON file of a results folder, which holds a mapping.
 
     Raises:
-        StoreError: there is none, or it is damaged.
+        StoreError: there is none, it can't be read, or it is damaged.
     """
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError) as error:
-        state = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
-        raise StoreError(f"{path} {state}") from None
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except OSError as error:
+        raise StoreError(f"{path} can't be read ({error.strerror})") from None
+    except RecursionError:
+        raise StoreError(f"{path} is damaged (it is nested too deep)") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error})") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"{path} is damaged (it holds no mapping)")
+    return content
 
 
 def as_json(content: Mapping[str, Any]) -> str:
@@ -261,6 +315,10 @@ def as_json(content: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
+    _write(path, as_json(content))
+
+
+def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(as_json(content))
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

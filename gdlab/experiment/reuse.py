@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdlab.engine.group_metadata import Frame, as_text, digest_of, name_of, plain, program_of, read_frame
+from gdlab.engine.group_metadata import Frame, as_text, name_of, plain, program_of
 from gdlab.engine.identity import bits
 from gdlab.engine.manifest import Ledger
 from gdlab.engine.plan import Group, lane_dtype
-from gdlab.engine.read_store import STORE, DamageError, StoreError, open_root, read_part
+from gdlab.engine.read_store import DamageError, StoreError, check_tile, open_root, sound_frame
 from gdlab.engine.reuse import Known
 from gdlab.experiment import results
 
@@ -75,8 +75,7 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Know
         return {}
     known = {}
     for index in ledger.groups:
-        sound = digest_of(folder / STORE, index, root.attrs["space"]) == ledger.frame(index)
-        frame = read_frame(root, index) if sound else None
+        frame = sound_frame(folder, root, ledger, index)
         if frame is None:
             continue
         for number, group in enumerate(groups):
@@ -85,7 +84,7 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Know
             arrays = {name: root[name_of(index)][name] for name in frame.forms}
             whole = np.zeros(frame.lanes, bool)
             for tile in ledger.tiles(index):
-                whole[tile] = not check or _sound(arrays, folder, tile)
+                whole[tile] = not check or _sound(arrays, folder, tile, root.attrs["space"], ledger.chunks(index, tile))
             lanes = _same({name: frame.columns[name] for name in group.columns}, group.columns, whole)
             if (lanes >= 0).any():
                 known[number] = Known(lanes, arrays, folder)
@@ -100,10 +99,9 @@ def _alike(frame: Frame, group: Group) -> bool:
     return alike and frame.told["program"] == program_of(group)
 
 
-def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice) -> bool:
+def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chunks: str) -> bool:
     try:
-        for array in arrays.values():
-            read_part(array, folder, tile)
+        check_tile(arrays, folder, tile, space, chunks)
     except DamageError:
         return False
     return True

@@ -146,7 +146,7 @@ def run(
         told |= provenance.surroundings(command, config.precision, began)
         earlier = None if fresh else Earlier.find(out / config.name, told["identity"], prepared.groups)
         told["earlier"] = earlier.folder.name if earlier else None
-        files = {results.CONFIG: text, results.PROVENANCE: results.as_json(told)}
+        files = {results.CONFIG: text, results.PROVENANCE: results.provenance_text(told)}
         folder = results.make_folder(out, config.name, digest[:8], began, files)
         store = Store(folder, prepared.space, known=earlier.known if earlier else None)
         notes = [earlier.note] if earlier else []
@@ -202,7 +202,9 @@ def _work(
         PartlyFailed: some runs raised an exception on their worker.
     """
     compute = prepared.config.compute
-    settings = Settings(compute.chunk, compute.tile, running.memory, progress=running.progress, stop=running.stop)
+    settings = Settings(
+        compute.chunk, compute.tile, running.memory, progress=running.progress, stop=running.stop, note=notes.append
+    )
     try:
         with store:
             store.refuse_changed(prepared.groups)
@@ -253,7 +255,7 @@ def _made_of(
         lacking = write_landscapes(folder, config, progress=running.progress, stop=running.stop)
         if lacking:
             notes.append("no landscape: every run of every rule diverged")
-    results.write_json(folder / results.PROVENANCE, told)
+    results.write_provenance(folder, told)
     stop_if_asked()
     claims, unchecked = check_all(folder, config)
     figures, undrawn = draw_all(folder, config, formats, but=lacking)

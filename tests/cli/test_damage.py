@@ -1,13 +1,21 @@
 """A results folder that was damaged is said to be, in words; `gdlab resume` makes it good, and says what was lost."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 
 import gdlab
-from gdlab.engine.read_store import StoreError
+from gdlab.engine.read_store import StoreError, open_store
 from gdlab.experiment.results import open_part
 from tests.real_processes import SMALL, assert_same
+
+
+@pytest.fixture
+def command(request):
+    """The fixture `gdlab`: that name is the package's here."""
+    return request.getfixturevalue("gdlab")
 
 
 def cut(path):
@@ -86,13 +94,100 @@ def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
     assert_same(folder, drawn)
 
 
-@pytest.mark.parametrize("harm", [cut, delete])
-@pytest.mark.parametrize("word", ["show", "resume"])
-def test_without_provenance_it_is_said(lab, tmp_path, unbroken, harm, word):
-    folder = shutil.copytree(unbroken, tmp_path / "harmed")
+def folder_instead(path):
+    path.unlink()
+    path.mkdir()
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+PROVENANCE = [
+    (cut, "is damaged"),
+    (delete, "is missing"),
+    (folder_instead, "can't be read (Is a directory)"),
+    (dangling, "is missing"),
+    (lambda path: path.write_text("[1]"), "is damaged (it holds no mapping)"),
+    (lambda path: path.write_text('{"a": ' * 100_000), "is damaged (it is nested too deep)"),
+    (lambda path: path.write_text(path.read_text().replace("rosenbrock", "himmelblau")), "is damaged (it is not as it"),
+]
+
+
+@pytest.mark.parametrize(("harm", "state"), PROVENANCE)
+def test_a_harmed_provenance_is_said_with_what_to_do(command, finished, tmp_path, harm, state):
+    folder = shutil.copytree(finished, tmp_path / "harmed")
     harm(folder / "provenance.json")
-    state = "missing" if harm is delete else "damaged"
-    assert_said(lab.call(tmp_path, word, folder), f"{folder}/provenance.json is {state}")
+    with pytest.raises(StoreError) as said:
+        gdlab.open_results(folder)
+    message = str(said.value)
+    assert f"{folder / 'provenance.json'} {state}" in message
+    for way_out in ("restore it from a copy", f"gdlab run {folder / 'config.yaml'}", "open_store reads them"):
+        assert way_out in message
+    for words in (["show"], ["best"], ["resume"], ["landscape"], ["plot", "loss_curves"]):
+        done = command(words[0], folder, *words[1:])
+        assert done.exit_code == 2, done.output
+        assert message in done.stderr
+    assert "final_loss" in open_store(folder)
+
+
+def test_where_the_code_has_moved_the_provenance_may_be_edited(command, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "moved")
+    told = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(told | {"config_folder": str(tmp_path)}))
+    assert command("show", folder).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["x/zarr.json", "x", "loss/c/0/0", "y/c/0"])
+def test_a_landscape_that_lacks_a_file_is_not_drawn(command, finished, tmp_path, name):
+    """Without x/zarr.json its axis was drawn from 0 to 8."""
+    folder = shutil.copytree(finished, tmp_path / "harmed")
+    path = folder / "store.zarr" / "landscape" / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    done = command("plot", folder, "landscape", "--format", "png")
+    assert done.exit_code == 2, done.output
+    assert "store.zarr/landscape is damaged (a file of it is missing, or is not as it was written)" in done.stderr
+    assert f"gdlab resume {folder} makes it anew" in done.stderr
+
+
+def test_coordinates_of_a_landscape_that_are_exchanged_are_found_out(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "harmed")
+    x, y = (folder / "store.zarr/landscape" / name / "c/0" for name in "xy")
+    contents = x.read_bytes(), y.read_bytes()
+    y.write_bytes(contents[0])
+    x.write_bytes(contents[1])
+    with pytest.raises(StoreError, match=r"store\.zarr/landscape is damaged"):
+        open_part(folder)
+
+
+def test_a_row_of_runs_csv_is_read_from_the_store(command, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "altered")
+    rates = list(gdlab.open_results(folder)["lr"].values)
+    rows = (folder / "runs.csv").read_text().splitlines()
+    place = rows[0].split(",").index("lr")
+    rows[1] = ",".join([*rows[1].split(",")[:place], "0.1", *rows[1].split(",")[place + 1 :]])
+    (folder / "runs.csv").write_text("\n".join(rows))
+    words = ("landscape", folder, "--run", "0", "--points", "5", "--format", "png", "--quiet")
+    assert command(*words).exit_code == 0
+    np.testing.assert_allclose(open_part(folder)["lr"], rates[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("harm", "state"),
+    [(folder_instead, "can't be read"), (dangling, "is missing"), (lambda path: path.write_text("[]"), "no mapping")],
+)
+def test_harmed_claims_are_said(command, finished, tmp_path, harm, state):
+    folder = shutil.copytree(finished, tmp_path / "harmed")
+    (folder / "claims.json").write_text('{"claims": []}')
+    harm(folder / "claims.json")
+    done = command("show", folder)
+    assert done.exit_code == 2, done.output
+    assert f"{folder / 'claims.json'} " in done.stderr
+    assert state in done.stderr
 
 
 def test_a_config_that_was_changed_is_not_gone_on_with(lab, tmp_path, unbroken):

@@ -95,6 +95,42 @@ def test_a_memory_that_is_damaged_is_made_again(text, timed, group, tmp_path):
     assert 32 in json.loads(path.read_text()).values()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"KEY": "32"}', '{"KEY": 0}', '{"KEY": -8}', '{"KEY": 8.5}', '{"KEY": true}', '{"KEY": null}'),
+        *('{"KEY": 1e99}', '{"KEY": [8]}', "[1]", "{", "[" * 100_000, "\x00"),
+    ],
+)
+def test_nonsense_in_the_memory_is_said_and_measured_again(text, timed, group, tmp_path, monkeypatch):
+    timed(of_32=0.5)
+    path, notes = tmp_path / "chunks.json", []
+    tuned(group, run_mesh(), laid, path)
+    (key,) = json.loads(path.read_text())
+    monkeypatch.setattr(tune, "_found", {})  # another process
+    path.write_text(text.replace("KEY", key))
+    assert tuned(group, run_mesh(), laid, path, notes.append) == laid(32)
+    assert f"{path}, which keeps the measured sizes of chunks, can't be used (" in notes[0]
+    assert json.loads(path.read_text()) == {key: 32}
+
+
+def test_a_folder_in_place_of_the_memory_is_said(timed, group, tmp_path):
+    timed(of_32=0.5)
+    notes = []
+    assert tuned(group, run_mesh(), laid, tmp_path, notes.append) == laid(32)
+    assert f"{tmp_path}, which keeps the measured sizes of chunks, can't be used (Is a directory)" in notes[0]
+
+
+def test_a_chunk_that_was_measured_is_said_with_what_fixes_it(timed, group, tmp_path):
+    timed(of_32=0.5)
+    notes = []
+    for _ in range(2):  # the second time it is remembered
+        tuned(group, run_mesh(), laid, tmp_path / "chunks.json", notes.append)
+    (note,) = notes
+    assert note.startswith("all runs: chunks of 32 runs were measured")
+    assert note.endswith("compute.chunk=32")
+
+
 def test_a_chunk_that_is_asked_for_is_not_measured(timed, group):
     asked = timed()
     assert layout_of(group, Settings(chunk=4), run_mesh()).chunk == 4

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from gdlab import Problem, rules
-from gdlab.engine.cost import Cost, operations
+from gdlab.engine.cost import Cost, cost, operations
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
 from gdlab.types import Process
@@ -187,6 +187,70 @@ def test_other_data_have_another_digest():
         return group.cost.program
 
     assert digest([1.0, 2.0]) == digest([1.0, 2.0]) != digest([1.0, 3.0])
+
+
+def in_a_jit(w, data):
+    return jax.jit(lambda v: jnp.mean((v - data) ** 2))(w)
+
+
+def in_a_loop(w, data):
+    return jax.lax.scan(lambda total, _: (total + jnp.mean((w - data) ** 2), None), 0.0, length=3)[0]
+
+
+def in_a_branch(w, data):
+    return jax.lax.cond(w > 0, lambda v: v, lambda v: jnp.mean((v - data) ** 2), w)
+
+
+def in_a_custom_rule(w, data):
+    @jax.custom_vjp
+    def loss(v):
+        return v**2
+
+    loss.defvjp(lambda v: (v**2, v), lambda v, cotangent: (cotangent * jnp.mean(v - data),))
+    return loss(w)
+
+
+def as_it_is(w, data):
+    return jnp.mean((w - data) ** 2)
+
+
+@pytest.mark.parametrize("loss", [in_a_jit, in_a_loop, in_a_branch, in_a_custom_rule, as_it_is])
+@pytest.mark.parametrize("held", [np.asarray, jnp.asarray])
+def test_an_array_anywhere_in_a_program_is_part_of_its_digests(loss, held):
+    """One number of many, in a place that no text of the array shows."""
+
+    def digests(data):
+        array = held(data, np.float32)
+        problem = Problem(init=lambda key: jnp.zeros(()), loss=lambda w, batch: loss(w, array))
+        _, (group,) = trained(problem, rules.gd, {"lr": [0.1]}, steps=8)
+        return group.cost.program, group.cost.data
+
+    data = np.linspace(0, 1, 5000)
+    changed = np.where(np.arange(5000) == 2500, 7.0, data)
+    assert digests(data) == digests(data.copy())
+    for one, other in zip(digests(data), digests(changed), strict=True):
+        assert one != other
+
+
+def test_where_an_object_lies_in_memory_is_no_part_of_a_digest():
+    """The structure of a carry may name one."""
+
+    @jax.tree_util.register_pytree_node_class
+    class Named:
+        def __init__(self, value, name):
+            self.value, self.name = value, name
+
+        def tree_flatten(self):
+            return (self.value,), self.name
+
+        @classmethod
+        def tree_unflatten(cls, name, leaves):
+            return cls(*leaves, name)
+
+    trees = [jax.tree.structure(Named(1.0, object())) for _ in range(2)]
+    assert str(trees[0]) != str(trees[1])
+    one, other = (cost(jax.make_jaxpr(jnp.sin)(1.0), [tree]).program for tree in trees)
+    assert one == other
 
 
 def test_no_cost_is_none():
