@@ -16,6 +16,7 @@ def full(t):
     return np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
 
 
+@pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
 def test_t_is_the_matrix_as_its_orthonormal_vectors_see_it():
     a = symmetric(np.random.default_rng(1).normal(size=50))
