@@ -13,6 +13,7 @@ from gdlab.types import Array
 _SOURCE = "Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, Equation 5"
 _URL = "https://arxiv.org/abs/1608.03983"
 _BITS = 24  # of a count of cycles; a larger whole number is not exact in float32 anyway
+_TOGETHER = 6  # bits in a fusion: the time to compile one grows exponentially with them (jaxlib 0.12, on a CPU)
 
 
 @register.schedule("cosine", source=_SOURCE, url=_URL, year=2017)
@@ -67,6 +68,8 @@ def _powers(i: Array, m: Array) -> tuple[Array, Array]:
         power, total = power * power, total * (1 + power)
         odd = (count >> bit) % 2 == 1
         power, total = jnp.where(odd, power * m, power), jnp.where(odd, total + power, total)
+        if bit % _TOGETHER == 0:
+            power, total = jax.lax.optimization_barrier((power, total))
     return power, total
 
 

@@ -133,9 +133,9 @@ def training(
 
         carry, counts = (run, source.begin(first)), jnp.arange(blocks, dtype=jnp.int32)
         if every is None:
-            (run, _), _ = _loop(silent, carry, first + counts)
+            (run, _), _ = jax.lax.scan(silent, carry, first + counts)
             return run, {}
-        (run, _), records = _loop(block, carry, first + every * counts)
+        (run, _), records = jax.lax.scan(block, carry, first + every * counts)
         return run, records
 
     def finish(point: Point, run: Run) -> dict[str, Array]:
@@ -206,17 +206,6 @@ def descend(
     ended = dict(process.finish({}, run))
     known = {name: ended.pop(name) for name in OUTCOME}
     return Trace(run.params, run.state, series, Outcome(**known, metrics=ended))
-
-
-def _loop(body: Callable[[Any, Array], tuple[Any, Any]], carry: Any, over: Array) -> tuple[Any, Any]:
-    """`jax.lax.scan` whose steps round the same way for any number of steps.
-
-    XLA replaces a loop of one step by its body and may then fuse the body with the operations around the loop, which
-    changes the rounding. The barriers prevent that fusion.
-    """
-    if len(over) != 1:
-        return jax.lax.scan(body, carry, over)
-    return jax.lax.optimization_barrier(jax.lax.scan(body, *jax.lax.optimization_barrier((carry, over))))
 
 
 class _Keys(NamedTuple):

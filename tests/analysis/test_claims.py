@@ -38,6 +38,7 @@ def test_one_value(expected, value, wanted):
     assert status(expected, [value]) == wanted
 
 
+@pytest.mark.smoke
 def test_the_interval_of_the_mean_is_that_of_student():
     values = [1.0, 1.2, 1.1, 0.9]
     low, high = stats.t.interval(0.95, 3, loc=1.05, scale=stats.sem(values))

@@ -95,6 +95,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says():
     assert 0.82 < ((found["median_low"] <= truth) & (found["median_high"] >= truth)).mean() < 0.97
 
 
+@pytest.mark.smoke
 def test_its_interval_is_that_of_scipy():
     from scipy.stats import bootstrap
 

@@ -38,6 +38,7 @@ def test_sweep_is_a_table_for_each_work(gdlab, tmp_path):
     assert {len(one["seconds"]) for work in told["measured"] for one in work["contestants"]} == {2}
 
 
+@pytest.mark.smoke
 def test_a_page_for_the_docs(gdlab):
     result = gdlab("bench", "sweep", "--work", "rosenbrock", "--repeats", 1, "--markdown")
     assert result.exit_code == 0, result.output

@@ -14,9 +14,9 @@ from gdlab.config import load, said_in
 from gdlab.experiment.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
-LONG = ("landscape_zoo", "rule_zoo")  # they compile much
+MARKS = {"landscape_zoo": pytest.mark.slow, "rule_zoo": pytest.mark.slow, "quickstart": pytest.mark.smoke}
 CONFIGS = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
+    pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, ()))
     for path in sorted((ROOT / "configs").glob("*.yaml"))
     if not said_in(path, ("checks",))["checks"]  # those have tests of their own, in tests/experiments
 ]

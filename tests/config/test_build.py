@@ -104,6 +104,7 @@ sweep:
 """
 
 
+@pytest.mark.smoke
 def test_axes(loaded):
     config = loaded("name: t\nproblem: {kind: bowl}\nrules: {m: {kind: momentum}}\ntrain: {steps: 3}" + AXES)
     space = over(config)

@@ -27,6 +27,7 @@ def over(write):
     return put
 
 
+@pytest.mark.smoke
 def test_mappings_are_merged_and_the_rest_replaced(over):
     config = over("name: mine\nrules: {heavy: {beta: 0.9}}\ntrain: {batch_size: 4}\nrecord: {probes: []}\n")
     assert config.name == "mine"

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from gdlab.config import load, rule_factories
 
@@ -15,6 +16,7 @@ def first_update(rule):
         return np.asarray(rule.update(jnp.ones(2), rule.init(jnp.ones(2)), jnp.ones(2))[0])
 
 
+@pytest.mark.smoke
 def test_its_own_hyperparameters_and_lr(write):
     factory = rule_factories(load(write(BASE)))["a"]
     np.testing.assert_allclose(first_update(factory()), first_update(optax.adam(0.5, b1=0.25)), rtol=1e-6)

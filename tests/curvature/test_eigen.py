@@ -93,6 +93,7 @@ def _largest(a, seed):
     return np.abs(np.asarray(_by_lanczos(jnp.asarray(a), jax.random.key(seed))[2].values[0]))
 
 
+@pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
 def test_a_network_against_its_dense_hessian():
     outputs, criterion, params = network(sizes=(6, 8, 4))

@@ -16,6 +16,7 @@ def full(t):
     return np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
 
 
+@pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
 def test_t_is_the_matrix_as_its_orthonormal_vectors_see_it():
     a = symmetric(np.random.default_rng(1).normal(size=50))
@@ -111,12 +112,14 @@ def test_what_is_not_finite_comes_through():
 
 
 def test_vmapped_and_compiled_equal_one_by_one():
-    matrices = jnp.asarray([symmetric(np.arange(12.0)), symmetric([1.0] * 12), symmetric(RANK_3[:12])], jnp.float32)
+    # Three eigenvalues, four times each: from nearly any start rounding stays far from the guard's tolerance.
+    spectra = np.arange(12.0), [1.0] * 12, np.repeat([3.0, -2.0, 0.0], 4)
+    matrices = jnp.asarray([symmetric(spectrum) for spectrum in spectra], jnp.float32)
     start = jnp.asarray(np.random.default_rng(7).normal(size=12), jnp.float32)
     run = lambda a: ritz(lanczos(lambda v: a @ v, start, 6))[0]
     together = jax.jit(jax.vmap(run))(matrices)
     np.testing.assert_allclose(together, np.stack([jax.jit(run)(a) for a in matrices]), atol=2e-5)
-    assert np.isfinite(together).sum(axis=1).tolist() == [6, 1, 4]
+    assert np.isfinite(together).sum(axis=1).tolist() == [6, 1, 3]
 
 
 def test_a_step_is_needed():

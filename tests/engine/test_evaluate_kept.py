@@ -36,6 +36,7 @@ def test_a_call_that_was_stopped_goes_on_from_there(tmp_path, monkeypatch):
     assert_same_bits(data, gdlab.evaluate(height, OVER, chunk=16).drop_attrs())
 
 
+@pytest.mark.smoke
 def test_what_is_all_there_is_not_run_again(tmp_path, compilations):
     first = gdlab.evaluate(height, OVER, folder=tmp_path)
     before = compilations()

@@ -58,6 +58,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.smoke
 def test_a_store_read_back_is_the_dataset_in_memory(folder, in_memory):
     assert in_memory["loss"].dims == ("rule", "lr_beta", "seed", "step")
     assert np.isnan(in_memory["final_loss"]).any()
@@ -181,6 +182,7 @@ def test_an_interrupted_store_lists_exactly_the_tiles_that_are_whole(writes, tmp
         assert (group.results["steps_taken"][done] > 0).all()
 
 
+@pytest.mark.smoke
 def test_each_group_opens_with_xarray(folder, in_memory):
     path = folder / STORE
     gd_runs = xarray.open_zarr(path, group="group_0", consolidated=False)

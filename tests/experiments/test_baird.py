@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.smoke
 def test_its_claims_hold(reproduced):
     assert {claim["status"] for claim in reproduced("baird").values()} == {"held"}
 

@@ -12,6 +12,7 @@ def lines_of(figure, panel=0):
     return [line for line in figure.axes[panel].lines if line.get_gid() == "median"]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("series", ["loss", "grad_norm"])
 def test_lines_are_medians_at_the_best_rate(five, series):
     lines = lines_of(loss_curves(five, series=series))

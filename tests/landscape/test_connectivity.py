@@ -24,6 +24,7 @@ def ridge(params):
 HILL = Problem(init=lambda key: LEFT, loss=lambda params, batch: ridge(params))
 
 
+@pytest.mark.smoke
 def test_the_line_is_the_loss_on_it_and_its_ends_are_the_ends():
     data = interpolate(ridge, LEFT, RIGHT, 9)
     t = np.linspace(0, 1, 9)

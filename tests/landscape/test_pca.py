@@ -23,6 +23,7 @@ def as_row(params):
     return np.concatenate([np.asarray(params["b"], np.float64), np.asarray(params["w"], np.float64).ravel()])
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("centred", [True, False])
 def test_directions_and_share_equal_numpys(centred):
     path = walk()

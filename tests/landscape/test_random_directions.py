@@ -24,6 +24,7 @@ def norms(leaf, axes):
     return np.sqrt((np.asarray(leaf, np.float64) ** 2).sum(axis=axes))
 
 
+@pytest.mark.smoke
 def test_each_filter_has_the_norm_of_its_weights_outputs_last(params):
     plane = random_plane(KEY, params)
     for direction in (plane.u, plane.v):

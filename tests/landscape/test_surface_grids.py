@@ -47,6 +47,7 @@ def grid(plane, x, y):
     return centre + x[None, :, None] * u + y[:, None, None] * v
 
 
+@pytest.mark.smoke
 @settings(derandomize=True, deadline=None, max_examples=10)
 @given(st.integers(1, 5), st.integers(1, 5), st.floats(-3, 3), st.floats(-3, 3))
 def test_a_quadratic_on_any_grid_is_not_transposed(columns, rows, left, low):
@@ -110,6 +111,7 @@ def test_many_runs_have_each_a_plane_of_its_own():
         surfaces(quadratic, stacked._replace(u=jnp.ones((2, 3))), X, Y)
 
 
+@pytest.mark.smoke
 def test_many_planes_are_one_program(compilations):
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), PLANE)
     before = compilations()

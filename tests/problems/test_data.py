@@ -44,6 +44,7 @@ def test_split_is_a_partition_of_the_standardised_examples(name):
         np.testing.assert_allclose(part.y, target, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", data.DATASETS)
 def test_train_split_has_mean_0_and_variance_1_and_the_test_split_was_not_looked_at(name):
     split = data.load(name)

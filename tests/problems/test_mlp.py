@@ -58,6 +58,7 @@ def test_value_and_gradient_are_those_worked_out_by_hand(activation, widths, l2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13), grads, by_hand)
 
 
+@pytest.mark.smoke
 def test_gelu_is_the_tanh_approximation():
     params = {"layers": {0: {"bias": jnp.zeros(1), "kernel": jnp.ones((13, 1)) / 13}}}
     params["layers"][1] = {"bias": jnp.zeros(3), "kernel": jnp.asarray([[1.0, 0.0, 0.0]])}

@@ -29,6 +29,7 @@ def test_loss_and_gradient_are_those_of_the_hessian(rotation_seed):
     assert problem.loss(jnp.asarray(best), None) == problem.facts["minimum"] == 0
 
 
+@pytest.mark.smoke
 @hypothesis.settings(deadline=None, max_examples=25, derandomize=True)
 @hypothesis.given(st.lists(st.floats(0, 100), min_size=1, max_size=5), st.one_of(st.none(), st.integers(0, 99)))
 def test_eigenvalues_are_the_spectrum(spectrum, seed):

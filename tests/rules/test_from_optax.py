@@ -175,6 +175,7 @@ def test_the_schedule_free_are_judged_at_their_average(name):
     np.testing.assert_allclose(evaluation_point(state, end), expected, rtol=1e-5)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("name", "theirs", "values"),
     [

@@ -49,6 +49,7 @@ def test_a_rule_that_optax_has_stands_beside_it_or_says_why_not(entry):
         assert theirs(name) is not None
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", OPTAX)
 def test_updates_are_those_of_optax(name):
     values, their_rule = OPTAX[name]

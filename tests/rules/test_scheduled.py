@@ -46,6 +46,7 @@ def test_any_number_can_be_a_schedule(case):
     assert state.step == STEPS
 
 
+@pytest.mark.smoke
 def test_a_schedule_of_the_lab_of_optax_or_of_ones_own():
     by_hand = [0.5 * (1 + np.cos(np.pi * t / 3)) * 0.2 for t in range(STEPS)]
     expected = rebuilt(lambda lr: gd(lr=lr), by_hand)

@@ -90,6 +90,7 @@ def test_what_is_registered(kind):
         assert str(entry.info["year"]) in entry.source
 
 
+@pytest.mark.smoke
 @every_kind
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_values_are_those_of_the_formula(kind, dtype):

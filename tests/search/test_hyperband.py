@@ -46,6 +46,7 @@ def test_its_brackets_are_those_of_the_paper(whole):
     assert np.ptp(spent) < 0.4 * max(spent)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("bracket", [4, 2])
 def test_a_bracket_is_a_halving(bracket, whole):
     ours = whole.isel(trial=(whole["bracket"] == bracket).values)

@@ -116,6 +116,7 @@ def test_choices_are_programs_of_their_own_and_as_few_as_can_be(compilations):
     assert compilations() - before <= 2 * 2 * 3  # two options, in widths 1 and 2, three programs each
 
 
+@pytest.mark.smoke
 def test_the_same_seed_makes_the_same_search():
     first, again = search(trials=12), search(trials=12)
     np.testing.assert_array_equal(first["lr"], again["lr"])

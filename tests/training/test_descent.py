@@ -31,6 +31,7 @@ def line(n: int = 12) -> Problem:
     )
 
 
+@pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
 def test_gradient_descent_equals_numpy():
     lr, steps = 0.15, 40

@@ -43,6 +43,7 @@ def noisy_line(slope=3.0, n=24):
     )
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(("double", "tolerance"), [(False, 1e-6), (True, 1e-13)])
 def test_own_rule_and_own_problem_over_rate_own_hyperparameter_and_seed_equal_a_loop_over_descend(double, tolerance):
     with jax.enable_x64(double):

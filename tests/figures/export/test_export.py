@@ -72,6 +72,7 @@ def read_vtk(path):
     return found
 
 
+@pytest.mark.smoke
 def test_the_surface_of_a_vtk_file_holds_every_finite_cell_and_no_other(data, tmp_path):
     surface, _ = to_vtk(data, tmp_path / "deep" / "land.vtk", log=False, height=0.25)
     found = read_vtk(surface)
@@ -123,6 +124,7 @@ def traces_of(html):
     return json.loads(call[0]), json.loads(call[1])
 
 
+@pytest.mark.smoke
 def test_a_page_holds_all_it_needs(data, tmp_path):
     pytest.importorskip("plotly")
     html = to_page(data, tmp_path / "page.html").read_text("utf-8")

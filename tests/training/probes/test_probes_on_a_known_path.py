@@ -43,6 +43,7 @@ def test_from_side_to_side_of_a_valley_it_is_minus_one():
     np.testing.assert_allclose(found[1:], -1, rtol=1e-6)
 
 
+@pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
 def test_the_distance_from_the_start():
     problem = bowl(*C, start=START)
