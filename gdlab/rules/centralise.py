@@ -1,15 +1,17 @@
 """Gradient centralisation (Yong et al., 2020). https://arxiv.org/abs/2004.01461"""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each
+from gdlab.rules.options import check_option
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, on_gradients, wrapper
 from gdlab.types import Array, Rule
 
+Outputs = Literal["last", "first"]
 _MATRIX = 2
 
 
@@ -30,7 +32,7 @@ _MATRIX = 2
 def centralise(
     of: Inner = "gd",
     lr: Hyperparameter = LR,
-    outputs: Literal["last", "first"] = "last",
+    outputs: Outputs = "last",
     **hyperparameters: Any,
 ) -> Rule:
     """Gradient centralisation: another rule, given g minus its mean over all axes but the outputs', leaf by leaf.
@@ -41,11 +43,15 @@ def centralise(
 
     Source: Yong et al. (2020), Equation 1.
 
+    Raises:
+        ValueError: another `outputs`.
+
     >>> rule = centralise(of="gd", lr=1.0)
     >>> updates, state = rule.update(jnp.asarray([[1.0, 5.0], [3.0, 1.0]]), rule.init(jnp.zeros((2, 2))))
     >>> updates.tolist()
     [[1.0, -2.0], [-1.0, 2.0]]
     """
+    check_option("outputs", outputs, get_args(Outputs))
 
     def centred(g: Array) -> Array:
         if g.ndim < _MATRIX or g.size == 0:

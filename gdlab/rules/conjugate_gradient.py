@@ -1,7 +1,7 @@
 """Nonlinear conjugate gradients (Fletcher & Reeves, 1964; Polak & Ribière, 1969). https://doi.org/10.1137/0802003"""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,11 @@ from gdlab import register
 from gdlab.pytrees import dot
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, widen, zeros
+from gdlab.rules.options import check_option
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
+
+Formula = Literal["polak-ribiere", "fletcher-reeves"]
 
 
 class ConjugateGradientState(NamedTuple):
@@ -37,7 +40,7 @@ class ConjugateGradientState(NamedTuple):
 def conjugate_gradient(
     lr: Hyperparameter = 1.0,
     damping: Hyperparameter = 1e-6,
-    formula: Literal["polak-ribiere", "fletcher-reeves"] = "polak-ribiere",
+    formula: Formula = "polak-ribiere",
 ) -> Rule:
     """Conjugate gradients: d <- -g + b d, u = lr a d; a = -g.d / (|d.Hd| + damping d.d), H the Hessian at x.
 
@@ -50,13 +53,14 @@ def conjugate_gradient(
     (1992), for the max; a with damping: Møller, A scaled conjugate gradient algorithm (1993), without its adaptation.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: another `formula`.
 
     >>> rule = conjugate_gradient(lr=1.0, damping=0.0)
     >>> updates, _ = rule.update(6.0, rule.init(2.0), 2.0, grad_fn=lambda x: 3.0 * x)
     >>> float(updates)
     -2.0
     """
+    check_option("formula", formula, get_args(Formula))
 
     def init(params: Params) -> ConjugateGradientState:
         return ConjugateGradientState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
