@@ -46,8 +46,9 @@ def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
         return frozenset(declared)
     if isinstance(factory, functools.partial) and hasattr(factory.func, "hyperparameters"):
         return _own(factory.func)
-    if isinstance(factory, functools.partial) and hasattr(factory.func, "around") and "of" in factory.keywords:
-        known = _own(factory.func.around(factory.keywords["of"]))  # a rule around another, and around which
+    inner, bound = (factory.func, factory.keywords) if isinstance(factory, functools.partial) else (factory, {})
+    if hasattr(inner, "around"):  # a wrapper (see `gdlab.rules.wrapping`)
+        known = _own(inner.around(bound.get("of", inspect.signature(inner).parameters["of"].default)))
         return None if known is None else known | {"of"}
     parameters = inspect.signature(factory).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):

@@ -24,5 +24,4 @@ def test_check_option_accepts_the_choices_and_names_them_for_any_other_value():
 )
 def test_a_rule_refuses_an_option_it_does_not_have(make, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        rule = make()
-        rule.init(1.0)
+        make().init(1.0)
