@@ -101,11 +101,11 @@ def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule
     return optax.with_extra_args_support(call(rule_factory(of), values))
 
 
-def on_gradients(inner: Rule, change: Callable[[Grads, Params | None], Grads]) -> Rule:
-    """The inner rule on the gradients `change(grads, params)`; `grads` has at least float32."""
+def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
+    """The inner rule with the gradients `change(grads)`, where `grads` has at least float32."""
 
     def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
-        updates, after = inner.update(change(widen(grads), params), state, params, **extra)
+        updates, after = inner.update(change(widen(grads)), state, params, **extra)
         return narrow(updates, grads), after
 
     return divides(Rule(inner.init, update), lambda state: preconditioner(inner, state))

@@ -1,10 +1,15 @@
 """`requires_extras`: a rule called without an argument that it needs raises an error that names the argument."""
 
 import jax.numpy as jnp
+import optax
 import pytest
+from flax.training.train_state import TrainState
 
+from gdlab.rules import sam
 from gdlab.rules.extras import requires_extras
 from gdlab.types import Rule
+from tests.rules.rule_cases import ENTRIES
+from tests.rules.rule_problem import extras
 
 
 @requires_extras("probe")
@@ -40,3 +45,26 @@ def test_requires_extras_keeps_params_optional_where_the_update_gives_them_a_def
         return grads, value
 
     assert Rule(lambda params: (), optional).update(1.0, (), value=2.0) == (1.0, 2.0)
+
+
+UNCHECKED = (
+    "adafactor adamw barzilai_borwein lamb lars lion polyak prodigy schedule_free_sgd schedule_free_adamw".split()
+)
+NEEDS = [(e, name) for e in ENTRIES for name in e.info.get("needs", ()) if e.kind not in UNCHECKED]
+
+
+@pytest.mark.parametrize(
+    ("entry", "missing"), [pytest.param(entry, name, id=f"{entry.kind}-{name}") for entry, name in NEEDS]
+)
+def test_a_rule_names_the_argument_that_its_update_lacks(entry, missing):
+    x = jnp.ones((2, 3))
+    rule, given = entry.make(), {"params": x, **extras(x, 0)}
+    del given[missing]
+    with pytest.raises(ValueError, match=f"^{entry.kind} needs {missing}: call update"):
+        rule.update(x, rule.init(x), **given)
+
+
+def test_a_rule_in_flaxs_train_state_names_the_extra_that_it_lacks():
+    train = TrainState.create(apply_fn=None, params={"w": jnp.ones(2)}, tx=optax.chain(optax.clip(1.0), sam()))
+    with pytest.raises(ValueError, match=r"^sam needs grad_fn: .* call `tx.update` with them"):
+        train.apply_gradients(grads={"w": jnp.ones(2)})

@@ -134,12 +134,6 @@ def test_an_unknown_rule_or_hyperparameter():
         clip_by_norm(of=lambda rate: gd(2 * rate), lr=0.5)
 
 
-@pytest.mark.parametrize("rule", [lookahead(), sam(), average(), ema_of_params(), weight_decay()], ids=lambda r: "")
-def test_those_that_need_the_parameters_say_so(rule):
-    with pytest.raises(ValueError, match="needs them"):
-        rule.update(G[0], rule.init(X), grad_fn=lambda x: x)
-
-
 # --- gradients -----------------------------------------------------------------------------------------------------
 
 
