@@ -44,6 +44,15 @@ def zeros(params: Params) -> PyTree:
     return jax.tree.map(jnp.zeros_like, widen(params))
 
 
+def full(params: Params, **value: Any) -> PyTree:
+    """A tree shaped like the params, at least float32, filled with the one hyperparameter given by name."""
+
+    def formula(leaf: Array, **value: Array) -> Array:
+        return jnp.full_like(leaf, *value.values())
+
+    return each(formula, widen(params), **value)
+
+
 def normal(key: Array, like: Params) -> PyTree:
     """Standard normal draws in the shape of each leaf, at least float32; leaf i from the key `fold_in(key, i)`."""
     leaves, structure = jax.tree.flatten(widen(like))

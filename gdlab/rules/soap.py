@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.adam import direction
 from gdlab.rules.counting import due
 from gdlab.rules.leafwise import each, widen, zeros
 from gdlab.rules.matrices import in_turn, matrix, times
+from gdlab.rules.moments import adam_direction, moving_average, update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -81,7 +81,7 @@ def soap(
         right = each(lambda total, g, b2: b2 * total + (1 - b2) * _square(g, total, 1), state.right, grads, b2=b2)
 
         def formula(_: Array, m: Array, v: Array, p: Array, q: Array, *, t: Array, lr: Array, **decays: Array) -> Array:
-            return -lr * _into(direction(_into(m, p, q), v, t, **decays), p.T, q.T)
+            return -lr * _into(adam_direction(_into(m, p, q), v, t, **decays), p.T, q.T)
 
         updates = each(formula, grads, m, v, *bases, t=step, lr=lr, b1=b1, b2=b2, eps=eps)
         after = jax.lax.cond(due(step, period), lambda: _renewed((left, right), bases), lambda: bases)

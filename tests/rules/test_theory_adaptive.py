@@ -220,8 +220,8 @@ def test_yogis_second_moment_changes_by_a_share_of_the_square_only():
     for _ in range(100):
         _, state = rule.update(g, state)
         _, adams = adam(b2=0.99).update(g, adams)
-    np.testing.assert_allclose(state.mean_square, 1 - 100 * 0.01 * g**2, rtol=1e-5)
-    assert (adams.mean_square < 0.4).all()
+    np.testing.assert_allclose(state.nu, 1 - 100 * 0.01 * g**2, rtol=1e-5)
+    assert (adams.nu < 0.4).all()
 
 
 def test_yogi_is_adagrad_while_every_square_is_above_the_accumulator():
