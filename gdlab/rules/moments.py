@@ -1,7 +1,7 @@
 """Moving averages of gradients, and Adam's step from them (Kingma & Ba, 2015). https://arxiv.org/abs/1412.6980
 
-The functions of trees are `init_moments`, `update_moment`, `update_moments`, `update_velocity` and
-`adam_preconditioner`. The others are formulas of one leaf, for use inside `leafwise.each`.
+`moving_average`, `bias_correction`, `adam_denominator` and `adam_direction` are formulas of one leaf, for use inside
+`leafwise.each`. The other functions work on trees.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,20 @@ from gdlab.types import Array, Grads, Params, PyTree
 class AdamState(NamedTuple):
     """The first and second moments of the gradient."""
 
-    count: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     mu: PyTree  # m, shaped like params, at least float32
     nu: PyTree  # v, shaped like params, at least float32
+
+
+class VelocityState(NamedTuple):
+    """The velocity."""
+
+    velocity: PyTree  # v, shaped like params, at least float32
+
+
+def init_velocity(params: Params) -> VelocityState:
+    """A velocity of zero."""
+    return VelocityState(zeros(params))
 
 
 def init_moments(params: Params) -> AdamState:

@@ -17,7 +17,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 class NadamState(NamedTuple):
     """The moments of the gradient, and the product of the momentum factors."""
 
-    count: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     product: Array  # mu_1 ... mu_t, []
     mu: PyTree  # m, shaped like params, at least float32
     nu: PyTree  # v, shaped like params, at least float32
