@@ -9,6 +9,7 @@ from gdlab import register
 from gdlab.pytrees import dot
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, zeros
+from gdlab.rules.options import check_option
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -60,8 +61,7 @@ def barzilai_borwein(
     >>> round(float(rule.update(-1.0, state, 0.0)[0]), 6)
     0.4
     """
-    if formula not in get_args(Formula):
-        raise ValueError(f'formula must be "long" or "short", not {formula!r}')
+    check_option("formula", formula, get_args(Formula))
 
     def init(params: Params) -> BarzilaiBorweinState:
         return BarzilaiBorweinState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
