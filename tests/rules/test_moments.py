@@ -54,7 +54,7 @@ def test_update_velocity_gives_the_weighted_sum_over_all_gradients():
 
 @pytest.mark.parametrize("update", [update_moment, update_velocity])
 def test_update_names_the_decay_by_the_rules_own_name_in_errors(update):
-    with pytest.raises(ValueError, match="^rho must be one number"):
+    with pytest.raises(ValueError, match=r"^rho must be one number"):
         update(jnp.ones(2), jnp.ones(2), rho=jnp.ones(2))
 
 
