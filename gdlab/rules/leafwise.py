@@ -16,9 +16,9 @@ _SINGLE_BITS = 32
 
 
 def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperparameters: Any) -> PyTree:
-    """`formula(leaf of first, leaf of each other tree, **hyperparameters)` for every leaf; the trees have one structure.
+    """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf.
 
-    All arguments are cast to the widest dtype among the leaves at that place, at least float32. The result has the
+    The trees have the same structure. All arguments are cast to the widest dtype among the leaves at that place, at least float32. The result has the
     shape that the formula returns and the dtype of the leaf of `first`.
 
     Raises:
