@@ -18,8 +18,8 @@ _SINGLE_BITS = 32
 def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperparameters: Any) -> PyTree:
     """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf.
 
-    The trees have the same structure. All arguments are cast to the widest dtype among the leaves at that place, at least float32. The result has the
-    shape that the formula returns and the dtype of the leaf of `first`.
+    The trees have the same structure. All arguments are cast to the widest dtype among the leaves at that place, at
+    least float32. The result has the shape that the formula returns and the dtype of the leaf of `first`.
 
     Raises:
         TypeError: a leaf is not of real floating-point numbers.
