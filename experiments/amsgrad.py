@@ -27,8 +27,8 @@ import numpy as np
 
 from gdlab import register
 from gdlab.analysis.claims import Claim, at_least, at_most, near
-from gdlab.rules.adam import moments, start
 from gdlab.rules.leafwise import each
+from gdlab.rules.moments import init_moments, update_moments
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Array, Grads, Params, Problem, PyTree, Rule, Step, Updates
@@ -70,11 +70,11 @@ def paper_adam(lr: Hyperparameter = 0.1, b1: Hyperparameter = 0.9, b2: Hyperpara
     """Adam without correction and epsilon: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, u = -lr m / sqrt(v)."""
 
     def update(grads: Grads, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
-        after = moments(grads, state, b1, b2)
-        step = each(lambda m, v, lr: -lr * m / jnp.sqrt(v), after.mean, after.mean_square, lr=lr)
+        after = update_moments(grads, state, b1, b2)
+        step = each(lambda m, v, lr: -lr * m / jnp.sqrt(v), after.mu, after.nu, lr=lr)
         return step, after
 
-    return Rule(start, update)
+    return Rule(init_moments, update)
 
 
 class OnlineState(NamedTuple):

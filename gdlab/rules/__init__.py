@@ -1,7 +1,8 @@
-"""Update rules: each a factory of hyperparameters, any of which may be traced or a schedule.
+"""Update rules: factories of hyperparameters, each of which may be traced or a schedule.
 
-A rule takes gradients and gives updates: `updates, state = rule.update(grads, state, params)`, and `params + updates`
-is the next point. It is an optax gradient transformation, and goes wherever one does.
+`updates, state = rule.update(grads, state, params)`, and `params + updates` is the next point. A rule is an optax
+gradient transformation and works in `optax.chain`. Some rules need extra arguments, such as `grad_fn`: without them
+`update` raises a ValueError that names what is missing.
 """
 
 from gdlab.rules.accumulate import accumulate

@@ -14,9 +14,9 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 
 class AccumulateState(NamedTuple):
-    """The gradients since the last step, and the rule inside."""
+    """The gradients since the last step of the inner rule, and its state."""
 
-    gathered: Array  # [] int32: how many there are
+    count: Array  # type: ignore[assignment]  # [] int32: number of gradients
     total: PyTree  # their sum, shaped like params, at least float32
     inner: State
 
@@ -33,12 +33,13 @@ class AccumulateState(NamedTuple):
 )
 @wrapper
 def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hyperparameters: Any) -> Rule:
-    """Gradient accumulation: on every `every`-th call another rule's step by the mean of the gradients since the last.
+    """Gradient accumulation: every `every` calls, one step of the inner rule with the mean of their gradients.
 
-    The calls between give updates of 0 and leave the other rule as it is. Over batches of equal size it is the step of
-    one batch of all their examples. What a rule reads beside gradients (a value, say) is that of the last call.
+    The other calls give updates of 0 and do not change the inner rule's state. For batches of equal size this is the
+    step on one batch of all their examples. The inner rule's extra arguments (such as `value`) are those of the last
+    call.
 
-    Source: Ott et al. (2018), there for want of machines; such updates are also called delayed.
+    Source: Ott et al. (2018), where it simulates more GPUs; also called delayed updates.
 
     >>> rule = accumulate(of="gd", lr=0.5, every=2)
     >>> first, state = rule.update(2.0, rule.init(1.0))
@@ -53,15 +54,13 @@ def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hype
     def update(
         grads: Grads, state: AccumulateState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AccumulateState]:
-        count = state.gathered + 1
+        count = state.count + 1
         total = each(lambda total, g: total + g, state.total, grads)
         mean = each(lambda _, total, n: total / n, widen(grads), total, n=count)
         updates, after = inner.update(mean, state.inner, params, **extra)
         due = count.astype(jnp.result_type(float)) >= number(every=every)
-
-        nothing = jax.tree.map(jnp.zeros_like, total)
         updates = either(due, updates, jax.tree.map(jnp.zeros_like, updates))
-        state = AccumulateState(jnp.where(due, 0, count), either(due, nothing, total), either(due, after, state.inner))
-        return narrow(updates, grads), state
+        total = either(due, jax.tree.map(jnp.zeros_like, total), total)
+        return narrow(updates, grads), AccumulateState(jnp.where(due, 0, count), total, either(due, after, state.inner))
 
     return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

@@ -6,15 +6,16 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.moments import update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class AdadeltaState(NamedTuple):
-    """Averages of the squares of gradients and of steps."""
+    """The second moments of the gradient and of the step."""
 
-    mean_square: PyTree  # v, shaped like params, at least float32
-    mean_square_step: PyTree  # w, shaped like params, at least float32
+    nu: PyTree  # v, shaped like params, at least float32
+    nu_step: PyTree  # w, shaped like params, at least float32
 
 
 @register.rule(
@@ -30,9 +31,9 @@ class AdadeltaState(NamedTuple):
 def adadelta(lr: Hyperparameter = 1.0, rho: Hyperparameter = 0.95, eps: Hyperparameter = 1e-6) -> Rule:
     """Adadelta: v <- rho v + (1 - rho) g^2, d = sqrt(w + eps) g / sqrt(v + eps), w <- rho w + (1 - rho) d^2, u = -lr d.
 
-    From v = w = 0. The root mean square of past steps takes the place of a rate, so that a step has the parameters'
-    own unit; lr is a factor, 1 in the paper, and is not part of w. The first steps are about sqrt(eps) long, and they
-    grow from there: eps decides how soon it is under way.
+    From v = w = 0. The root mean square of past steps replaces a learning rate, so a step has the unit of the
+    parameters. lr is a factor of the update, 1 in the paper, and is not part of w. The first steps are about sqrt(eps)
+    long and later ones grow from there, so eps decides how many steps the start takes.
 
     Optax has rho 0.9 by default.
 
@@ -44,21 +45,18 @@ def adadelta(lr: Hyperparameter = 1.0, rho: Hyperparameter = 0.95, eps: Hyperpar
     -1.788854
     """
 
+    def direction(w: Array, g: Array, v: Array, *, eps: Array) -> Array:
+        return jnp.sqrt(w + eps) / jnp.sqrt(v + eps) * g
+
     def init(params: Params) -> AdadeltaState:
         return AdadeltaState(zeros(params), zeros(params))
 
     def update(
         grads: Grads, state: AdadeltaState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AdadeltaState]:
-        def length(w: Array, g: Array, v: Array, *, eps: Array) -> Array:
-            return jnp.sqrt(w + eps) / jnp.sqrt(v + eps) * g
-
-        def average(mean: Array, x: Array, *, rho: Array) -> Array:
-            return rho * mean + (1 - rho) * x**2
-
-        v = each(average, state.mean_square, grads, rho=rho)
-        d = each(length, state.mean_square_step, grads, v, eps=eps)
-        w = each(average, state.mean_square_step, d, rho=rho)
+        v = update_moment(grads, state.nu, order=2, rho=rho)
+        d = each(direction, state.nu_step, grads, v, eps=eps)
+        w = update_moment(d, state.nu_step, order=2, rho=rho)
         return each(lambda _, d, lr: -lr * d, grads, d, lr=lr), AdadeltaState(v, w)
 
     return Rule(init, update)

@@ -9,18 +9,22 @@ import optax
 
 from gdlab import register
 from gdlab.pytrees import norm
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, widen
-from gdlab.rules.matrices import matrix
+from gdlab.rules.matrices import unfold
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class AdafactorState(NamedTuple):
-    """Averages of the squared gradients, summed along rows and along columns; at least float32."""
+    """Row sums and column sums of the average of squared gradients, at least float32.
 
-    step: Array  # t, [] int32: steps taken
-    rows: PyTree  # R, [rows] of a matrix; of a vector or a number the averages themselves, in its shape
-    columns: PyTree  # C, [columns] of a matrix; of a vector or a number nothing, [0]
+    A leaf unfolds to [rows, columns] (`matrices.unfold`).
+    """
+
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    rows: PyTree  # R, [rows]; for a vector or a scalar the average itself, in its shape
+    columns: PyTree  # C, [columns]; for a vector or a scalar empty, [0]
 
 
 @register.rule(
@@ -50,17 +54,18 @@ def adafactor(
 ) -> Rule:
     """Adafactor: u = -a D / max(1, rms(D) / clip), D = g / sqrt(V), V[i, j] = R[i] C[j] / sum(R).
 
-    R and C are the row sums and the column sums of an average of g^2 + eps, in which step t = 1, 2, ... has the weight
-    t^-decay_power. The rate a = max(least_scale, rms(x)) min(lr, 1 / sqrt(t)) is relative to the size of the leaf x, as
-    rms, the root of the mean square, has it; where least_scale is the larger it is absolute. No momentum.
+    R and C are the row sums and the column sums of a moving average of g^2 + eps, in which step t = 1, 2, ... has the
+    weight t^-decay_power. The step size a = max(least_scale, rms(x)) min(lr, 1 / sqrt(t)) is relative to the size of
+    the leaf x, unless rms(x) is below least_scale; rms is the root mean square. There is no momentum.
 
-    A matrix [m, n] costs m + n numbers, which `memory` counts as none. A leaf of more axes is a matrix [first, rest]; a
-    vector or a number has the average itself for V. eps must be above 0 where a whole row or column has no gradient.
+    A matrix [m, n] needs m + n numbers, which `memory` counts as none. A leaf with more axes [..., m, n] is unfolded to
+    [... m, n]. A vector or a scalar is not factored: V is the average itself. eps must be above 0 where the gradient of
+    a whole row or column is 0.
 
-    Source: Shazeer & Stern (2018), Algorithms 4 and 5, with their eps1, eps2 and d named eps, least_scale and clip.
+    Source: Shazeer & Stern (2018), Algorithms 4 and 5, with eps1 = eps, eps2 = least_scale and d = clip.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = adafactor(lr=0.5)
     >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
@@ -68,49 +73,42 @@ def adafactor(
     -1.0
     """
 
-    def averaged(total: Array, g: Array, *, t: Array, decay_power: Array, eps: Array, axis: int) -> Array:
-        new = t**-decay_power
+    def average(total: Array, g: Array, *, t: Array, decay_power: Array, eps: Array, axis: int) -> Array:
+        weight = t**-decay_power
         square = g**2 + eps
-        return (1 - new) * total + new * (square if g.ndim < 2 else jnp.sum(matrix(square), axis=axis))
+        return (1 - weight) * total + weight * (square if g.ndim < 2 else jnp.sum(unfold(square), axis=axis))
 
-    def rows(total: Array, g: Array, **numbers: Array) -> Array:
-        return averaged(total, g, axis=1, **numbers)
+    def row_sums(total: Array, g: Array, **numbers: Array) -> Array:
+        return average(total, g, axis=1, **numbers)
 
-    def columns(total: Array, g: Array, **numbers: Array) -> Array:
-        return averaged(total, g, axis=0, **numbers) if g.ndim > 1 else total
+    def column_sums(total: Array, g: Array, **numbers: Array) -> Array:
+        return total if g.ndim < 2 else average(total, g, axis=0, **numbers)
 
     def formula(
         g: Array, r: Array, c: Array, x: Array, *, t: Array, lr: Array, clip: Array, least_scale: Array
     ) -> Array:
-        if g.ndim > 1:
-            # Roots of the factors apart: their product may be too small for the dtype.
-            share = jnp.sqrt(r / jnp.sum(r))
-            direction = (matrix(g) / share[:, None] / jnp.sqrt(c)[None, :]).reshape(g.shape)
-        else:
+        if g.ndim < 2:
             direction = g / jnp.sqrt(r)
-        rate = jnp.maximum(least_scale, _rms(x)) * jnp.minimum(lr, 1 / jnp.sqrt(t))
-        return -rate * direction / jnp.maximum(1, _rms(direction) / clip)
+        else:
+            # One root for each factor: the product of the factors can underflow.
+            share = jnp.sqrt(r / jnp.sum(r))
+            direction = (unfold(g) / share[:, None] / jnp.sqrt(c)[None, :]).reshape(g.shape)
+        size = jnp.maximum(least_scale, _rms(x)) * jnp.minimum(lr, 1 / jnp.sqrt(t))
+        return -size * direction / jnp.maximum(1, _rms(direction) / clip)
 
     def init(params: Params) -> AdafactorState:
-        def sums(x: Array) -> Array:
-            return jnp.zeros(x.shape if x.ndim < 2 else matrix(x).shape[:1], x.dtype)
-
-        def others(x: Array) -> Array:
-            return jnp.zeros((0,) if x.ndim < 2 else matrix(x).shape[1:], x.dtype)
-
         wide = widen(params)
-        return AdafactorState(jnp.zeros([], jnp.int32), jax.tree.map(sums, wide), jax.tree.map(others, wide))
+        rows = jax.tree.map(lambda x: jnp.zeros(x.shape if x.ndim < 2 else unfold(x).shape[:1], x.dtype), wide)
+        columns = jax.tree.map(lambda x: jnp.zeros((0,) if x.ndim < 2 else x.shape[-1:], x.dtype), wide)
+        return AdafactorState(jnp.zeros([], jnp.int32), rows, columns)
 
-    def update(
-        grads: Grads, state: AdafactorState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, AdafactorState]:
-        if params is None:
-            raise ValueError("adafactor measures the parameters: update(grads, state, params) needs them")
-        step = optax.safe_increment(state.step)
-        past = {"t": step, "decay_power": decay_power, "eps": eps}
-        r, c = each(rows, state.rows, grads, **past), each(columns, state.columns, grads, **past)
-        numbers = {"t": step, "lr": lr, "clip": clip, "least_scale": least_scale}
-        return each(formula, grads, r, c, params, **numbers), AdafactorState(step, r, c)
+    @requires_extras("adafactor")
+    def update(grads: Grads, state: AdafactorState, params: Params, **extra: Any) -> tuple[Updates, AdafactorState]:
+        count = optax.safe_increment(state.count)
+        past = {"t": count, "decay_power": decay_power, "eps": eps}
+        r, c = each(row_sums, state.rows, grads, **past), each(column_sums, state.columns, grads, **past)
+        numbers = {"t": count, "lr": lr, "clip": clip, "least_scale": least_scale}
+        return each(formula, grads, r, c, params, **numbers), AdafactorState(count, r, c)
 
     return Rule(init, update)
 

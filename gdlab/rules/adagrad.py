@@ -2,10 +2,8 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from gdlab import register
-from gdlab.rules.leafwise import each, root, widen
+from gdlab.rules.leafwise import each, full, root
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
@@ -35,8 +33,8 @@ def _preconditioned_stability(**hyperparameters: float) -> float:
 def adagrad(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-10, initial_accumulator: Hyperparameter = 0.0) -> Rule:
     """AdaGrad with a diagonal matrix: s <- s + g^2, u = -lr g / (sqrt(s) + eps), from s = initial_accumulator.
 
-    eps stands outside the root, as in the paper (delta there) and in PyTorch. Differs from optax, which has it inside,
-    and starts from s = 0.1 with eps = 1e-7.
+    eps is added outside the root, as in the paper (where it is delta) and in PyTorch. Differs from optax, which adds it
+    inside the root, and starts from s = 0.1 with eps = 1e-7.
 
     Source: Duchi, Hazan & Singer (2011), Figure 1, diagonal version, without a projection.
 
@@ -46,17 +44,16 @@ def adagrad(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-10, initial_accum
     -0.4
     """
 
-    def init(params: Params) -> AdagradState:
-        def accumulator(x: Array, initial_accumulator: Array) -> Array:
-            return jnp.full_like(x, initial_accumulator)
+    def denominator(s: Array, eps: Array) -> Array:
+        return root(s) + eps
 
-        return AdagradState(each(accumulator, widen(params), initial_accumulator=initial_accumulator))
+    def init(params: Params) -> AdagradState:
+        return AdagradState(full(params, initial_accumulator=initial_accumulator))
 
     def update(
         grads: Grads, state: AdagradState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AdagradState]:
         s = each(lambda s, g: s + g**2, state.sum_of_squares, grads)
-        updates = each(lambda g, s, lr, eps: -lr * g / (root(s) + eps), grads, s, lr=lr, eps=eps)
-        return updates, AdagradState(s)
+        return each(lambda g, s, lr, eps: -lr * g / denominator(s, eps), grads, s, lr=lr, eps=eps), AdagradState(s)
 
-    return divides(Rule(init, update), lambda state: each(lambda s, eps: root(s) + eps, state.sum_of_squares, eps=eps))
+    return divides(Rule(init, update), lambda state: each(denominator, state.sum_of_squares, eps=eps))

@@ -1,24 +1,17 @@
 """AdaMax, Adam with the maximum norm (Kingma & Ba, 2015). https://arxiv.org/abs/1412.6980"""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import optax
 
 from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.leafwise import each
+from gdlab.rules.moments import AdamState, init_moments, update_moment
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
-
-
-class AdaMaxState(NamedTuple):
-    """The average of gradients and their greatest size."""
-
-    step: Array  # t, [] int32: steps taken
-    mean: PyTree  # m, shaped like params, at least float32
-    greatest: PyTree  # s, shaped like params, at least float32
+from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 @register.rule(
@@ -41,10 +34,11 @@ def adamax(
 ) -> Rule:
     """AdaMax: m <- b1 m + (1 - b1) g, s <- max(b2 s, |g| + eps), u = -lr m / ((1 - b1^t) s), from m = s = 0.
 
-    s is the greatest of the past gradients, each shrunk by b2 for every step since; it needs no correction for its
-    start at 0. As |m| / (1 - b1^t) is at most about s, no step is much longer than lr. Where s is 0 nothing moves.
+    s, kept as the state's `nu`, is the largest |g| so far, where each past value has shrunk by the factor b2 per step.
+    It needs no bias correction. As |m| / (1 - b1^t) is at most about s, a step is not much longer than lr. Where s is
+    0, the update is 0.
 
-    Differs from optax and PyTorch in eps, 1e-8 there by default; the paper has none.
+    Differs from optax and PyTorch in eps, which is 1e-8 there by default; the paper has none.
 
     Source: Kingma & Ba (2015), Algorithm 2.
 
@@ -54,23 +48,20 @@ def adamax(
     -0.5
     """
 
-    def init(params: Params) -> AdaMaxState:
-        return AdaMaxState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
+    def largest(s: Array, g: Array, b2: Array, eps: Array) -> Array:
+        return jnp.maximum(b2 * s, jnp.abs(g) + eps)
 
-    def update(
-        grads: Grads, state: AdaMaxState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, AdaMaxState]:
-        t = optax.safe_increment(state.step)
-        m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
-        s = each(lambda s, g, b2, eps: jnp.maximum(b2 * s, jnp.abs(g) + eps), state.greatest, grads, b2=b2, eps=eps)
+    def formula(_: Array, m: Array, s: Array, *, t: Array, lr: Array, b1: Array) -> Array:
+        ratio = jnp.where(s > 0, m / jnp.where(s > 0, s, 1.0), 0.0)
+        return -lr * ratio / (1 - b1**t)
 
-        def formula(_: Array, m: Array, s: Array, *, t: Array, lr: Array, b1: Array) -> Array:
-            ratio = jnp.where(s > 0, m / jnp.where(s > 0, s, 1.0), 0.0)
-            return -lr * ratio / (1 - b1**t)
-
-        return each(formula, grads, m, s, t=t, lr=lr, b1=b1), AdaMaxState(t, m, s)
+    def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
+        t = optax.safe_increment(state.count)
+        m = update_moment(grads, state.mu, b1=b1)
+        s = each(largest, state.nu, grads, b2=b2, eps=eps)
+        return each(formula, grads, m, s, t=t, lr=lr, b1=b1), AdamState(t, m, s)
 
     def divisor(s: Array, *, t: Array, b1: Array) -> Array:
-        return jnp.where(s > 0, (1 - b1**t) * s, jnp.inf)  # where s is 0 nothing moves
+        return jnp.where(s > 0, (1 - b1**t) * s, jnp.inf)  # where s is 0 the update is 0
 
-    return divides(Rule(init, update), lambda state: each(divisor, state.greatest, t=state.step, b1=b1))
+    return divides(Rule(init_moments, update), lambda state: each(divisor, state.nu, t=state.count, b1=b1))

@@ -3,8 +3,10 @@
 from typing import Any
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, direction, divisor, moments, preconditioned_stability, start
+from gdlab.rules.adam import preconditioned_stability
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each
+from gdlab.rules.moments import AdamState, adam_direction, adam_preconditioner, init_moments, update_moments
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
@@ -37,14 +39,14 @@ def adamw(
 ) -> Rule:
     """Adam with decoupled weight decay: u = -lr (mhat / (sqrt(vhat) + eps) + weight_decay x).
 
-    x are the parameters; mhat and vhat are as in `adam`. The decay is multiplied by lr, as in PyTorch and optax (there
-    1e-4 by default); the paper multiplies it by the schedule's factor alone. It is not part of the gradient, so it is
-    not divided by sqrt(vhat): an L2 penalty in the loss is another rule.
+    x are the parameters; mhat and vhat are as in `adam`. The decay is multiplied by lr, as in PyTorch and optax (whose
+    default is 1e-4); the paper multiplies it by the schedule's factor alone. An L2 penalty in the loss is a different
+    rule (`weight_decay` around `adam`): there the decay is part of the gradient and is divided by sqrt(vhat).
 
     Source: Loshchilov & Hutter (2019), Algorithm 2.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = adamw(lr=0.5, eps=0.0, weight_decay=0.5)
     >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
@@ -52,21 +54,17 @@ def adamw(
     -1.0
     """
 
-    def init(params: Params) -> AdamState:
-        return start(params)
+    def formula(
+        _: Array, m: Array, v: Array, x: Array, *, t: Array, lr: Array, weight_decay: Array, **decays: Array
+    ) -> Array:
+        return -lr * (adam_direction(m, v, t, **decays) + weight_decay * x)
 
-    def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
-        if params is None:
-            raise ValueError("adamw shrinks the parameters: update(grads, state, params) needs them")
-        after = moments(grads, state, b1, b2)
-
-        def formula(
-            _: Array, m: Array, v: Array, x: Array, *, t: Array, lr: Array, weight_decay: Array, **decays: Array
-        ) -> Array:
-            return -lr * (direction(m, v, t, **decays) + weight_decay * x)
-
-        trees = (grads, after.mean, after.mean_square, params)
+    @requires_extras("adamw")
+    def update(grads: Grads, state: AdamState, params: Params, **extra: Any) -> tuple[Updates, AdamState]:
+        after = update_moments(grads, state, b1, b2)
         numbers = {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "weight_decay": weight_decay}
-        return each(formula, *trees, t=after.step, **numbers), after
+        return each(formula, grads, after.mu, after.nu, params, t=after.count, **numbers), after
 
-    return divides(Rule(init, update), lambda s: divisor(s.mean_square, s.step, b1=b1, b2=b2, eps=eps))
+    return divides(
+        Rule(init_moments, update), lambda state: adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
+    )

@@ -7,19 +7,20 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, normal, root, widen
 from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
-_ELSEWHERE = 2**31 - 1  # no leaf's number, so a rule inside draws noise of its own
+_INNER = 2**31 - 1  # folded into the key of the inner rule; no leaf has this number
 
 
 class NoiseState(NamedTuple):
-    """How far the noise is annealed, and the rule inside."""
+    """The step, which decides the variance, and the state of the inner rule."""
 
-    step: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     inner: State
 
 
@@ -33,7 +34,7 @@ class NoiseState(NamedTuple):
     wraps=True,
     memory=0,
     optax=None,
-    differs="Optax keeps a random key of its own in the state, so its draws are others.",
+    differs="Optax keeps a random key in the state, so its draws differ.",
 )
 @wrapper
 def add_noise(
@@ -43,9 +44,9 @@ def add_noise(
     gamma: Hyperparameter = 0.55,
     **hyperparameters: Any,
 ) -> Rule:
-    """Gradient noise: another rule, given g + N(0, eta / (1 + t)^gamma) in each coordinate, t = 0, 1, ...
+    """Gradient noise: the inner rule with g + N(0, eta / (1 + t)^gamma) in each coordinate, t = 0, 1, ...
 
-    `eta` is a variance; the paper tries 0.01, 0.3 and 1.
+    `eta` is a variance; the paper uses 0.01, 0.3 and 1.
 
     Source: Neelakantan et al. (2015), Equation 1.
 
@@ -59,14 +60,15 @@ def add_noise(
     def init(params: Params) -> NoiseState:
         return NoiseState(jnp.zeros([], jnp.int32), inner.init(params))
 
+    @requires_extras("add_noise")
     def update(
         grads: Grads, state: NoiseState, params: Params | None = None, *, key: Array, **extra: Any
     ) -> tuple[Updates, NoiseState]:
         def formula(g: Array, noise: Array, *, t: Array, eta: Array, gamma: Array) -> Array:
             return g + root(eta / (1 + t) ** gamma) * noise
 
-        noisy = each(formula, widen(grads), normal(key, grads), t=state.step, eta=eta, gamma=gamma)
-        updates, after = inner.update(noisy, state.inner, params, key=jax.random.fold_in(key, _ELSEWHERE), **extra)
-        return narrow(updates, grads), NoiseState(optax.safe_increment(state.step), after)
+        noisy = each(formula, widen(grads), normal(key, grads), t=state.count, eta=eta, gamma=gamma)
+        updates, after = inner.update(noisy, state.inner, params, key=jax.random.fold_in(key, _INNER), **extra)
+        return narrow(updates, grads), NoiseState(optax.safe_increment(state.count), after)
 
     return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

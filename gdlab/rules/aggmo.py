@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 from gdlab import register
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.moments import update_velocity
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
+from gdlab.types import Grads, Params, PyTree, Rule, Updates
 
 
 class AggMoState(NamedTuple):
@@ -37,23 +38,19 @@ def aggmo(
 ) -> Rule:
     """Aggregated momentum: v_i <- b_i v_i + g for i = 1, 2, 3 and u = -lr (v_1 + v_2 + v_3) / 3, from v_i = 0.
 
-    The heavy velocity is fast along the valley, and the light ones damp its swing. The paper takes any number K of
-    velocities with b_i = 1 - 0.1^(i - 1), and by default K = 3, which is what is here. Equal b_i are `momentum`.
+    The velocity with the largest b_i gives fast progress along directions of small curvature; those with smaller b_i
+    damp the oscillation. The paper has K velocities with b_i = 1 - 0.1^(i - 1) and K = 3 by default; here K is 3. With
+    equal b_i the rule is `momentum`.
 
     On a quadratic whose largest curvature is L it is stable for lr < 2 / (L mean(1 / (1 + b_i))).
 
-    Source: Lucas et al. (2019); the limit, at which x swings with period two, follows from its recursion.
+    Source: Lucas et al. (2019); the limit, at which x oscillates with period two, follows from its recursion.
 
     >>> rule = aggmo(lr=1.0)
     >>> _, state = rule.update(3.0, rule.init(1.0))
     >>> round(float(rule.update(3.0, state)[0]), 5)
     -4.89
     """
-    betas = {"b1": b1, "b2": b2, "b3": b3}
-
-    def heavier(v: Array, g: Array, **beta: Array) -> Array:
-        (b,) = beta.values()
-        return b * v + g
 
     def init(params: Params) -> AggMoState:
         return AggMoState((zeros(params), zeros(params), zeros(params)))
@@ -61,11 +58,11 @@ def aggmo(
     def update(
         grads: Grads, state: AggMoState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AggMoState]:
-        first, second, third = (
-            each(heavier, v, grads, **{name: beta})
-            for v, (name, beta) in zip(state.velocities, betas.items(), strict=True)
-        )
-        updates = each(lambda _, a, b, c, lr: -lr * (a + b + c) / 3, grads, first, second, third, lr=lr)
-        return updates, AggMoState((first, second, third))
+        v1, v2, v3 = state.velocities
+        v1 = update_velocity(grads, v1, b1=b1)
+        v2 = update_velocity(grads, v2, b2=b2)
+        v3 = update_velocity(grads, v3, b3=b3)
+        updates = each(lambda _, v1, v2, v3, lr: -lr * (v1 + v2 + v3) / 3, grads, v1, v2, v3, lr=lr)
+        return updates, AggMoState((v1, v2, v3))
 
     return Rule(init, update)

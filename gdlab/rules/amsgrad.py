@@ -1,22 +1,23 @@
-"""AMSGrad, Adam with a denominator that only grows (Reddi, Kale & Kumar, 2018). https://arxiv.org/abs/1904.09237"""
+"""AMSGrad, Adam with a denominator that never falls (Reddi, Kale & Kumar, 2018). https://arxiv.org/abs/1904.09237"""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, moments, preconditioned_stability, start
+from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.moments import AdamState, bias_correction, init_moments, update_moments
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class AMSGradState(NamedTuple):
-    """The moments of the gradient, and the greatest second moment yet."""
+    """The moments of the gradient, and the largest second moment so far."""
 
-    moments: AdamState
-    greatest: PyTree  # s, shaped like params, at least float32
+    moments: AdamState  # m and v
+    nu_max: PyTree  # s, shaped like params, at least float32
 
 
 @register.rule(
@@ -28,8 +29,8 @@ class AMSGradState(NamedTuple):
     preconditioned_stability=preconditioned_stability,
     memory=3,
     optax_with={"bias_correction_mu": False, "bias_correction_nu": False},
-    differs="Optax corrects both moments for their start at 0, as `corrected` does; PyTorch takes the greatest of the "
-    "moments that are not corrected and corrects that.",
+    differs="Optax corrects the bias of both moments, as `corrected` does; PyTorch takes the maximum of v without bias "
+    "correction and corrects the maximum.",
 )
 @schedulable
 def amsgrad(
@@ -41,12 +42,12 @@ def amsgrad(
 ) -> Rule:
     """AMSGrad: s <- max(s, v), u = -lr m / (sqrt(s) + eps), from s = 0, with Adam's moments m and v of the gradient.
 
-    m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2 from 0. As s never falls, a rare great gradient is not
-    forgotten, and the effective rate of a coordinate never grows; Adam's may, and then Adam may go uphill on average.
+    m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2 from 0. As s never falls, the rule does not forget a rare large
+    gradient, and the effective learning rate of a coordinate never grows. Adam's can grow, and on some convex problems
+    Adam then moves away from the minimum on average.
 
-    The paper does not correct the moments for their start at 0, and has no eps. With `corrected` both are,
-    m / (1 - b1^t) and v / (1 - b2^t), before the maximum is taken, as in optax. Differs from PyTorch, which corrects
-    the maximum itself.
+    The paper has no bias correction and no eps. With `corrected` both moments are corrected, m / (1 - b1^t) and
+    v / (1 - b2^t), before the maximum is taken, as in optax. Differs from PyTorch, which corrects the maximum.
 
     Source: Reddi, Kale & Kumar (2018), Algorithm 2.
 
@@ -56,29 +57,26 @@ def amsgrad(
     -0.5
     """
 
-    def first(m: Array, t: Array, b1: Array) -> Array:
-        return m / (1 - b1**t) if corrected else m
-
-    def second(v: Array, t: Array, b2: Array) -> Array:
-        return v / (1 - b2**t) if corrected else v
+    def maximum(s: Array, v: Array, t: Array, b2: Array) -> Array:
+        return jnp.maximum(s, bias_correction(v, b2, t) if corrected else v)
 
     def formula(_: Array, m: Array, s: Array, *, t: Array, lr: Array, b1: Array, eps: Array) -> Array:
-        return -lr * first(m, t, b1) / (root(s) + eps)
+        return -lr * (bias_correction(m, b1, t) if corrected else m) / (root(s) + eps)
 
     def init(params: Params) -> AMSGradState:
-        return AMSGradState(start(params), zeros(params))
+        return AMSGradState(init_moments(params), zeros(params))
 
     def update(
         grads: Grads, state: AMSGradState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AMSGradState]:
-        after = moments(grads, state.moments, b1, b2)
-        t = after.step
-        s = each(lambda s, v, t, b2: jnp.maximum(s, second(v, t, b2)), state.greatest, after.mean_square, t=t, b2=b2)
-        return each(formula, grads, after.mean, s, t=t, lr=lr, b1=b1, eps=eps), AMSGradState(after, s)
+        after = update_moments(grads, state.moments, b1, b2)
+        s = each(maximum, state.nu_max, after.nu, t=after.count, b2=b2)
+        return each(formula, grads, after.mu, s, t=after.count, lr=lr, b1=b1, eps=eps), AMSGradState(after, s)
 
     def divisor(s: Array, *, t: Array, b1: Array, eps: Array) -> Array:
         return (root(s) + eps) * (1 - b1**t if corrected else 1)
 
-    return divides(
-        Rule(init, update), lambda state: each(divisor, state.greatest, t=state.moments.step, b1=b1, eps=eps)
-    )
+    def by(state: AMSGradState) -> PyTree:
+        return each(divisor, state.nu_max, t=state.moments.count, b1=b1, eps=eps)
+
+    return divides(Rule(init, update), by)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
 from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
@@ -15,9 +16,9 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 
 class AveragedState(NamedTuple):
-    """A mean of the points that the rule inside has come to."""
+    """A weighted mean of the iterates, and the state of the inner rule."""
 
-    step: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     mean: PyTree  # shaped like params, at least float32
     inner: State
 
@@ -38,17 +39,14 @@ class AveragedState(NamedTuple):
 )
 @wrapper
 def average(of: Inner = "gd", lr: Hyperparameter = LR, start: int = 0, **hyperparameters: Any) -> Rule:
-    """Polyak-Ruppert averaging: another rule, judged at the mean of where its steps start, start + 1, ... led.
+    """Polyak-Ruppert averaging: the inner rule, evaluated at the mean of its iterates after steps start, start + 1, ...
 
-    The other rule's own run is left as it is. Before there is a mean it is judged where it stands. The mean forgets the
-    noise of stochastic gradients, which a constant rate never does, and the starting point only like 1 / t: give a
-    `start` past the descent.
+    The steps are those of the inner rule. Up to step `start`, the run is evaluated at its parameters. The mean averages
+    out the noise of stochastic gradients, which a constant lr does not, but the starting point decays only like 1 / t:
+    choose a `start` after the initial descent.
 
     Source: Polyak & Juditsky (1992); Ruppert, Efficient estimations from a slowly convergent Robbins-Monro process
     (1988).
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = average(of="gd", lr=0.5)
     >>> first, state = rule.update(2.0, rule.init(1.0), 1.0)
@@ -65,19 +63,19 @@ def average(of: Inner = "gd", lr: Hyperparameter = LR, start: int = 0, **hyperpa
 
 
 def averaging(kind: str, inner: Rule, weight: Callable[[Array], Array]) -> Rule:
-    """Another rule, judged at mean <- (1 - weight(t)) mean + weight(t) x, x where step t = 0, 1, ... led."""
+    """The inner rule, evaluated at mean <- (1 - weight(t)) mean + weight(t) x, with x the iterate after step t >= 0.
+
+    `kind` is the name of the rule in its error messages.
+    """
 
     def init(params: Params) -> AveragedState:
         return AveragedState(jnp.zeros([], jnp.int32), widen(params), inner.init(params))
 
-    def update(
-        grads: Grads, state: AveragedState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, AveragedState]:
-        if params is None:
-            raise ValueError(f"{kind} is of the parameters: update(grads, state, params) needs them")
+    @requires_extras(kind)
+    def update(grads: Grads, state: AveragedState, params: Params, **extra: Any) -> tuple[Updates, AveragedState]:
         updates, after = inner.update(widen(grads), state.inner, params, **extra)
-        new = weight(state.step.astype(jnp.result_type(float)))
+        new = weight(state.count.astype(jnp.result_type(float)))
         mean = each(lambda mean, x, u, new: (1 - new) * mean + new * (x + u), state.mean, params, updates, new=new)
-        return narrow(updates, grads), AveragedState(optax.safe_increment(state.step), mean, after)
+        return narrow(updates, grads), AveragedState(optax.safe_increment(state.count), mean, after)
 
     return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))

@@ -1,21 +1,25 @@
-"""Barzilai and Borwein's step sizes (Barzilai & Borwein, 1988). https://doi.org/10.1093/imanum/8.1.141"""
+"""Barzilai-Borwein step sizes (Barzilai & Borwein, 1988). https://doi.org/10.1093/imanum/8.1.141"""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import optax
 
 from gdlab import register
 from gdlab.pytrees import dot
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.extras import requires_extras
+from gdlab.rules.leafwise import each, narrow, zeros
+from gdlab.rules.options import check_option
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
+
+Formula = Literal["long", "short"]
 
 
 class BarzilaiBorweinState(NamedTuple):
     """The last point and the gradient there."""
 
-    step: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     params: PyTree  # x of the step before, at least float32
     grads: PyTree  # g of the step before, at least float32
 
@@ -36,55 +40,53 @@ def barzilai_borwein(
     first_step: Hyperparameter = 1e-2,
     min_step: Hyperparameter = 1e-10,
     max_step: Hyperparameter = 10.0,
-    formula: Literal["long", "short"] = "long",
+    formula: Formula = "long",
 ) -> Rule:
     """Barzilai-Borwein: u = -lr a g; long: a = s.s / s.y, short: a = s.y / y.y, s = x - x_last, y = g - g_last.
 
-    Either makes a I the best stand-in for the inverse Hessian along the last step, in one least-squares sense or the
-    other, over all parameters; the long step is never the shorter one. a is kept within [min_step, max_step], and is
-    max_step where s.y <= 0, along no or negative curvature, as in Birgin, Martinez & Raydan; it is first_step at first.
-    lr is 1 in the paper. The loss does not fall monotonically, and far from a quadratic it need not fall at all.
+    Each formula makes a I approximate the inverse Hessian along the last step: the long one minimises |s / a - y|, the
+    short one |s - a y|. The products are over all parameters, and the long a is never below the short one. a is clipped
+    to [min_step, max_step]; it is max_step where s.y <= 0 (no or negative curvature), as in Birgin, Martinez & Raydan,
+    and first_step on the first step. lr is 1 in the paper. The loss does not fall monotonically, and on problems that
+    are far from quadratic the rule can diverge.
 
     Source: Barzilai & Borwein (1988), Equations 5 and 6; the safeguards: Birgin, Martinez & Raydan (2000),
     https://doi.org/10.1137/S1052623497330963, Algorithm 2.1.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `formula` is neither "long" nor "short"; `update` is called without the parameters.
 
     >>> rule = barzilai_borwein(first_step=0.5)
-    >>> _, state = rule.update(4.0, rule.init(2.0), 2.0)  # to 0, where the gradient, say, is -1: the curvature is 2.5
+    >>> _, state = rule.update(4.0, rule.init(2.0), 2.0)  # to x = 0, with gradient -1, so the curvature is 2.5
     >>> round(float(rule.update(-1.0, state, 0.0)[0]), 6)
     0.4
     """
+    check_option("formula", formula, get_args(Formula))
 
     def init(params: Params) -> BarzilaiBorweinState:
         return BarzilaiBorweinState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
 
+    @requires_extras("barzilai_borwein")
     def update(
-        grads: Grads, state: BarzilaiBorweinState, params: Params | None = None, **extra: Any
+        grads: Grads, state: BarzilaiBorweinState, params: Params, **extra: Any
     ) -> tuple[Updates, BarzilaiBorweinState]:
-        if params is None:
-            raise ValueError("barzilai_borwein compares points: update(grads, state, params) needs the parameters")
-        begun = state.step > 0
-        # On the first step the difference is no difference; it must not reach the derivative either.
-        s = each(lambda old, x: jnp.where(begun, x - old, 0), state.params, params)
-        y = each(lambda old, g: jnp.where(begun, g - old, 0), state.grads, grads)
+        later = state.count > 0
+        # On the first step s = y = 0. A difference with the initial zeros must not reach a derivative either.
+        s = each(lambda last, x: jnp.where(later, x - last, 0), state.params, params)
+        y = each(lambda last, g: jnp.where(later, g - last, 0), state.grads, grads)
 
-        def length(
-            sy: Array, ss: Array, yy: Array, *, lr: Array, first_step: Array, min_step: Array, max_step: Array
-        ) -> Array:
-            above, below = (ss, sy) if formula == "long" else (sy, yy)
-            curved = sy > 0
-            ratio = jnp.where(curved, above / jnp.where(curved, below, 1), max_step)
-            return lr * jnp.where(begun, jnp.clip(ratio, min_step, max_step), first_step)
+        def step_size(sy: Array, ss: Array, yy: Array, *, lr: Array, **steps: Array) -> Array:
+            numerator, denominator = (ss, sy) if formula == "long" else (sy, yy)
+            convex = sy > 0
+            ratio = jnp.where(convex, numerator / jnp.where(convex, denominator, 1), steps["max_step"])
+            clipped = jnp.clip(ratio, steps["min_step"], steps["max_step"])
+            return lr * jnp.where(later, clipped, steps["first_step"])
 
         numbers = {"lr": lr, "first_step": first_step, "min_step": min_step, "max_step": max_step}
-        step = each(length, dot(s, y), dot(s, s), dot(y, y), **numbers)
+        size = each(step_size, dot(s, y), dot(s, s), dot(y, y), **numbers)
         after = BarzilaiBorweinState(
-            optax.safe_increment(state.step),
-            each(lambda old, x: x, state.params, params),
-            each(lambda old, g: g, state.grads, grads),
+            optax.safe_increment(state.count), narrow(params, state.params), narrow(grads, state.grads)
         )
-        return each(lambda g, a: -a * g, grads, a=step), after
+        return each(lambda g, a: -a * g, grads, a=size), after
 
     return Rule(init, update)

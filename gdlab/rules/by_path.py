@@ -1,4 +1,4 @@
-"""Different rules for different parameters, by where these stand in the tree."""
+"""Different rules for different parameters, selected by their paths in the tree."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -20,28 +20,30 @@ _GRADIENTS = ("grad_fn", "full_grad_fn")
 @partial(jax.tree_util.register_dataclass, data_fields=["inner"], meta_fields=["patterns"])
 @dataclass(frozen=True)
 class ByPathState:
-    """The states of the rules, in the order of their patterns; each of its own parameters, None in place of others."""
+    """The states of the rules, in the order of their patterns; each has None for the parameters of the others."""
 
     patterns: tuple[str, ...]
     inner: tuple[State, ...]
 
     def evaluation(self, params: Params) -> Params:
-        """Each rule's parameters where it wants to be judged."""
-        parts = _parted(params, self.patterns)
+        """The evaluation parameters of each rule."""
+        parts = _split(params, self.patterns)
         own = [evaluation_point(state, part) for state, part in zip(self.inner, parts[:-1], strict=True)]
-        return _joined([*own, parts[-1]], params)
+        return _merge([*own, parts[-1]], params)
 
 
 def by_path(rules: Mapping[str, optax.GradientTransformation]) -> Rule:
-    """A rule for each pattern: a parameter is moved by that of the first pattern that its path fits; by none, it stays.
+    """A rule for each pattern: each parameter is updated by the rule of the first pattern that matches its path.
 
-    A path is the keys from the root to the leaf, with slashes: "layers/0/kernel". In a pattern `*` stands for any
-    characters, slashes too, `?` for one, `[ab]` for either: "*/bias", "layers/0/*", and "*" for all the rest.
+    A path is the keys from the root to the leaf, joined by slashes: "layers/0/kernel". In a pattern `*` matches any
+    characters, including slashes, `?` one character, and `[ab]` either of two: "*/bias", "layers/0/*", "*" for all
+    others. A parameter that no pattern matches has updates of 0.
 
-    Each rule sees its own parameters only: norms and means are over them, a loss is a function of them.
+    Each rule sees only its own parameters: norms and means are over them, and the extra arguments, such as `grad_fn`,
+    are functions of them.
 
-    Source: as optax.partition (https://optax.readthedocs.io/en/latest/api/combining_optimizers.html), by patterns in
-    place of labels.
+    Source: optax.partition (https://optax.readthedocs.io/en/latest/api/combining_optimizers.html), with patterns
+    instead of labels.
 
     >>> from gdlab.rules import gd
     >>> rule = by_path({"*bias": gd(lr=1.0), "layers/*": gd(lr=0.5)})
@@ -52,56 +54,55 @@ def by_path(rules: Mapping[str, optax.GradientTransformation]) -> Rule:
     patterns, inner = tuple(rules), [optax.with_extra_args_support(rule) for rule in rules.values()]
 
     def init(params: Params) -> ByPathState:
-        parts = _parted(params, patterns)[:-1]
+        parts = _split(params, patterns)[:-1]
         return ByPathState(patterns, tuple(rule.init(part) for rule, part in zip(inner, parts, strict=True)))
 
     def update(
         grads: Grads, state: ByPathState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, ByPathState]:
-        theirs = _parted(grads, patterns)
-        points = [None] * len(theirs) if params is None else _parted(params, patterns)
+        grad_parts = _split(grads, patterns)
+        param_parts = [None] * len(grad_parts) if params is None else _split(params, patterns)
         updates, states = [], []
         for index, rule in enumerate(inner):
-            offered = {name: _seen(name, thing, index, patterns, params) for name, thing in extra.items()}
-            moves, after = rule.update(theirs[index], state.inner[index], points[index], **offered)
-            updates.append(moves)
+            own_extra = {name: _restrict(name, value, index, patterns, params) for name, value in extra.items()}
+            part, after = rule.update(grad_parts[index], state.inner[index], param_parts[index], **own_extra)
+            updates.append(part)
             states.append(after)
-        still = jax.tree.map(jnp.zeros_like, theirs[-1])
-        return _joined([*updates, still], grads), ByPathState(patterns, tuple(states))
+        unmatched = jax.tree.map(jnp.zeros_like, grad_parts[-1])
+        return _merge([*updates, unmatched], grads), ByPathState(patterns, tuple(states))
 
     return Rule(init, update)
 
 
-def _parted(tree: PyTree, patterns: tuple[str, ...]) -> list[PyTree]:
-    """The tree for each pattern, and for none of them, each with None in place of the leaves of the others."""
+def _split(tree: PyTree, patterns: tuple[str, ...]) -> list[PyTree]:
+    """The tree of each pattern, and last that of the unmatched leaves; each has None for the leaves of the others."""
 
-    def place(path: Any, leaf: Any) -> int:
+    def first_match(path: Any, leaf: Any) -> int:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        fitting = (index for index, pattern in enumerate(patterns) if fnmatch.fnmatchcase(name, pattern))
-        return next(fitting, len(patterns))
+        return next((i for i, pattern in enumerate(patterns) if fnmatch.fnmatchcase(name, pattern)), len(patterns))
 
-    places = jax.tree_util.tree_map_with_path(place, tree)
+    matches = jax.tree_util.tree_map_with_path(first_match, tree)
     return [
-        jax.tree.map(lambda at, leaf, index=index: leaf if at == index else None, places, tree)
+        jax.tree.map(lambda match, leaf, index=index: leaf if match == index else None, matches, tree)
         for index in range(len(patterns) + 1)
     ]
 
 
-def _joined(parts: list[PyTree], like: PyTree) -> PyTree:
-    """The tree whose leaves are those of the parts."""
-    return jax.tree.map(lambda _, *found: next(leaf for leaf in found if leaf is not None), like, *parts)
+def _merge(parts: list[PyTree], like: PyTree) -> PyTree:
+    """The tree, of the structure of `like`, with the leaves of all parts."""
+    return jax.tree.map(lambda _, *leaves: next(leaf for leaf in leaves if leaf is not None), like, *parts)
 
 
-def _seen(name: str, thing: Any, index: int, patterns: tuple[str, ...], params: Params | None) -> Any:
-    """What the runner offers, as the rule of one pattern sees it."""
+def _restrict(name: str, value: Any, index: int, patterns: tuple[str, ...], params: Params | None) -> Any:
+    """An extra argument for the rule of one pattern: a function of its own parameters only."""
     if name == "grad":
-        return _parted(thing, patterns)[index]
+        return _split(value, patterns)[index]
     if name not in _OF_PARAMS or params is None:
-        return thing
+        return value
 
-    def of_own(own: Params) -> Any:
-        parts = _parted(params, patterns)
-        whole = thing(_joined([*parts[:index], own, *parts[index + 1 :]], params))
-        return _parted(whole, patterns)[index] if name in _GRADIENTS else whole
+    def restricted(own: Params) -> Any:
+        parts = _split(params, patterns)
+        result = value(_merge([*parts[:index], own, *parts[index + 1 :]], params))
+        return _split(result, patterns)[index] if name in _GRADIENTS else result
 
-    return of_own
+    return restricted

@@ -1,4 +1,4 @@
-"""Rules one after another. https://optax.readthedocs.io/en/latest/api/combining_optimizers.html"""
+"""Rules in sequence. https://optax.readthedocs.io/en/latest/api/combining_optimizers.html"""
 
 import optax
 
@@ -7,10 +7,10 @@ from gdlab.types import PyTree, Rule, State
 
 
 def chain(*rules: optax.GradientTransformation) -> Rule:
-    """Each rule, or gradient transformation of optax, takes for its gradients the updates of the one before.
+    """A sequence of rules or optax transformations; each gets the updates of the one before as its gradients.
 
-    All are given the parameters and whatever else the runner offers. The state is the tuple of theirs, so a run is
-    judged where the last rule that has a say (an average, say) wants to be.
+    All get the parameters and the extra arguments. The state is the tuple of their states; a run is evaluated where the
+    last rule that has evaluation parameters (such as `average`) has them.
 
     >>> from gdlab.rules import adam
     >>> rule = chain(optax.clip(1.0), adam(lr=0.5))
@@ -21,7 +21,7 @@ def chain(*rules: optax.GradientTransformation) -> Rule:
     links = [optax.with_extra_args_support(rule) for rule in rules]
 
     def by(state: State) -> PyTree | None:
-        told = (preconditioner(rule, own) for rule, own in zip(reversed(links), reversed(state), strict=True))
-        return next((divisor for divisor in told if divisor is not None), None)
+        found = (preconditioner(rule, own) for rule, own in zip(reversed(links), reversed(state), strict=True))
+        return next((divisor for divisor in found if divisor is not None), None)
 
     return divides(optax.with_extra_args_support(optax.chain(*links)), by)

@@ -5,12 +5,10 @@ from typing import Any
 import jax
 
 from gdlab import register
-from gdlab.pytrees import norm
-from gdlab.rules.clip_by_norm import shortened
-from gdlab.rules.leafwise import each
+from gdlab.rules.clip_by_norm import clipped
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, on_gradients, wrapper
-from gdlab.types import Array, Grads, Params, Rule
+from gdlab.types import Rule
 
 
 @register.rule(
@@ -22,28 +20,23 @@ from gdlab.types import Array, Grads, Params, Rule
     wraps=True,
     scope="leaf",
     memory=0,
-    differs="Optax's clip_by_block_rms bounds the root mean square of a leaf, its norm over the root of its size.",
+    differs="Optax's clip_by_block_rms bounds a leaf's root mean square: its norm divided by the root of its size.",
 )
 @wrapper
 def clip_by_leaf_norm(
     of: Inner = "gd", lr: Hyperparameter = LR, max_norm: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by layer: another rule, given g min(1, max_norm / |g|) for each leaf g of the gradient by itself.
+    """Clipping by leaf norm: the inner rule with g min(1, max_norm / |g|) for each leaf g of the gradient.
 
-    A layer whose gradient explodes does not slow the others. Keras calls it `clipnorm`.
+    A large gradient in one layer does not shrink those of the others. Keras calls it `clipnorm`.
 
-    Source: Pascanu et al. (2013), Algorithm 1, leaf by leaf.
+    Source: Pascanu et al. (2013), Algorithm 1, for each leaf.
 
     >>> rule = clip_by_leaf_norm(of="gd", lr=0.5, max_norm=2.0)
     >>> updates, state = rule.update({"w": -8.0, "b": 1.0}, rule.init({"w": 1.0, "b": 1.0}))
     >>> {name: float(update) for name, update in updates.items()}
     {'b': -0.5, 'w': 1.0}
     """
-
-    def clipped(grads: Grads, params: Params | None) -> Grads:
-        return jax.tree.map(one, grads)
-
-    def one(g: Array) -> Array:
-        return each(shortened, g, norm=norm(g), max_norm=max_norm)
-
-    return on_gradients(inner_rule(of, lr, hyperparameters), clipped)
+    return on_gradients(
+        inner_rule(of, lr, hyperparameters), lambda grads: jax.tree.map(lambda g: clipped(g, max_norm), grads)
+    )

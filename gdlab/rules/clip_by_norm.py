@@ -9,7 +9,7 @@ from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, on_gradients, wrapper
-from gdlab.types import Array, Grads, Params, Rule
+from gdlab.types import Array, Grads, Rule
 
 
 @register.rule(
@@ -27,9 +27,9 @@ from gdlab.types import Array, Grads, Params, Rule
 def clip_by_norm(
     of: Inner = "gd", lr: Hyperparameter = LR, max_norm: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by norm: another rule, given g min(1, max_norm / |g|), |g| over all parameters.
+    """Clipping by norm: the inner rule with g min(1, max_norm / |g|), with |g| over all parameters.
 
-    The direction stays that of the gradient; `clip_by_leaf_norm` takes each leaf's norm for itself.
+    It keeps the direction of the gradient. `clip_by_leaf_norm` clips each leaf by its own norm.
 
     Source: Pascanu et al. (2013), Algorithm 1.
 
@@ -39,12 +39,13 @@ def clip_by_norm(
     1.0
     """
 
-    def clipped(grads: Grads, params: Params | None) -> Grads:
-        return each(shortened, grads, norm=norm(grads), max_norm=max_norm)
-
-    return on_gradients(inner_rule(of, lr, hyperparameters), clipped)
+    return on_gradients(inner_rule(of, lr, hyperparameters), lambda grads: clipped(grads, max_norm))
 
 
-def shortened(g: Array, *, norm: Array, max_norm: Array) -> Array:
-    """A gradient, or a leaf of it, whose norm would be longer than `max_norm`, at that length."""
+def clipped(grads: Grads, max_norm: Hyperparameter) -> Grads:
+    """g min(1, max_norm / |g|)."""
+    return each(_clip, grads, norm=norm(grads), max_norm=max_norm)
+
+
+def _clip(g: Array, *, norm: Array, max_norm: Array) -> Array:
     return g * jnp.where(norm > max_norm, max_norm / jnp.where(norm > max_norm, norm, 1), 1)

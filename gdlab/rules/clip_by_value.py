@@ -1,4 +1,4 @@
-"""Gradient clipping, coordinate by coordinate (Mikolov, 2012). https://arxiv.org/abs/1211.5063"""
+"""Gradient clipping by value (Mikolov, 2012). https://arxiv.org/abs/1211.5063"""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ from gdlab.types import Rule
 def clip_by_value(
     of: Inner = "gd", lr: Hyperparameter = LR, max_value: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by value: another rule, given min(max(g, -max_value), max_value) for each coordinate g of the gradient.
+    """Clipping by value: the inner rule with min(max(g, -max_value), max_value) for each coordinate g of the gradient.
 
-    It changes the gradient's direction; `clip_by_norm` does not.
+    It changes the direction of the gradient; `clip_by_norm` does not.
 
     Source: Mikolov (2012); as an alternative to norms in Pascanu, Mikolov & Bengio (2013), Section 3.2.
 
@@ -38,5 +38,5 @@ def clip_by_value(
     """
     return on_gradients(
         inner_rule(of, lr, hyperparameters),
-        lambda grads, params: each(lambda g, max_value: jnp.clip(g, -max_value, max_value), grads, max_value=max_value),
+        lambda grads: each(lambda g, max_value: jnp.clip(g, -max_value, max_value), grads, max_value=max_value),
     )

@@ -1,7 +1,7 @@
 """Nonlinear conjugate gradients (Fletcher & Reeves, 1964; Polak & Ribière, 1969). https://doi.org/10.1137/0802003"""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,22 @@ import optax
 
 from gdlab import register
 from gdlab.pytrees import dot
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, widen, zeros
+from gdlab.rules.options import check_option
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
+Formula = Literal["polak-ribiere", "fletcher-reeves"]
+
 
 class ConjugateGradientState(NamedTuple):
-    """The last direction and the gradient that it was made from."""
+    """The direction and the gradient of the step before."""
 
-    step: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     direction: PyTree  # d, shaped like params, at least float32
-    grads: PyTree  # g of the step before, at least float32
+    grads: PyTree  # g, shaped like params, at least float32
 
 
 @register.rule(
@@ -37,60 +41,60 @@ class ConjugateGradientState(NamedTuple):
 def conjugate_gradient(
     lr: Hyperparameter = 1.0,
     damping: Hyperparameter = 1e-6,
-    formula: Literal["polak-ribiere", "fletcher-reeves"] = "polak-ribiere",
+    formula: Formula = "polak-ribiere",
 ) -> Rule:
-    """Conjugate gradients: d <- -g + b d, u = lr a d; a = -g.d / (|d.Hd| + damping d.d), H the Hessian at x.
+    """Conjugate gradients: d <- -g + b d, u = lr a d, with a = -g.d / (|d.Hd| + damping d.d) and H the Hessian at x.
 
-    Polak & Ribière: b = max(0, g.(g - g_last) / g_last.g_last), the max being Powell's; Fletcher & Reeves:
-    b = g.g / g_last.g_last. b is 0 at first, and wherever d would not go down. Differs from the sources in the step's
-    length: there a line search, here the minimum along d of the quadratic model, by one Hessian-vector product, at
-    lr = 1 without damping; on a quadratic that is the exact line search, and n steps end at the minimum.
+    Polak & Ribière: b = max(0, g.(g - g_last) / g_last.g_last), with Powell's max; Fletcher & Reeves:
+    b = g.g / g_last.g_last. b = 0 at the first step, and wherever d would not be a descent direction.
+
+    Differs from the sources in the step length: they search along a line; here, for lr = 1 and damping = 0, it is the
+    minimum along d of the quadratic model, from one Hessian-vector product. On a quadratic that is the exact line
+    search, and n steps reach the minimum.
 
     Source: Fletcher & Reeves (1964), https://doi.org/10.1093/comjnl/7.2.149; Polak & Ribière (1969); Gilbert & Nocedal
     (1992), for the max; a with damping: Møller, A scaled conjugate gradient algorithm (1993), without its adaptation.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: another `formula`.
 
     >>> rule = conjugate_gradient(lr=1.0, damping=0.0)
     >>> updates, _ = rule.update(6.0, rule.init(2.0), 2.0, grad_fn=lambda x: 3.0 * x)
     >>> float(updates)
     -2.0
     """
+    check_option("formula", formula, get_args(Formula))
 
     def init(params: Params) -> ConjugateGradientState:
         return ConjugateGradientState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
 
+    @requires_extras("conjugate_gradient")
     def update(
         grads: Grads,
         state: ConjugateGradientState,
-        params: Params | None = None,
+        params: Params,
         *,
         grad_fn: Callable[[Params], Grads],
         **extra: Any,
     ) -> tuple[Updates, ConjugateGradientState]:
-        if params is None:
-            raise ValueError(
-                "conjugate_gradient differentiates at the parameters: update(grads, state, params) needs them"
-            )
         g = widen(grads)
         last = dot(state.grads, state.grads)
-        fresh = dot(g, g) - dot(g, state.grads) if formula == "polak-ribiere" else dot(g, g)
-        known = (state.step > 0) & (last > 0)
-        weight = jnp.where(known, jnp.maximum(fresh, 0) / jnp.where(known, last, 1), 0)
+        new = dot(g, g) - dot(g, state.grads) if formula == "polak-ribiere" else dot(g, g)
+        defined = (state.count > 0) & (last > 0)
+        weight = jnp.where(defined, jnp.maximum(new, 0) / jnp.where(defined, last, 1), 0)
         d = each(lambda g, d, b: b * d - g, g, state.direction, b=weight)
-        down = dot(g, d) < 0
-        d = jax.tree.map(lambda d, g: jnp.where(down, d, -g), d, g)
+        descends = dot(g, d) < 0
+        d = jax.tree.map(lambda d, g: jnp.where(descends, d, -g), d, g)
 
-        def length(descent: Array, square: Array, curvature: Array, *, lr: Array, damping: Array) -> Array:
+        def length(slope: Array, square: Array, curvature: Array, *, lr: Array, damping: Array) -> Array:
             denominator = jnp.abs(curvature) + damping * square
-            curved = denominator > 0
-            return jnp.where(curved, -lr * descent / jnp.where(curved, denominator, 1), 0)
+            positive = denominator > 0
+            return jnp.where(positive, -lr * slope / jnp.where(positive, denominator, 1), 0)
 
-        bend = dot(d, hessian_product(grad_fn, params)(d))
-        a = each(length, dot(g, d), dot(d, d), bend, lr=lr, damping=damping)
+        curvature = dot(d, hessian_product(grad_fn, params)(d))
+        a = each(length, dot(g, d), dot(d, d), curvature, lr=lr, damping=damping)
         after = ConjugateGradientState(
-            optax.safe_increment(state.step),
+            optax.safe_increment(state.count),
             each(lambda old, d: d, state.direction, d),
             each(lambda old, g: g, state.grads, g),
         )

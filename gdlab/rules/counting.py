@@ -1,4 +1,4 @@
-"""Steps that are due now and then."""
+"""Steps at a fixed period."""
 
 import jax.numpy as jnp
 
@@ -7,7 +7,7 @@ from gdlab.rules.scheduled import Hyperparameter
 from gdlab.types import Array
 
 
-def due(step: Array, period: Hyperparameter) -> Array:
-    """Whether a step's number is a multiple of `period`, which may be traced, or in half precision; below 1 it is 1."""
+def due(count: Array, period: Hyperparameter) -> Array:
+    """Whether `count` is a multiple of `period`, rounded to an integer and at least 1; the period may be traced."""
     whole = each(lambda _, period: jnp.maximum(jnp.round(period), 1), jnp.zeros([]), period=period)
-    return jnp.asarray(step, jnp.int32) % whole.astype(jnp.int32) == 0
+    return jnp.asarray(count, jnp.int32) % whole.astype(jnp.int32) == 0

@@ -18,21 +18,19 @@ from gdlab.types import Array, Rule
     needs=("params",),
     wraps=True,
     memory=1,
-    differs="The paper, PyTorch and others start the average at the first parameters and let them fade.",
+    differs="The paper, PyTorch and others start the average at the initial parameters, without bias correction.",
 )
 @wrapper
 def ema_of_params(
     of: Inner = "gd", lr: Hyperparameter = LR, ema_decay: Hyperparameter = 0.99, **hyperparameters: Any
 ) -> Rule:
-    """Averaged weights: another rule, judged at the mean of its points x_1 ... x_t, weighted by ema_decay^(t - k).
+    """EMA of the weights: the inner rule, evaluated at the mean of its iterates x_k with weights ema_decay^(t - k).
 
-    The other rule's own run is left as it is. It is m_t / (1 - ema_decay^t) with m <- ema_decay m + (1 - ema_decay) x
-    from 0, so the point that the run starts from has no weight. About 1 / (1 - ema_decay) points count.
+    The steps are those of the inner rule. The mean is m_t / (1 - ema_decay^t), where m <- ema_decay m +
+    (1 - ema_decay) x and m_0 = 0, so the starting point has no weight. It averages about the last 1 / (1 - ema_decay)
+    iterates.
 
-    Source: Tarvainen & Valpola (2017), Equation 3, corrected for the start as Adam's moments are.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
+    Source: Tarvainen & Valpola (2017), Equation 3, with the bias correction of Adam.
 
     >>> rule = ema_of_params(of="gd", lr=0.5, ema_decay=0.5)
     >>> first, state = rule.update(2.0, rule.init(1.0), 1.0)

@@ -1,4 +1,4 @@
-"""Where a rule wants to be judged, if not at the parameters that it moves: an average of them, say."""
+"""The parameters at which a run is evaluated, where they are not those that the rule moves (an average, say)."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from gdlab.types import Params, State
 
 
 def evaluation_point(state: State, params: Params) -> Params:
-    """The point at which the outcome of a run is measured: the parameters, unless the rule's state says otherwise.
+    """The point at which the outcome of a run is measured: `params`, unless the rule's state has an `evaluation`.
 
-    A state says so by a method `evaluation(params) -> params`; in a chain of rules the last that has one decides.
+    `state.evaluation(params) -> params` is a method of the state. In a chain of rules the last state with one is used.
     """
-    found = _found(state)
-    return params if found is None else found.evaluation(params)
+    owner = _find(state)
+    return params if owner is None else owner.evaluation(params)
 
 
-def _found(state: Any) -> Any:
+def _find(state: Any) -> Any:
     if hasattr(state, "evaluation"):
         return state
     if isinstance(state, tuple):
-        return next((found for part in reversed(state) if (found := _found(part)) is not None), None)
+        return next((owner for part in reversed(state) if (owner := _find(part)) is not None), None)
     return None

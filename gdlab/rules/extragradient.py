@@ -1,16 +1,15 @@
 """The extragradient method (Korpelevich, 1976). https://arxiv.org/abs/1901.08511"""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, Rule, Updates
-
-
-class ExtragradientState(NamedTuple):
-    """Extragradient remembers nothing."""
+from gdlab.types import Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -25,17 +24,14 @@ class ExtragradientState(NamedTuple):
 )
 @schedulable
 def extragradient(lr: Hyperparameter = 0.1, ahead: Hyperparameter = 1.0) -> Rule:
-    """Extragradient: u = -lr g(x - ahead lr g(x)), for ahead = 1 from the point that gradient descent would go to.
+    """Extragradient: u = -lr g(x - ahead lr g(x)); for ahead = 1, the gradient at the next point of gradient descent.
 
-    Two gradients a step, both of the step's batch. On the bilinear game x y it converges for lr < 1, where gradient
-    descent, which is ahead = 0, spirals out. Korpelevich has ahead = 1 and a projection, left out here: there is no
-    constraint. Other values are two step sizes, as in Hsieh et al.
+    A step takes two gradients of the same batch. On the bilinear game x y it converges for lr < 1, where gradient
+    descent, which is ahead = 0, spirals outwards. Korpelevich has ahead = 1 and a projection, which is left out: there
+    are no constraints. Another `ahead` gives two step sizes, as in Hsieh et al.
 
     Source: Korpelevich (1976); in English: Mokhtari et al. (2020), https://arxiv.org/abs/1901.08511, Section 4; Hsieh,
     Iutzeler, Malick & Mertikopoulos (2020), https://arxiv.org/abs/2003.10162, for `ahead`.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = extragradient(lr=0.25)
     >>> updates, state = rule.update(4.0, rule.init(2.0), 2.0, grad_fn=lambda x: 2.0 * x)
@@ -43,20 +39,11 @@ def extragradient(lr: Hyperparameter = 0.1, ahead: Hyperparameter = 1.0) -> Rule
     -0.5
     """
 
-    def init(params: Params) -> ExtragradientState:
-        return ExtragradientState()
-
+    @requires_extras("extragradient")
     def update(
-        grads: Grads,
-        state: ExtragradientState,
-        params: Params | None = None,
-        *,
-        grad_fn: Callable[[Params], Grads],
-        **extra: Any,
-    ) -> tuple[Updates, ExtragradientState]:
-        if params is None:
-            raise ValueError("extragradient looks ahead of the parameters: update(grads, state, params) needs them")
+        grads: Grads, state: State, params: Params, *, grad_fn: Callable[[Params], Grads], **extra: Any
+    ) -> tuple[Updates, State]:
         there = each(lambda x, g, lr, ahead: x - ahead * lr * g, params, widen(grads), lr=lr, ahead=ahead)
         return each(lambda _, g, lr: -lr * g, grads, grad_fn(there), lr=lr), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

@@ -1,18 +1,17 @@
 """The Gauss-Newton method (Gauss, 1809; Schraudolph, 2002). https://doi.org/10.1162/08997660260028683"""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import damped, gauss_newton_product
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.linear_solve import conjugate_gradients
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
-
-
-class GaussNewtonState(NamedTuple):
-    """Gauss-Newton remembers nothing."""
+from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 
 @register.rule(
@@ -27,42 +26,41 @@ class GaussNewtonState(NamedTuple):
 )
 @schedulable
 def gauss_newton(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-3, cg_steps: int | None = None) -> Rule:
-    """Gauss-Newton: u = -lr (J' C J + damping I)^-1 g: J the outputs' Jacobian, C the criterion's Hessian in them.
+    """Gauss-Newton: u = -lr (J' C J + damping I)^-1 g, with J = dz/dx for the outputs z and C = d^2 criterion / dz^2.
 
-    For half a sum of squares C is I, and u is the least-squares step on the linearised model; for other criteria it is
-    the generalised Gauss-Newton matrix of Schraudolph. The system is solved by conjugate gradients with products, in
-    `cg_steps` steps at most (None: see `linear_solve.conjugate_gradients`; it is the length of a program, so no axis of
-    a sweep and no tracer). Penalties outside the criterion are in g and not in the matrix.
+    For half a sum of squares C = I, and u is the least-squares step of the linearised model; for other criteria it is
+    the generalised Gauss-Newton matrix of Schraudolph. Penalties outside the criterion are part of g and not of the
+    matrix. The system is solved by conjugate gradients with matrix-vector products, in at most `cg_steps` iterations
+    (None: see `linear_solve.conjugate_gradients`).
+
+    `cg_steps` is the length of a loop: it can't be traced.
 
     Source: Gauss (1809); Schraudolph, Fast curvature matrix-vector products for second-order gradient descent (2002),
     Section 3.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = gauss_newton(lr=1.0, damping=0.0)
     >>> model = {"outputs_fn": lambda x: 3.0 * x, "criterion_fn": lambda z: z**2 / 2}
     >>> float(rule.update(18.0, rule.init(2.0), 2.0, **model)[0])
     -2.0
     """
+    return damped_gauss_newton("gauss_newton", lr, damping, cg_steps)
 
-    def init(params: Params) -> GaussNewtonState:
-        return GaussNewtonState()
 
+def damped_gauss_newton(kind: str, lr: Hyperparameter, damping: Hyperparameter, cg_steps: int | None) -> Rule:
+    """The update of `gauss_newton`; `kind` is the name of the rule in its error messages."""
+
+    @requires_extras(kind)
     def update(
         grads: Grads,
-        state: GaussNewtonState,
-        params: Params | None = None,
+        state: State,
+        params: Params,
         *,
         outputs_fn: Callable[[Params], PyTree],
         criterion_fn: Callable[[Any], Array],
         **extra: Any,
-    ) -> tuple[Updates, GaussNewtonState]:
-        if params is None:
-            raise ValueError("gauss_newton linearises at the parameters: update(grads, state, params) needs them")
-        g = widen(grads)
+    ) -> tuple[Updates, State]:
         product = damped(gauss_newton_product(outputs_fn, criterion_fn, params), damping)
-        direction = conjugate_gradients(product, g, cg_steps)
+        direction = conjugate_gradients(product, widen(grads), cg_steps)
         return each(lambda _, d, lr: -lr * d, grads, direction, lr=lr), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

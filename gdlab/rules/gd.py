@@ -1,15 +1,13 @@
 """Gradient descent (Cauchy, 1847). https://doi.org/10.4171/dms/6/27"""
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, Rule, Updates
-
-
-class GDState(NamedTuple):
-    """Gradient descent remembers nothing."""
+from gdlab.types import Grads, Params, Rule, State, Updates
 
 
 def _stability() -> float:
@@ -30,10 +28,10 @@ def _stability() -> float:
 def gd(lr: Hyperparameter = 0.1) -> Rule:
     """Gradient descent: u = -lr g.
 
-    On a quadratic whose largest curvature is L it converges for lr < 2 / L. With one example to a batch, or some, it is
-    stochastic gradient descent (Robbins & Monro, 1951).
+    On a quadratic whose largest curvature is L it converges for lr < 2 / L. On batches of examples it is stochastic
+    gradient descent (Robbins & Monro, 1951).
 
-    Source: Cauchy (1847); its story is told by Lemaréchal, Cauchy and the gradient method (2012).
+    Source: Cauchy (1847); for the history see Lemaréchal, Cauchy and the gradient method (2012).
 
     >>> rule = gd(lr=0.5)
     >>> updates, state = rule.update(2.0, rule.init(1.0))
@@ -41,10 +39,7 @@ def gd(lr: Hyperparameter = 0.1) -> Rule:
     -1.0
     """
 
-    def init(params: Params) -> GDState:
-        return GDState()
-
-    def update(grads: Grads, state: GDState, params: Params | None = None, **extra: Any) -> tuple[Updates, GDState]:
+    def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
         return each(lambda g, lr: -lr * g, grads, lr=lr), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

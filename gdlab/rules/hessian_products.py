@@ -1,6 +1,7 @@
-"""Products of curvature matrices with trees, by differentiating twice; no matrix is ever formed.
+"""Matrix-vector products with the Hessian and the Gauss-Newton matrix over pytrees, by differentiating twice.
 
-At half-precision parameters the products are as coarse as the gradients there: a problem is asked in its own dtype.
+The problem is evaluated in the dtype of its parameters, so for half-precision parameters the products have half
+precision.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ Product = Callable[[PyTree], PyTree]
 
 
 def hessian_product(grad_fn: Callable[[Params], Grads], params: Params) -> Product:
-    """v -> H v, H the Jacobian of the gradient at `params`; v and H v at least float32."""
+    """v -> H v, with H the Jacobian of `grad_fn` at `params`; v and H v have at least float32."""
     at = jax.tree.map(jnp.asarray, params)
     _, tangent = jax.linearize(grad_fn, at)
     return lambda v: widen(tangent(narrow(v, at)))
@@ -25,17 +26,17 @@ def hessian_product(grad_fn: Callable[[Params], Grads], params: Params) -> Produ
 def gauss_newton_product(
     outputs_fn: Callable[[Params], PyTree], criterion_fn: Callable[[Any], Array], params: Params
 ) -> Product:
-    """v -> J' C J v: J the Jacobian of the outputs z at `params`, C the Hessian of the criterion in z.
+    """v -> J' C J v, with J the Jacobian of the outputs z at `params` and C the Hessian of the criterion in z.
 
-    It is the Hessian without the curvature of the outputs, and never indefinite for a convex criterion. Where the
-    criterion is minus the log-likelihood of an exponential family with z its natural parameters (squared error,
-    softmax or logistic cross-entropy), it is the Fisher information.
+    It is the Hessian without the curvature of the outputs; for a convex criterion it is positive semidefinite. For a
+    criterion that is the negative log-likelihood of an exponential family with natural parameters z (half a squared
+    error, softmax or logistic cross-entropy) it is the Fisher information.
     """
     at = jax.tree.map(jnp.asarray, params)
     z, forward = jax.linearize(outputs_fn, at)
     _, backward = jax.vjp(outputs_fn, at)
-    _, bend = jax.linearize(jax.grad(criterion_fn), z)
-    return lambda v: widen(backward(bend(forward(narrow(v, at))))[0])
+    _, curvature = jax.linearize(jax.grad(criterion_fn), z)
+    return lambda v: widen(backward(curvature(forward(narrow(v, at))))[0])
 
 
 def damped(product: Product, damping: Any) -> Product:

@@ -1,4 +1,4 @@
-"""Which hyperparameters a rule factory takes, whoever wrote it, and a call of it by their names."""
+"""The hyperparameters of a rule factory (ours, optax's or a user's), and a call of it by their names."""
 
 import functools
 import inspect
@@ -9,11 +9,12 @@ _LONG, _SHORT = "learning_rate", "lr"
 
 
 def hyperparameters(factory: Callable[..., Any]) -> frozenset[str] | None:
-    """The names that a factory can be given; None if it takes any (`**kwargs`).
+    """The names of the arguments that a factory takes; None if it takes any (`**kwargs`).
 
-    They are those of its signature; of a `functools.partial` the ones it has bound too, for a call may override them.
-    Where the factory has an attribute `hyperparameters`, a set of names, it is that instead; names there may be
-    dotted, as "lr.peak" for the peak of a schedule. Where only `learning_rate` is known, `lr` names it as well.
+    They are the names in its signature. For a `functools.partial` they include the bound ones, which a call can
+    override. A factory with an attribute `hyperparameters`, a set of names, takes exactly those; such names may be
+    dotted, as "lr.peak" for the peak of a schedule. `lr` is an alias for `learning_rate` unless the factory has an `lr`
+    too.
     """
     own = _own(factory)
     return None if own is None else own | {_short(name) for name in _aliased(own)}
@@ -23,20 +24,20 @@ def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> 
     """`factory(*args, **values)`, where `lr` may stand for the factory's `learning_rate`.
 
     Raises:
-        TypeError: the same hyperparameter is given under both names, or one that the factory does not take.
+        TypeError: a hyperparameter is given under both names, or the factory does not take it.
     """
     aliased = {_short(name): name for name in _aliased(_own(factory) or frozenset())}
     twice = [name for name in values if name in aliased and aliased[name] in values]
     if twice:
-        raise TypeError(f"{twice[0]} and {aliased[twice[0]]} are one hyperparameter, and both are given")
+        raise TypeError(f"{twice[0]} and {aliased[twice[0]]} are the same hyperparameter; give one of them")
     return factory(*args, **{aliased.get(name, name): value for name, value in values.items()})
 
 
 def signature(factory: Callable[..., Any]) -> inspect.Signature:
-    """A factory's signature, with annotations that are text evaluated where they can be."""
+    """A factory's signature; annotations that are strings are evaluated where possible."""
     try:
         return inspect.signature(factory, eval_str=True)
-    except (NameError, SyntaxError, TypeError, AttributeError):  # a name that only a type checker imports, say
+    except (NameError, SyntaxError, TypeError, AttributeError):  # e.g. a name imported under TYPE_CHECKING
         return inspect.signature(factory)
 
 
@@ -46,8 +47,9 @@ def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
         return frozenset(declared)
     if isinstance(factory, functools.partial) and hasattr(factory.func, "hyperparameters"):
         return _own(factory.func)
-    if isinstance(factory, functools.partial) and hasattr(factory.func, "around") and "of" in factory.keywords:
-        known = _own(factory.func.around(factory.keywords["of"]))  # a rule around another, and around which
+    inner, bound = (factory.func, factory.keywords) if isinstance(factory, functools.partial) else (factory, {})
+    if hasattr(inner, "around"):  # a wrapper (see `gdlab.rules.wrapping`)
+        known = _own(inner.around(bound.get("of", inspect.signature(inner).parameters["of"].default)))
         return None if known is None else known | {"of"}
     parameters = inspect.signature(factory).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -56,7 +58,7 @@ def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
 
 
 def _aliased(names: Iterable[str]) -> list[str]:
-    """The names that begin with `learning_rate`, unless `lr` is a hyperparameter too, and then another one."""
+    """The names `learning_rate` and `learning_rate.*`; none where `lr` is a separate hyperparameter."""
     firsts = {name.partition(".")[0] for name in names}
     return [] if _SHORT in firsts else [name for name in names if name.partition(".")[0] == _LONG]
 

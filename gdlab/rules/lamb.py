@@ -6,8 +6,9 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.pytrees import norm
-from gdlab.rules.adam import AdamState, direction, moments, start
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each
+from gdlab.rules.moments import AdamState, adam_direction, init_moments, update_moments
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -38,13 +39,13 @@ def lamb(
 ) -> Rule:
     """LAMB: u = -lr |x| d / |d| for each leaf, d = mhat / (sqrt(vhat) + eps) + weight_decay x.
 
-    x is a leaf of the parameters and |.| its Euclidean norm; mhat and vhat are as in `adam`. A layer moves by a share
-    lr of its own length. Where |x| or |d| is 0, u = -lr d. The paper's phi is the identity here.
+    x is a leaf of the parameters and |.| its Euclidean norm; mhat and vhat are as in `adam`. The step of a leaf has the
+    length lr |x|. Where |x| or |d| is 0, u = -lr d. The paper's phi is the identity here.
 
     Source: You et al. (2020), Algorithm 2.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = lamb(lr=0.5)
     >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
@@ -55,20 +56,15 @@ def lamb(
     def formula(
         _: Array, m: Array, v: Array, x: Array, *, t: Array, lr: Array, weight_decay: Array, **decays: Array
     ) -> Array:
-        d = direction(m, v, t, **decays) + weight_decay * x
-        size, length = norm(x).astype(d.dtype), norm(d).astype(d.dtype)
-        known = (size > 0) & (length > 0)
-        return -lr * jnp.where(known, size / jnp.where(known, length, 1), 1) * d
+        d = adam_direction(m, v, t, **decays) + weight_decay * x
+        params_norm, direction_norm = norm(x).astype(d.dtype), norm(d).astype(d.dtype)
+        positive = (params_norm > 0) & (direction_norm > 0)
+        return -lr * jnp.where(positive, params_norm / jnp.where(positive, direction_norm, 1), 1) * d
 
-    def init(params: Params) -> AdamState:
-        return start(params)
-
-    def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
-        if params is None:
-            raise ValueError("lamb measures the parameters: update(grads, state, params) needs them")
-        after = moments(grads, state, b1, b2)
-        trees = (grads, after.mean, after.mean_square, params)
+    @requires_extras("lamb")
+    def update(grads: Grads, state: AdamState, params: Params, **extra: Any) -> tuple[Updates, AdamState]:
+        after = update_moments(grads, state, b1, b2)
         numbers = {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "weight_decay": weight_decay}
-        return each(formula, *trees, t=after.step, **numbers), after
+        return each(formula, grads, after.mu, after.nu, params, t=after.count, **numbers), after
 
-    return Rule(init, update)
+    return Rule(init_moments, update)

@@ -1,20 +1,16 @@
 """LARS, layer-wise adaptive rate scaling (You, Gitman & Ginsburg, 2017). https://arxiv.org/abs/1708.03888"""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.pytrees import norm
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.extras import requires_extras
+from gdlab.rules.leafwise import each
+from gdlab.rules.moments import VelocityState, init_velocity
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
-
-
-class LARSState(NamedTuple):
-    """The velocity."""
-
-    velocity: PyTree  # v, shaped like params, at least float32; the rates are in it
+from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 @register.rule(
@@ -38,14 +34,14 @@ def lars(
 ) -> Rule:
     """LARS: v <- momentum v + lr r (g + weight_decay x), u = -v, r = trust |x| / (|g| + weight_decay |x|).
 
-    Leaf by leaf: x of the parameters, g of the gradients, and |.| the Euclidean norm, so that a layer moves by a share
-    lr trust of its own length. Where |x| or |g| is 0, r is 1: the paper leaves that open, and optax has it so too. The
-    rate is inside the velocity, as in the paper.
+    For each leaf x of the parameters and its gradient g, with |.| the Euclidean norm: without momentum and weight decay
+    the step of a leaf has the length lr trust |x|. Where |x| or |g| is 0, r is 1, as in optax; the paper does not
+    define r there. The velocity contains lr, as in the paper.
 
     Source: You, Gitman & Ginsburg (2017), Algorithm 1.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = lars(lr=0.5, trust=0.25)
     >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
@@ -53,20 +49,19 @@ def lars(
     -0.25
     """
 
-    def faster(v: Array, g: Array, x: Array, *, lr: Array, momentum: Array, weight_decay: Array, trust: Array) -> Array:
-        size, slope = norm(x).astype(v.dtype), norm(g).astype(v.dtype)
-        known = (size > 0) & (slope > 0)
-        ratio = jnp.where(known, trust * size / (jnp.where(known, slope, 1) + weight_decay * size), 1)
+    def accumulate(
+        v: Array, g: Array, x: Array, *, lr: Array, momentum: Array, weight_decay: Array, trust: Array
+    ) -> Array:
+        params_norm, grads_norm = norm(x).astype(v.dtype), norm(g).astype(v.dtype)
+        positive = (params_norm > 0) & (grads_norm > 0)
+        denominator = jnp.where(positive, grads_norm, 1) + weight_decay * params_norm
+        ratio = jnp.where(positive, trust * params_norm / denominator, 1)
         return momentum * v + lr * ratio * (g + weight_decay * x)
 
-    def init(params: Params) -> LARSState:
-        return LARSState(zeros(params))
-
-    def update(grads: Grads, state: LARSState, params: Params | None = None, **extra: Any) -> tuple[Updates, LARSState]:
-        if params is None:
-            raise ValueError("lars measures the parameters: update(grads, state, params) needs them")
+    @requires_extras("lars")
+    def update(grads: Grads, state: VelocityState, params: Params, **extra: Any) -> tuple[Updates, VelocityState]:
         numbers = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust}
-        v = each(faster, state.velocity, grads, params, **numbers)
-        return each(lambda _, v: -v, grads, v), LARSState(v)
+        v = each(accumulate, state.velocity, grads, params, **numbers)
+        return each(lambda _, v: -v, grads, v), VelocityState(v)
 
-    return Rule(init, update)
+    return Rule(init_velocity, update)

@@ -1,7 +1,7 @@
-"""A formula over the leaves of trees, in a precision that holds its hyperparameters.
+"""Formulas applied leaf by leaf, in at least single precision.
 
-In bfloat16 0.999 is 1, and an average with that weight never moves. So whatever the parameters' dtype, accumulators
-and arithmetic have at least single precision; only what is handed back is rounded to the dtype that it is for.
+In bfloat16 the number 0.999 rounds to 1, and a moving average with that decay would never change. So for any dtype of
+the parameters, states and arithmetic are at least float32; only the updates are rounded to the dtype of the parameters.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,21 @@ _SINGLE_BITS = 32
 
 
 def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperparameters: Any) -> PyTree:
-    """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf; trees of one structure.
+    """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf.
 
-    Every argument has the widest dtype among the leaves at that place, float32 at least. The result has the shape that
-    the formula gives it and the dtype of `first`'s leaf.
+    The trees have the same structure. All arguments are cast to the widest dtype among the leaves at that place, at
+    least float32. The result has the shape that the formula returns and the dtype of the leaf of `first`.
 
     Raises:
-        TypeError: a leaf that is not of real floating-point numbers.
-        ValueError: a hyperparameter that is an array of several numbers. It would be broadcast over the coordinates;
-            many values are for `jax.vmap`.
+        TypeError: a leaf is not of real floating-point numbers.
+        ValueError: a hyperparameter is an array with axes. It would broadcast over the coordinates; use `jax.vmap` to
+            run many values.
     """
     for name, value in hyperparameters.items():
         if jnp.ndim(value) > 0:
-            raise ValueError(f"{name} must be one number, not an array of shape {jnp.shape(value)}; to try many, vmap")
+            raise ValueError(
+                f"{name} must be one number, not an array of shape {jnp.shape(value)}; use jax.vmap to run many values"
+            )
 
     def at(*leaves: Any) -> Array:
         arrays = [jnp.asarray(leaf) for leaf in leaves]
@@ -40,12 +42,21 @@ def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperpar
 
 
 def zeros(params: Params) -> PyTree:
-    """An accumulator of zeros for each leaf: of its shape, at least float32."""
+    """Zeros shaped like the params, at least float32."""
     return jax.tree.map(jnp.zeros_like, widen(params))
 
 
+def full(params: Params, **value: Any) -> PyTree:
+    """A tree shaped like the params, at least float32, filled with the one hyperparameter given by name."""
+
+    def formula(leaf: Array, **value: Array) -> Array:
+        return jnp.full_like(leaf, *value.values())
+
+    return each(formula, widen(params), **value)
+
+
 def normal(key: Array, like: Params) -> PyTree:
-    """Standard normal draws in the shape of each leaf, at least float32; leaf i from the key `fold_in(key, i)`."""
+    """Standard normal draws shaped like each leaf, at least float32; leaf i is drawn with the key `fold_in(key, i)`."""
     leaves, structure = jax.tree.flatten(widen(like))
     draws = [jax.random.normal(jax.random.fold_in(key, i), leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(structure, draws)
@@ -55,33 +66,33 @@ def widen(tree: PyTree) -> PyTree:
     """The tree in at least float32.
 
     Raises:
-        TypeError: a leaf that is not of real floating-point numbers.
+        TypeError: a leaf is not of real floating-point numbers.
     """
     arrays = jax.tree.map(jnp.asarray, tree)
     return jax.tree.map(lambda leaf: leaf.astype(_wide(leaf.dtype)), arrays)
 
 
 def narrow(tree: PyTree, like: PyTree) -> PyTree:
-    """The tree in the dtypes of another of the same structure."""
+    """The tree cast to the dtypes of another tree of the same structure."""
     return jax.tree.map(lambda other, leaf: jnp.asarray(leaf).astype(jnp.asarray(other).dtype), like, tree)
 
 
 def either(condition: Array, new: PyTree, old: PyTree) -> PyTree:
-    """The one tree or the other, in the dtypes of the old."""
+    """`new` where the scalar condition holds, else `old`, in the dtypes of `old`."""
     return jax.tree.map(lambda n, o: jnp.where(condition, n if n.dtype == o.dtype else n.astype(o.dtype), o), new, old)
 
 
 def root(x: Array) -> Array:
-    """The square root; 0, with derivative 0, where x <= 0.
+    """The square root; 0, with derivative 0, where x <= 0; NaN where x is NaN.
 
-    A coordinate whose gradient has always been 0 (a dead unit's) has the second moment 0. There the root's own
-    derivative is infinite, and one such coordinate would make the gradient of a whole run, by its rate say, NaN.
+    The second moment of a coordinate whose gradient has always been 0 (a dead unit's) is 0. The derivative of the
+    square root is infinite there, and one such coordinate would make the derivative of a whole run (by lr, say) NaN.
     """
-    above = x > 0
-    return jnp.where(above, jnp.sqrt(jnp.where(above, x, 1.0)), 0.0)
+    zero = x <= 0  # False for NaN, which the square root keeps
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 
 def _wide(dtype: Any) -> Any:
     if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"a rule moves real floating-point numbers, not {dtype}")
+        raise TypeError(f"rules update real floating-point numbers, not {dtype}")
     return jnp.float32 if jnp.finfo(dtype).bits < _SINGLE_BITS else dtype

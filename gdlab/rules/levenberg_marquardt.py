@@ -8,20 +8,21 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.pytrees import dot, precision
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import damped, gauss_newton_product
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.linear_solve import conjugate_gradients
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
-_LEAST_DAMPING = 1e-12
+_MIN_DAMPING = 1e-12
 
 
 class LevenbergMarquardtState(NamedTuple):
-    """How far the model is trusted."""
+    """The damping and its growth factor."""
 
     damping: Array  # mu, [], at least float32
-    growth: Array  # nu, [], at least float32: what mu is multiplied by if the next step fails
+    growth: Array  # nu, [], at least float32: the factor on mu if the next step is rejected
 
 
 @register.rule(
@@ -36,23 +37,21 @@ class LevenbergMarquardtState(NamedTuple):
 )
 @schedulable
 def levenberg_marquardt(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-2, cg_steps: int | None = None) -> Rule:
-    """Levenberg-Marquardt: u = -lr (J' C J + mu I)^-1 g if the loss falls by it, else 0; mu follows the success.
+    """Levenberg-Marquardt: u = -lr (J' C J + mu I)^-1 g if that lowers the loss f, else u = 0; mu adapts.
 
-    J is the outputs' Jacobian and C the criterion's Hessian in them (I for half a sum of squares). With the gain
-    rho = (f(x) - f(x + u)) / (the fall in the quadratic model): where rho > 0, mu <- mu max(1/3, 1 - (2 rho - 1)^3) and
-    nu <- 2; else u = 0, mu <- nu mu and nu <- 2 nu; from mu = damping and nu = 2. f is the loss on the step's batch.
+    J and C are those of `gauss_newton`. With the gain rho = (f(x) - f(x + u)) / (decrease of the quadratic model):
+    if rho > 0, mu <- mu max(1/3, 1 - (2 rho - 1)^3) and nu <- 2; otherwise u = 0, mu <- nu mu and nu <- 2 nu. Initially
+    mu = damping and nu = 2. f is the loss on the step's batch. The system is solved by conjugate gradients, in at most
+    `cg_steps` iterations (None: see `linear_solve.conjugate_gradients`).
 
-    Differs from Madsen, Nielsen & Tingleff, who begin at a share of J'J's largest diagonal element, which products do
-    not show, and stop where the steps get small: here u = 0 and mu <- mu / 3 (1e-12 at least) where the model's fall is
-    lost in f's rounding. Marquardt scales I to J'J's diagonal. The system is solved by conjugate gradients, in
-    `cg_steps` steps at most (None: see `linear_solve.conjugate_gradients`; it is the length of a program, so no axis of
-    a sweep and no tracer).
+    Differs from Madsen, Nielsen & Tingleff: they start at a multiple of the largest diagonal element of J'J, which
+    products do not give, and stop when the steps get small. Here, where the model's decrease is within the rounding
+    error of f, u = 0 and mu <- mu / 3 (at least 1e-12). Marquardt scales I to the diagonal of J'J.
+
+    `cg_steps` is the length of a loop: it can't be traced.
 
     Source: Marquardt (1963); Nielsen, Damping parameter in Marquardt's method (1999), Equation 2.5; Madsen, Nielsen &
     Tingleff, Methods for non-linear least squares problems (2004), Algorithm 3.16.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = levenberg_marquardt(damping=3.0)
     >>> f = {"outputs_fn": lambda x: x, "criterion_fn": lambda z: z**2 / 2, "value_fn": lambda x: x**2 / 2}
@@ -64,10 +63,11 @@ def levenberg_marquardt(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-2
         one = jnp.ones([], precision(widen(params)))
         return LevenbergMarquardtState(each(lambda one, damping: damping * one, one, damping=damping), 2 * one)
 
+    @requires_extras("levenberg_marquardt")
     def update(
         grads: Grads,
         state: LevenbergMarquardtState,
-        params: Params | None = None,
+        params: Params,
         *,
         value: Array,
         value_fn: Callable[[Params], Array],
@@ -75,33 +75,29 @@ def levenberg_marquardt(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-2
         criterion_fn: Callable[[Any], Array],
         **extra: Any,
     ) -> tuple[Updates, LevenbergMarquardtState]:
-        if params is None:
-            raise ValueError(
-                "levenberg_marquardt linearises at the parameters: update(grads, state, params) needs them"
-            )
         mu, g = state.damping, widen(grads)
         model = gauss_newton_product(outputs_fn, criterion_fn, params)
         direction = conjugate_gradients(damped(model, mu), g, cg_steps)
         step = each(lambda d, lr: -lr * d, direction, lr=lr)
-        foretold = -(dot(g, step) + dot(step, model(step)) / 2)
-        there = value_fn(each(lambda x, u: x + u, jax.tree.map(jnp.asarray, params), step))
-        fall = each(lambda _, now, then: now - then, foretold, value, there)
-        # A fall that rounding hides tells nothing; were it a failure, at a minimum mu would grow past all numbers.
-        seen = foretold > 4 * _rounding(value).astype(foretold.dtype)
-        gain = jnp.where(seen, fall / jnp.where(seen, foretold, 1), 0)
-        better = gain > 0  # and not NaN
-        shrunk = jnp.maximum(1 / 3, 1 - (2 * jnp.where(better, gain, 1) - 1) ** 3)
-        fine = better | ~seen
+        predicted = -(dot(g, step) + dot(step, model(step)) / 2)
+        new_value = value_fn(each(lambda x, u: x + u, jax.tree.map(jnp.asarray, params), step))
+        decrease = each(lambda _, old, new: old - new, predicted, value, new_value)
+        # A predicted decrease within the rounding error is not a rejection: at a minimum mu would grow without bound.
+        resolved = predicted > 4 * _rounding(value).astype(predicted.dtype)
+        gain = jnp.where(resolved, decrease / jnp.where(resolved, predicted, 1), 0)
+        accepted = gain > 0  # False for NaN
+        shrink = jnp.maximum(1 / 3, 1 - (2 * jnp.where(accepted, gain, 1) - 1) ** 3)
+        lower = accepted | ~resolved
         after = LevenbergMarquardtState(
-            jnp.maximum(mu * jnp.where(fine, shrunk, state.growth), _LEAST_DAMPING),
-            jnp.where(fine, 2, 2 * state.growth),
+            jnp.maximum(mu * jnp.where(lower, shrink, state.growth), _MIN_DAMPING),
+            jnp.where(lower, 2, 2 * state.growth),
         )
-        return each(lambda _, u: jnp.where(better, u, 0), grads, step), after
+        return each(lambda _, u: jnp.where(accepted, u, 0), grads, step), after
 
     return Rule(init, update)
 
 
 def _rounding(value: Array) -> Array:
-    """How far a number of this size and dtype may be off."""
-    number = jnp.asarray(value)
-    return jnp.abs(number) * jnp.finfo(number.dtype).eps
+    """The rounding error of a number of this size and dtype."""
+    value = jnp.asarray(value)
+    return jnp.abs(value) * jnp.finfo(value.dtype).eps

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.moments import moving_average, update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -13,7 +15,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 class LionState(NamedTuple):
     """The average of gradients."""
 
-    mean: PyTree  # m, shaped like params, at least float32
+    mu: PyTree  # m, shaped like params, at least float32
 
 
 @register.rule(
@@ -35,14 +37,14 @@ def lion(
 ) -> Rule:
     """Lion: u = -lr (sign(b1 m + (1 - b1) g) + weight_decay x), then m <- b2 m + (1 - b2) g, from m = 0.
 
-    x are the parameters. The mean that is remembered has another weight than the one whose sign is taken. A sign is
-    longer than Adam's direction, so the paper takes a rate 3 to 10 times smaller than AdamW's, and a decay as many
-    times greater. Like `sign_gd` it comes to rest only as lr shrinks. Optax has weight_decay 1e-3 by default.
+    x are the parameters. The average whose sign is taken has the decay b1, the stored one b2. A sign is longer than
+    Adam's direction, so the paper recommends an lr 3 to 10 times smaller than AdamW's and a weight decay larger by the
+    same factor. Like `sign_gd` it converges only if lr decays. Optax has weight_decay 1e-3 by default.
 
     Source: Chen et al. (2023), Algorithm 2.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = lion(lr=0.5, weight_decay=0.25)
     >>> updates, state = rule.update(3.0, rule.init(2.0), 2.0)
@@ -50,17 +52,15 @@ def lion(
     -0.75
     """
 
+    def formula(g: Array, m: Array, x: Array, *, lr: Array, b1: Array, weight_decay: Array) -> Array:
+        return -lr * (jnp.sign(moving_average(m, g, b1)) + weight_decay * x)
+
     def init(params: Params) -> LionState:
         return LionState(zeros(params))
 
-    def update(grads: Grads, state: LionState, params: Params | None = None, **extra: Any) -> tuple[Updates, LionState]:
-        if params is None:
-            raise ValueError("lion shrinks the parameters: update(grads, state, params) needs them")
-
-        def formula(g: Array, m: Array, x: Array, *, lr: Array, b1: Array, weight_decay: Array) -> Array:
-            return -lr * (jnp.sign(b1 * m + (1 - b1) * g) + weight_decay * x)
-
-        updates = each(formula, grads, state.mean, params, lr=lr, b1=b1, weight_decay=weight_decay)
-        return updates, LionState(each(lambda m, g, b2: b2 * m + (1 - b2) * g, state.mean, grads, b2=b2))
+    @requires_extras("lion")
+    def update(grads: Grads, state: LionState, params: Params, **extra: Any) -> tuple[Updates, LionState]:
+        updates = each(formula, grads, state.mu, params, lr=lr, b1=b1, weight_decay=weight_decay)
+        return updates, LionState(update_moment(grads, state.mu, b2=b2))
 
     return Rule(init, update)

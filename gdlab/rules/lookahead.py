@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, either, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
@@ -12,9 +13,9 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 
 class LookaheadState(NamedTuple):
-    """The slow weights, and the rule that moves the fast ones."""
+    """The slow weights, and the state of the inner rule, which moves the fast weights."""
 
-    since: Array  # [] int32: fast steps since the slow weights moved
+    since: Array  # [] int32: fast steps since the last update of the slow weights
     slow: PyTree  # phi, shaped like params, at least float32
     inner: State
 
@@ -33,7 +34,7 @@ class LookaheadState(NamedTuple):
     wraps=True,
     memory=1,
     optax=None,
-    differs="Optax moves a pair of parameters, the fast and the slow; here the slow ones are in the state.",
+    differs="Optax's parameters are a pair, the fast and the slow ones; here the slow ones are in the state.",
 )
 @wrapper
 def lookahead(
@@ -43,15 +44,13 @@ def lookahead(
     pull: Hyperparameter = 0.5,
     **hyperparameters: Any,
 ) -> Rule:
-    """Lookahead: after each `period` fast steps theta of another rule, phi <- phi + pull (theta - phi), theta <- phi.
+    """Lookahead: after every `period` steps of the inner rule, phi <- phi + pull (theta - phi) and theta <- phi.
 
-    phi, the slow weights, start where the parameters do; a run is judged there. The other rule's state lives on when
-    the fast weights are set back. `period` and `pull` are the paper's k and alpha.
+    theta are the fast weights, the parameters, and phi the slow weights, which start at the same point; a run is
+    evaluated at phi. The inner rule's state is kept when theta is reset. `period` and `pull` are the paper's k and
+    alpha.
 
     Source: Zhang et al. (2019), Algorithm 1.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = lookahead(of="gd", lr=0.5, period=1, pull=0.25)
     >>> updates, state = rule.update(2.0, rule.init(1.0), 1.0)
@@ -63,18 +62,15 @@ def lookahead(
     def init(params: Params) -> LookaheadState:
         return LookaheadState(jnp.zeros([], jnp.int32), widen(params), inner.init(params))
 
-    def update(
-        grads: Grads, state: LookaheadState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, LookaheadState]:
-        if params is None:
-            raise ValueError("lookahead pulls the parameters back: update(grads, state, params) needs them")
+    @requires_extras("lookahead")
+    def update(grads: Grads, state: LookaheadState, params: Params, **extra: Any) -> tuple[Updates, LookaheadState]:
         updates, after = inner.update(widen(grads), state.inner, params, **extra)
-        count = state.since + 1
-        due = count.astype(jnp.result_type(float)) >= number(period=period)
+        since = state.since + 1
+        due = since.astype(jnp.result_type(float)) >= number(period=period)
         fast = each(lambda _, x, u: x + u, state.slow, params, updates)
         pulled = each(lambda slow, fast, pull: slow + pull * (fast - slow), state.slow, fast, pull=pull)
         slow = either(due, pulled, state.slow)
-        back = each(lambda u, slow, x: slow - x, updates, slow, params)
-        return narrow(either(due, back, updates), grads), LookaheadState(jnp.where(due, 0, count), slow, after)
+        reset = each(lambda u, slow, x: slow - x, updates, slow, params)
+        return narrow(either(due, reset, updates), grads), LookaheadState(jnp.where(due, 0, since), slow, after)
 
     return Rule(init, update)

@@ -11,60 +11,66 @@ import jax.numpy as jnp
 from gdlab.types import Array
 
 
-def matrix(leaf: Array) -> Array:
-    """The leaf as a matrix [first, all others]: a vector is one column, a number [1, 1]."""
-    first, *others = leaf.shape or (1,)
-    return leaf.reshape(first, math.prod(others))
+def unfold(leaf: Array) -> Array:
+    """The leaf as a matrix [product of the other axes, last axis]; a vector is one column, a scalar is [1, 1].
+
+    flax's kernels have the output features last: a dense kernel [in, out] is unchanged, and a convolution kernel
+    [kh, kw, in, out] becomes [kh kw in, out], the matrix that multiplies an image patch.
+    """
+    if leaf.ndim < 2:
+        return leaf.reshape(leaf.size, 1)
+    return leaf.reshape(math.prod(leaf.shape[:-1]), leaf.shape[-1])
 
 
-def times(left: Array, *others: Array) -> Array:
+def matmul(left: Array, *others: Array) -> Array:
     """The product of matrices from left to right, in the full precision of their dtype on any device."""
     return functools.reduce(functools.partial(jnp.matmul, precision="highest"), others, left)
 
 
-def in_turn(function: Callable[..., Array], matrices: Sequence[Sequence[Array]]) -> list[Array]:
-    """`function(*arrays)` of each, one after the other.
+def sequentially(function: Callable[..., Array], arguments: Sequence[Sequence[Array]]) -> list[Array]:
+    """`function(*arrays)` for each element of `arguments`, computed one after the other.
 
-    XLA hands a batch of factorisations (of many runs, under vmap) to its threads in parts and waits for them; on a CPU
-    two such waiting side by side can take all its threads and wait for ever (jaxlib 0.10). So each is made to
-    depend on the one before it, by the addition of nothing.
+    On a CPU, XLA splits a batched factorisation (many runs under vmap) over its thread pool and blocks until it is
+    done; two of them at the same time can occupy all threads and deadlock (jaxlib 0.10). So each call depends on the
+    result before it, through the addition of zero. A first array of size 0 is returned without a call.
     """
-    done: list[Array] = []
-    nothing = None
-    for first, *others in matrices:
+    results: list[Array] = []
+    zero = None
+    for first, *others in arguments:
         if not first.size:
-            done.append(first)
+            results.append(first)
             continue
-        waiting = first if nothing is None else first + nothing.astype(first.dtype)
-        done.append(function(waiting, *others))
-        nothing = 0 * done[-1][0, 0]  # not simplified away: it is NaN for NaN
-    return done
+        dependent = first if zero is None else first + zero.astype(first.dtype)
+        results.append(function(dependent, *others))
+        zero = 0 * results[-1][0, 0]  # XLA keeps this product, because it is NaN for NaN
+    return results
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def inverse_root(order: int, symmetric: Array) -> Array:
-    """A^(-1/order) of a symmetric matrix without negative eigenvalues; 0 for 1/0 along what A takes to 0."""
-    vectors, roots = _roots(order, symmetric)
-    return times(vectors * _inverse(roots)[None, :], vectors.T)
+    """A^(-1/order) of a positive semidefinite matrix; eigenvalues 0 have the inverse 0."""
+    vectors, roots = _eigen_roots(order, symmetric)
+    return matmul(vectors * _inverse(roots)[None, :], vectors.T)
 
 
 @inverse_root.defjvp
-def _derivative(order: int, at: tuple[Array], along: tuple[Array]) -> tuple[Array, Array]:
-    # Divided differences of the function between the eigenvalues, which exist where eigenvectors have no derivative:
+def _inverse_root_jvp(order: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # Divided differences of the function between eigenvalues, which exist where the eigenvectors have no derivative:
     # (1/a - 1/b) / (a^p - b^p) = -1 / (a b (a^(p-1) + a^(p-2) b + ... + b^(p-1))).
-    vectors, roots = _roots(order, *at)
+    vectors, roots = _eigen_roots(order, *primals)
     a, b = jnp.broadcast_arrays(roots[:, None], roots[None, :])
     slopes = -_inverse(a) * _inverse(b) * _inverse(sum(a**k * b ** (order - 1 - k) for k in range(order)))
-    value = times(vectors * _inverse(roots)[None, :], vectors.T)
-    turned = times(vectors.T, along[0], vectors)
-    return value, times(vectors, slopes * turned, vectors.T)
+    value = matmul(vectors * _inverse(roots)[None, :], vectors.T)
+    rotated = matmul(vectors.T, tangents[0], vectors)
+    return value, matmul(vectors, slopes * rotated, vectors.T)
 
 
-def _roots(order: int, symmetric: Array) -> tuple[Array, Array]:
-    """The eigenvectors, and the eigenvalues' roots."""
+def _eigen_roots(order: int, symmetric: Array) -> tuple[Array, Array]:
+    """The eigenvectors, and the order-th roots of the eigenvalues."""
     values, vectors = jnp.linalg.eigh(symmetric)
     return vectors, jnp.maximum(values, 0) ** (1 / order)
 
 
 def _inverse(x: Any) -> Any:
+    """1 / x; 0 where x <= 0."""
     return jnp.where(x > 0, 1 / jnp.where(x > 0, x, 1), 0)

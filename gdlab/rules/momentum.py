@@ -1,24 +1,19 @@
 """Momentum, the heavy ball (Polyak, 1964). https://doi.org/10.1016/0041-5553(64)90137-5"""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdlab import register
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.leafwise import each
+from gdlab.rules.moments import VelocityState, init_velocity
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, PyTree, Rule, Updates
-
-
-class MomentumState(NamedTuple):
-    """The velocity."""
-
-    velocity: PyTree  # v, shaped like params, at least float32
+from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
     """c: on a quadratic of largest curvature L the heavy ball is stable for lr < c / L."""
     if beta > 1:
-        return 0.0  # it diverges at any rate
+        return 0.0  # it diverges at any lr
     return math.inf if dampening == 1 else 2 * (1 + beta) / (1 - dampening)
 
 
@@ -38,12 +33,13 @@ def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
 def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hyperparameter = 0.0) -> Rule:
     """Heavy-ball momentum: v <- beta v + (1 - dampening) g, u = -lr v, from v = 0.
 
-    By default v is a sum of gradients, so that in a steady slope the step is lr / (1 - beta) times the gradient;
-    `momentum_ema` is the same with v an average. On a quadratic whose largest curvature is L it is stable for
+    By default v is a sum of gradients, so for a constant gradient the step tends to lr / (1 - beta) times the gradient;
+    in `momentum_ema` v is an average. On a quadratic whose largest curvature is L the rule is stable for
     lr < 2 (1 + beta) / ((1 - dampening) L).
 
     Differs from PyTorch's SGD, whose first step does not dampen. Polyak writes the same iterates as
-    x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}); the two part where lr changes with the step, as here lr is outside v.
+    x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}). The two forms differ where lr changes with the step, as here lr is not
+    part of v.
 
     Source: Polyak (1964).
 
@@ -53,19 +49,13 @@ def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hy
     -1.5
     """
 
-    def init(params: Params) -> MomentumState:
-        return MomentumState(zeros(params))
+    def accumulate(v: Array, g: Array, beta: Array, dampening: Array) -> Array:
+        return beta * v + (1 - dampening) * g
 
     def update(
-        grads: Grads, state: MomentumState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, MomentumState]:
-        v = each(
-            lambda v, g, beta, dampening: beta * v + (1 - dampening) * g,
-            state.velocity,
-            grads,
-            beta=beta,
-            dampening=dampening,
-        )
-        return each(lambda _, v, lr: -lr * v, grads, v, lr=lr), MomentumState(v)
+        grads: Grads, state: VelocityState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, VelocityState]:
+        v = each(accumulate, state.velocity, grads, beta=beta, dampening=dampening)
+        return each(lambda _, v, lr: -lr * v, grads, v, lr=lr), VelocityState(v)
 
-    return Rule(init, update)
+    return Rule(init_velocity, update)

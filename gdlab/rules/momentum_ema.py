@@ -24,10 +24,10 @@ def _stability(beta: float = 0.9) -> float:
 def momentum_ema(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     """Heavy-ball momentum with an average: v <- beta v + (1 - beta) g, u = -lr v, from v = 0.
 
-    An exponential moving average of gradients, not corrected for its start at 0. It is `momentum` with `dampening`
-    equal to beta: the iterates of the sum form at the rate lr (1 - beta). So at one lr the size of a step does not
-    grow with beta, and on a quadratic whose largest curvature is L it is stable for
-    lr < 2 (1 + beta) / ((1 - beta) L).
+    v is an exponential moving average of gradients without bias correction. The rule is `momentum` with `dampening`
+    equal to beta, so its iterates are those of the sum form at the learning rate lr (1 - beta). For a constant gradient
+    the step tends to lr times the gradient for every beta. On a quadratic whose largest curvature is L the rule is
+    stable for lr < 2 (1 + beta) / ((1 - beta) L).
 
     Source: Ma & Yarats (2019); the limit in Cohen et al. (2022), https://arxiv.org/abs/2207.14484.
 

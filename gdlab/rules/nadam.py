@@ -8,22 +8,23 @@ import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.moments import bias_correction, moving_average, update_moment
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class NadamState(NamedTuple):
-    """The moments of the gradient, and how much of the first one is still its start at 0."""
+    """The moments of the gradient, and the product of the momentum factors."""
 
-    step: Array  # t, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     product: Array  # mu_1 ... mu_t, []
-    mean: PyTree  # m, shaped like params, at least float32
-    mean_square: PyTree  # v, shaped like params, at least float32
+    mu: PyTree  # m, shaped like params, at least float32
+    nu: PyTree  # v, shaped like params, at least float32
 
 
 def _preconditioned_stability(b1: float = 0.99, **others: float) -> float:
-    # For the momentum in the end; its numerator is then Nesterov's, (1 - b1) times it.
+    # For the final momentum b1, with which the numerator is Nesterov's times 1 - b1.
     return 0.0 if b1 > 1 else math.inf if b1 == 1 else (2 + 2 * b1) / ((1 - b1) * (1 + 2 * b1))
 
 
@@ -42,8 +43,8 @@ def _preconditioned_stability(b1: float = 0.99, **others: float) -> float:
     },
     preconditioned_stability=_preconditioned_stability,
     memory=2,
-    differs="Optax has no schedule (momentum_drop = 0) and, like PyTorch, no factor b2 in vhat: lr and eps sqrt(b2) "
-    "times ours; PyTorch has b1 for mu_t in the average of gradients.",
+    differs="Optax has no schedule (momentum_drop = 0) and, like PyTorch, no factor b2 in vhat: lr and eps there are "
+    "sqrt(b2) times ours for equal steps; PyTorch has b1 for mu_t in the average of gradients.",
 )
 @schedulable
 def nadam(
@@ -56,14 +57,12 @@ def nadam(
 ) -> Rule:
     """Nadam: m <- mu_t m + (1 - mu_t) g, v <- b2 v + (1 - b2) g^2, u = -lr mhat / (sqrt(vhat) + eps), from m = v = 0.
 
-    mhat = mu_{t+1} m / (1 - mu_1 ... mu_{t+1}) + (1 - mu_t) g / (1 - mu_1 ... mu_t), the average as it will be when
-    the next step shrinks it, and vhat = b2 v / (1 - b2^t). The momentum grows to b1 from somewhat below:
-    mu_t = b1 (1 - momentum_drop 0.96^(momentum_decay t)) on step t = 1, 2, ..., and is b1 throughout with
-    `momentum_drop` 0.
+    mhat = mu_{t+1} m / (1 - mu_1 ... mu_{t+1}) + (1 - mu_t) g / (1 - mu_1 ... mu_t) uses the momentum factor of the
+    next step, and vhat = b2 v / (1 - b2^t). The factor grows to b1 with the step t = 1, 2, ...:
+    mu_t = b1 (1 - momentum_drop 0.96^(momentum_decay t)). With `momentum_drop` 0 it is b1 on every step.
 
-    Differs from optax, which has no schedule (give momentum_drop=0), and from optax and PyTorch, which leave out the
-    factor b2 in vhat: their steps are ours at an lr and an eps sqrt(b2) times as large. PyTorch also has b1 for mu_t in
-    the average itself.
+    Differs from optax, which has no schedule (momentum_drop=0), and from optax and PyTorch, which leave out the factor
+    b2 in vhat: for equal steps their lr and eps are sqrt(b2) times those here. PyTorch also has b1 for mu_t in m.
 
     Source: Dozat (2016), Algorithm 2; the momentum's schedule after Sutskever et al. (2013).
 
@@ -74,19 +73,21 @@ def nadam(
     """
     schedule = {"b1": b1, "momentum_drop": momentum_drop, "momentum_decay": momentum_decay}
 
-    def mu(t: Array, b1: Array, momentum_drop: Array, momentum_decay: Array) -> Array:
+    def factor(t: Array, b1: Array, momentum_drop: Array, momentum_decay: Array) -> Array:
         return b1 * (1 - momentum_drop * 0.96 ** (momentum_decay * t))
 
-    def average(m: Array, g: Array, *, t: Array, **schedule: Array) -> Array:
-        now = mu(t, **schedule)
-        return now * m + (1 - now) * g
+    def first_moment(m: Array, g: Array, *, t: Array, **schedule: Array) -> Array:
+        return moving_average(m, g, factor(t, **schedule))
+
+    def denominator(v: Array, *, t: Array, b2: Array, eps: Array) -> Array:
+        return root(bias_correction(b2 * v, b2, t)) + eps
 
     def formula(
         g: Array, m: Array, v: Array, *, t: Array, product: Array, lr: Array, b2: Array, eps: Array, **schedule: Array
     ) -> Array:
-        now, after = mu(t, **schedule), mu(t + 1, **schedule)
-        ahead = after * m / (1 - product * after) + (1 - now) * g / (1 - product)
-        return -lr * ahead / (root(b2 * v / (1 - b2**t)) + eps)
+        now, after = factor(t, **schedule), factor(t + 1, **schedule)
+        mhat = after * m / (1 - product * after) + (1 - now) * g / (1 - product)
+        return -lr * mhat / denominator(v, t=t, b2=b2, eps=eps)
 
     def init(params: Params) -> NadamState:
         return NadamState(jnp.zeros([], jnp.int32), jnp.ones([]), zeros(params), zeros(params))
@@ -94,14 +95,11 @@ def nadam(
     def update(
         grads: Grads, state: NadamState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, NadamState]:
-        t = optax.safe_increment(state.step)
-        product = each(lambda product, t, **schedule: product * mu(t, **schedule), state.product, t=t, **schedule)
-        m = each(average, state.mean, grads, t=t, **schedule)
-        v = each(lambda v, g, b2: b2 * v + (1 - b2) * g**2, state.mean_square, grads, b2=b2)
+        t = optax.safe_increment(state.count)
+        product = each(lambda product, t, **schedule: product * factor(t, **schedule), state.product, t=t, **schedule)
+        m = each(first_moment, state.mu, grads, t=t, **schedule)
+        v = update_moment(grads, state.nu, order=2, b2=b2)
         updates = each(formula, grads, m, v, t=t, product=product, lr=lr, b2=b2, eps=eps, **schedule)
         return updates, NadamState(t, product, m, v)
 
-    def divisor(v: Array, *, t: Array, b2: Array, eps: Array) -> Array:
-        return root(b2 * v / (1 - b2**t)) + eps
-
-    return divides(Rule(init, update), lambda state: each(divisor, state.mean_square, t=state.step, b2=b2, eps=eps))
+    return divides(Rule(init, update), lambda state: each(denominator, state.nu, t=state.count, b2=b2, eps=eps))

@@ -1,24 +1,16 @@
-"""Nesterov's accelerated gradient (Nesterov, 1983), as Sutskever et al. (2013) write it.
+"""Nesterov's momentum, Sutskever et al.'s form (Nesterov, 1983). https://proceedings.mlr.press/v28/sutskever13.html"""
 
-https://proceedings.mlr.press/v28/sutskever13.html
-"""
-
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdlab import register
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.leafwise import each
+from gdlab.rules.moments import VelocityState, init_velocity, update_velocity
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, PyTree, Rule, Updates
-
-
-class NesterovState(NamedTuple):
-    """The velocity."""
-
-    velocity: PyTree  # v, shaped like params, at least float32
+from gdlab.types import Grads, Params, Rule, Updates
 
 
 def _stability(beta: float = 0.9) -> float:
-    # Above 1 the directions of small curvature diverge at any rate.
+    # Above 1 the directions of small curvature diverge at any lr.
     return 0.0 if beta > 1 else (2 + 2 * beta) / (1 + 2 * beta)
 
 
@@ -37,9 +29,9 @@ def _stability(beta: float = 0.9) -> float:
 def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     """Nesterov's momentum: v <- beta v + g, u = -lr (g + beta v), from v = 0; v a sum, beta constant.
 
-    Sutskever's form takes the gradient at a look-ahead point, theta + beta w with w = -lr v the last step. Here the
-    parameters are that point, so the gradient is taken where they stand, and the iterates are the same, shifted by
-    beta w; they are those of PyTorch and optax too. Nesterov's own beta grows with the step: `nesterov_1983`.
+    Sutskever's form takes the gradient at the look-ahead point theta + beta w, where w = -lr v is the last step. Here,
+    as in PyTorch and optax, the parameters are that point: the iterates are Sutskever's shifted by beta w. Nesterov's
+    own beta grows with the step; that rule is `nesterov_1983`.
 
     On a quadratic whose largest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
 
@@ -52,13 +44,10 @@ def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     -1.5
     """
 
-    def init(params: Params) -> NesterovState:
-        return NesterovState(zeros(params))
-
     def update(
-        grads: Grads, state: NesterovState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, NesterovState]:
-        v = each(lambda v, g, beta: beta * v + g, state.velocity, grads, beta=beta)
-        return each(lambda g, v, lr, beta: -lr * (g + beta * v), grads, v, lr=lr, beta=beta), NesterovState(v)
+        grads: Grads, state: VelocityState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, VelocityState]:
+        v = update_velocity(grads, state.velocity, beta=beta)
+        return each(lambda g, v, lr, beta: -lr * (g + beta * v), grads, v, lr=lr, beta=beta), VelocityState(v)
 
-    return Rule(init, update)
+    return Rule(init_velocity, update)

@@ -1,4 +1,4 @@
-"""Nesterov's accelerated gradient as he wrote it, with growing momentum (1983). https://www.mathnet.ru/eng/dan46009"""
+"""Nesterov's accelerated gradient with growing momentum (Nesterov, 1983). https://www.mathnet.ru/eng/dan46009"""
 
 from typing import Any, NamedTuple
 
@@ -11,13 +11,13 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class Nesterov1983State(NamedTuple):
-    """How far the momentum has grown, and how far ahead of the iterate the parameters are."""
+    """The momentum sequence, and the distance from the iterate x to the parameters y."""
 
-    inertia: Array  # a_k, []
+    a: Array  # a_k, []
     ahead: PyTree  # y_k - x_k, shaped like params, at least float32
 
     def evaluation(self, params: Params) -> Params:
-        """The iterate x, from which the parameters y look ahead; the theorem is about it."""
+        """The iterate x, for which the convergence theorem holds."""
         return each(lambda y, ahead: y - ahead, params, self.ahead)
 
 
@@ -38,10 +38,10 @@ def _stability() -> float:
 def nesterov_1983(lr: Hyperparameter = 0.1) -> Rule:
     """Nesterov's method: x' = y - lr g, a' = (1 + sqrt(4 a^2 + 1)) / 2, y' = x' + ((a - 1) / a') (x' - x), u = y' - y.
 
-    y, where the gradient is taken, are the parameters; x = y and a = 1 at first. The momentum (a - 1) / a' is 0 on the
-    first step and grows like 1 - 3 / k, so nothing is to be chosen but lr. With lr <= 1 / L on a convex function the
-    loss at x is within 2 |x_0 - x*|^2 / (lr (k + 1)^2) of the least after k steps, so a run is judged there and not at
-    y. For constant momentum see `nesterov`.
+    The parameters are y, where the gradient is taken; x = y and a = 1 at first. The momentum (a - 1) / a' is 0 on the
+    first step and grows like 1 - 3 / k, so lr is the only hyperparameter. With lr <= 1 / L on a convex function the
+    loss at x exceeds the minimum by at most 2 |x_0 - x*|^2 / (lr (k + 1)^2) after k steps, so a run is evaluated at x
+    and not at y. For constant momentum see `nesterov`.
 
     On a quadratic whose largest curvature is L it is stable for lr < 4 / (3 L).
 
@@ -53,11 +53,11 @@ def nesterov_1983(lr: Hyperparameter = 0.1) -> Rule:
     -1.0
     """
 
-    def grown(a: Array) -> Array:
+    def next_a(a: Array) -> Array:
         return (1 + jnp.sqrt(4 * a**2 + 1)) / 2
 
-    def lead(ahead: Array, g: Array, *, a: Array, lr: Array) -> Array:
-        return (a - 1) / grown(a) * (ahead - lr * g)
+    def next_ahead(ahead: Array, g: Array, *, a: Array, lr: Array) -> Array:
+        return (a - 1) / next_a(a) * (ahead - lr * g)
 
     def init(params: Params) -> Nesterov1983State:
         return Nesterov1983State(jnp.ones([]), zeros(params))
@@ -65,8 +65,8 @@ def nesterov_1983(lr: Hyperparameter = 0.1) -> Rule:
     def update(
         grads: Grads, state: Nesterov1983State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Nesterov1983State]:
-        ahead = each(lead, state.ahead, grads, a=state.inertia, lr=lr)
+        ahead = each(next_ahead, state.ahead, grads, a=state.a, lr=lr)
         updates = each(lambda g, ahead, lr: -lr * g + ahead, grads, ahead, lr=lr)
-        return updates, Nesterov1983State(grown(state.inertia), ahead)
+        return updates, Nesterov1983State(next_a(state.a), ahead)
 
     return Rule(init, update)

@@ -1,18 +1,17 @@
 """Newton's method with damping, by conjugate gradients (Dembo & Steihaug, 1983). https://doi.org/10.1007/BF02592055"""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import damped, hessian_product
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.linear_solve import conjugate_gradients, direct
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, Rule, Updates
-
-
-class NewtonState(NamedTuple):
-    """Newton's method remembers nothing."""
+from gdlab.types import Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -29,18 +28,17 @@ class NewtonState(NamedTuple):
 def newton(
     lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-3, dense: bool = False, cg_steps: int | None = None
 ) -> Rule:
-    """Newton: u = -lr (H + damping I)^-1 g, H the Hessian at x, on the step's batch.
+    """Newton: u = -lr (H + damping I)^-1 g, with H the Hessian at x on the step's batch.
 
-    The system is solved by conjugate gradients with Hessian-vector products, in `cg_steps` steps at most (None: see
-    `linear_solve.conjugate_gradients`; it is the length of a program, so no axis of a sweep and no tracer). Where they
-    meet a direction of negative curvature they end, so u always goes down. `dense` forms the matrix, in as many
-    products as there are parameters, and eliminates: the exact step of the textbooks, which goes up to a saddle.
+    By default the system is solved by conjugate gradients with Hessian-vector products, in at most `cg_steps`
+    iterations (None: see `linear_solve.conjugate_gradients`). They stop at a direction of negative curvature, so u is
+    a descent direction. `dense` forms the matrix, with one product per parameter, and solves by elimination: the exact
+    Newton step, which moves towards saddle points.
+
+    `cg_steps` is the length of a loop: it can't be traced.
 
     Source: Dembo & Steihaug (1983), without their line search; Nocedal & Wright, Numerical Optimization (2006),
     Section 7.1.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = newton(lr=1.0, damping=0.0)
     >>> updates, _ = rule.update(6.0, rule.init(2.0), 2.0, grad_fn=lambda x: 3.0 * x)
@@ -48,21 +46,12 @@ def newton(
     -2.0
     """
 
-    def init(params: Params) -> NewtonState:
-        return NewtonState()
-
+    @requires_extras("newton")
     def update(
-        grads: Grads,
-        state: NewtonState,
-        params: Params | None = None,
-        *,
-        grad_fn: Callable[[Params], Grads],
-        **extra: Any,
-    ) -> tuple[Updates, NewtonState]:
-        if params is None:
-            raise ValueError("newton differentiates at the parameters: update(grads, state, params) needs them")
+        grads: Grads, state: State, params: Params, *, grad_fn: Callable[[Params], Grads], **extra: Any
+    ) -> tuple[Updates, State]:
         g, product = widen(grads), damped(hessian_product(grad_fn, params), damping)
         direction = direct(product, g) if dense else conjugate_gradients(product, g, cg_steps)
         return each(lambda _, d, lr: -lr * d, grads, direction, lr=lr), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

@@ -1,18 +1,15 @@
 """Normalised gradient descent (Nesterov, 1984; Hazan, Levy & Shalev-Shwartz, 2015). https://arxiv.org/abs/1507.02030"""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
+import optax
 
 from gdlab import register
 from gdlab.pytrees import norm
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, Rule, Updates
-
-
-class NormalisedGDState(NamedTuple):
-    """Normalised gradient descent remembers nothing."""
+from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -28,8 +25,8 @@ class NormalisedGDState(NamedTuple):
 def normalised_gd(lr: Hyperparameter = 0.01) -> Rule:
     """Normalised gradient descent: u = -lr g / |g|, |g| the Euclidean norm over all parameters; 0 where g is 0.
 
-    Every step has the length lr, on a plateau as in a ravine. So it leaves a saddle as fast as any slope, and comes to
-    rest only as lr shrinks: give a schedule.
+    Every step has the length lr, however small or large the gradient. So plateaus and saddles do not slow the rule
+    down, and it converges only if lr decays: give a schedule.
 
     Source: Nesterov (1984); Hazan, Levy & Shalev-Shwartz (2015), Algorithm 1.
 
@@ -39,17 +36,10 @@ def normalised_gd(lr: Hyperparameter = 0.01) -> Rule:
     0.5
     """
 
-    def init(params: Params) -> NormalisedGDState:
-        return NormalisedGDState()
+    def formula(g: Array, lr: Array, norm: Array) -> Array:
+        return -lr * jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 0)
 
-    def update(
-        grads: Grads, state: NormalisedGDState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, NormalisedGDState]:
-        return each(lambda g, lr, norm: -lr * over(g, norm), grads, lr=lr, norm=norm(widen(grads))), state
+    def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
+        return each(formula, grads, lr=lr, norm=norm(widen(grads))), state
 
-    return Rule(init, update)
-
-
-def over(x: Array, norm: Array) -> Array:
-    """x / norm; 0 where the norm is 0."""
-    return jnp.where(norm > 0, x / jnp.where(norm > 0, norm, 1), 0)
+    return Rule(optax.init_empty_state, update)

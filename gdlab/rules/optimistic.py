@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.leafwise import each, narrow, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -14,8 +14,8 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 class OptimisticState(NamedTuple):
     """The last gradient."""
 
-    step: Array  # t, [] int32: steps taken
-    last: PyTree  # g of the step before, shaped like params, at least float32
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    grads: PyTree  # g of the step before, shaped like params, at least float32
 
 
 @register.rule(
@@ -31,11 +31,11 @@ class OptimisticState(NamedTuple):
 def optimistic(lr: Hyperparameter = 0.1, optimism: Hyperparameter = 1.0) -> Rule:
     """Optimistic gradient descent: u = -lr (g + optimism (g - g_last)), so -lr (2 g - g_last) for optimism = 1.
 
-    The next gradient is foretold to differ from this one as this one does from the last. On the bilinear game x y it
-    converges, where gradient descent spirals out. The first step, which has no last gradient, is gradient descent's, as
-    in optax, whose alpha is 1 and whose beta is `optimism`.
+    g + (g - g_last) is a linear prediction of the next gradient. On the bilinear game x y the rule converges, where
+    gradient descent diverges. On the first step, which has no last gradient, u = -lr g, as in optax. Optax names the
+    weights alpha (1) and beta (`optimism`).
 
-    Source: Daskalakis et al. (2018), Equation 4; other optimisms: Mokhtari et al. (2020),
+    Source: Daskalakis et al. (2018), Equation 4; optimism other than 1: Mokhtari et al. (2020),
     https://arxiv.org/abs/1901.08511.
 
     >>> rule = optimistic(lr=0.5)
@@ -51,10 +51,9 @@ def optimistic(lr: Hyperparameter = 0.1, optimism: Hyperparameter = 1.0) -> Rule
         grads: Grads, state: OptimisticState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptimisticState]:
         def formula(g: Array, last: Array, *, lr: Array, optimism: Array) -> Array:
-            return -lr * (g + optimism * (g - jnp.where(state.step > 0, last, g)))
+            return -lr * (g + optimism * (g - jnp.where(state.count > 0, last, g)))
 
-        updates = each(formula, grads, state.last, lr=lr, optimism=optimism)
-        after = each(lambda last, g: g, state.last, grads)
-        return updates, OptimisticState(optax.safe_increment(state.step), after)
+        updates = each(formula, grads, state.grads, lr=lr, optimism=optimism)
+        return updates, OptimisticState(optax.safe_increment(state.count), narrow(grads, state.grads))
 
     return Rule(init, update)

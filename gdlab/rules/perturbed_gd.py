@@ -9,13 +9,14 @@ import optax
 
 from gdlab import register
 from gdlab.pytrees import norm
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, normal, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class PerturbedGDState(NamedTuple):
-    """When it was perturbed."""
+    """The time of the last perturbation."""
 
     since: Array  # [] int32: steps since the last perturbation; the largest integer before the first
 
@@ -37,17 +38,14 @@ def perturbed_gd(
     threshold: Hyperparameter = 1e-3,
     wait: Hyperparameter = 10,
 ) -> Rule:
-    """Perturbed gradient descent: u = xi - lr g(x + xi); xi is uniform in a ball where |g| is small, and 0 elsewhere.
+    """Perturbed gradient descent: u = xi - lr g(x + xi), with xi uniform in a ball where |g| is small, and 0 elsewhere.
 
-    The ball, of all parameters together, has the given radius; |g| is small at `threshold` or less, and there is a next
-    perturbation only after more than `wait` steps. So a saddle is left in a number of steps that hardly grows with the
-    dimension. Differs from the paper's Algorithm 2 at its end: that one stops where a perturbation did not lower the
-    loss within `wait` steps, this one is perturbed again.
+    The ball, over all parameters together, has the given radius. x is perturbed where |g| <= threshold and more than
+    `wait` steps have passed since the last perturbation. The number of steps to leave a saddle point hardly grows with
+    the dimension. Differs from the paper's Algorithm 2 at the end: that one stops if a perturbation did not lower the
+    loss within `wait` steps; this one perturbs again.
 
     Source: Jin et al. (2017), Algorithm 2.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = perturbed_gd(lr=0.5)
     >>> updates, _ = rule.update(4.0, rule.init(2.0), 2.0, grad_fn=lambda x: 2.0 * x, key=jax.random.key(0))
@@ -58,30 +56,29 @@ def perturbed_gd(
     def init(params: Params) -> PerturbedGDState:
         return PerturbedGDState(jnp.asarray(jnp.iinfo(jnp.int32).max, jnp.int32))
 
+    @requires_extras("perturbed_gd")
     def update(
         grads: Grads,
         state: PerturbedGDState,
-        params: Params | None = None,
+        params: Params,
         *,
         grad_fn: Callable[[Params], Grads],
         key: Array,
         **extra: Any,
     ) -> tuple[Updates, PerturbedGDState]:
-        if params is None:
-            raise ValueError("perturbed_gd moves the parameters first: update(grads, state, params) needs them")
-        wide = widen(grads)
+        g = widen(grads)
 
-        def chosen(size: Array, *, radius: Array, threshold: Array, wait: Array) -> Array:
-            due = state.since.astype(size.dtype) > wait
-            return jnp.where(due & (size <= threshold), radius, -1)
+        def noise_radius(size: Array, *, radius: Array, threshold: Array, wait: Array) -> Array:
+            """The radius of the ball, or -1 for no perturbation."""
+            waited = state.since.astype(size.dtype) > wait
+            return jnp.where(waited & (size <= threshold), radius, -1)
 
-        reach = each(chosen, norm(wide), radius=radius, threshold=threshold, wait=wait)
-        perturbed = reach >= 0
-        noise = _in_unit_ball(key, wide)
-        xi = each(lambda n, reach: jnp.maximum(reach, 0) * n, noise, reach=reach)
-        there = each(lambda x, xi: x + xi, params, xi)
-        # Alone, a run pays for a second gradient only where it is perturbed.
-        g = jax.lax.cond(perturbed, lambda: each(lambda _, g: g, wide, grad_fn(there)), lambda: wide)
+        r = each(noise_radius, norm(g), radius=radius, threshold=threshold, wait=wait)
+        perturbed = r >= 0
+        xi = each(lambda n, r: jnp.maximum(r, 0) * n, _in_unit_ball(key, g), r=r)
+        x = each(lambda x, xi: x + xi, params, xi)
+        # Except under vmap, the second gradient is computed only at a perturbation.
+        g = jax.lax.cond(perturbed, lambda g: each(lambda _, new: new, g, grad_fn(x)), lambda g: g, g)
         since = jnp.where(perturbed, 1, optax.safe_increment(state.since))
         return each(lambda _, g, xi, lr: xi - lr * g, grads, g, xi, lr=lr), PerturbedGDState(since)
 
@@ -89,11 +86,11 @@ def perturbed_gd(
 
 
 def _in_unit_ball(key: Array, like: PyTree) -> PyTree:
-    """Uniform in the unit ball of all parameters: a direction, and the d-th root of a uniform number for the length."""
+    """A uniform point of the d-dimensional unit ball: a random direction times the d-th root of a uniform number."""
     leaves = jax.tree.leaves(like)
     direction = normal(key, like)
     length = norm(direction)
-    share = jax.random.uniform(jax.random.fold_in(key, len(leaves)), (), length.dtype)
-    power = 1 / max(sum(leaf.size for leaf in leaves), 1)
-    scale = share**power / jnp.where(length > 0, length, 1)
+    volume = jax.random.uniform(jax.random.fold_in(key, len(leaves)), (), length.dtype)
+    d = max(sum(leaf.size for leaf in leaves), 1)
+    scale = volume ** (1 / d) / jnp.where(length > 0, length, 1)
     return each(lambda n, scale: scale * n, direction, scale=scale)

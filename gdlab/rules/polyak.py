@@ -1,18 +1,16 @@
 """Polyak's step size (Polyak, 1969). https://doi.org/10.1016/0041-5553(69)90061-5"""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
+import optax
 
 from gdlab import register
 from gdlab.pytrees import dot
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, Rule, Updates
-
-
-class PolyakState(NamedTuple):
-    """The step size is read off the loss; nothing is remembered."""
+from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -31,12 +29,15 @@ class PolyakState(NamedTuple):
 def polyak(lr: Hyperparameter = 1.0, f_min: Hyperparameter = 0.0, max_step: Hyperparameter = 1.0) -> Rule:
     """Polyak's step size: u = -lr min((f - f_min)^+ / |g|^2, max_step) g, |g| over all parameters.
 
-    f is the loss at the point, f_min its least value, or what it is hoped to be. For lr = 1 it is the step that would
-    bring the loss's tangent plane down to f_min; Polyak's lr lies between 0 and 2. The cap is that of Loizou et al.
-    (2021), for batches; an infinite one is Polyak's rule. Differs from optax below f_min, where it stays, and in lr,
-    by which optax multiplies g before it takes the ratio.
+    f is the loss at the parameters (the extra argument `value`) and f_min its least value, or an estimate of it. For
+    lr = 1 the step is the one at which the tangent plane of the loss reaches f_min; Polyak's lr lies between 0 and 2.
+    `max_step` is the cap of Loizou et al. (2021), for batches; an infinite one gives Polyak's rule. Differs from optax
+    where f < f_min, where this update is 0, and in lr, by which optax multiplies g before it takes the ratio.
 
     Source: Polyak (1969); Loizou et al. (2021), https://arxiv.org/abs/2002.10542, Equation 5, for the cap.
+
+    Raises:
+        ValueError: `update` is called without `value`.
 
     >>> rule = polyak(lr=1.0, max_step=2.0)
     >>> updates, state = rule.update(4.0, rule.init(2.0), value=8.0)
@@ -44,19 +45,17 @@ def polyak(lr: Hyperparameter = 1.0, f_min: Hyperparameter = 0.0, max_step: Hype
     -2.0
     """
 
-    def init(params: Params) -> PolyakState:
-        return PolyakState()
+    def step_size(square: Array, value: Array, *, lr: Array, f_min: Array, max_step: Array) -> Array:
+        positive = square > 0
+        ratio = jnp.where(positive, jnp.maximum(value - f_min, 0) / jnp.where(positive, square, 1), 0)
+        return lr * jnp.minimum(ratio, max_step)
 
+    @requires_extras("polyak")
     def update(
-        grads: Grads, state: PolyakState, params: Params | None = None, *, value: Array, **extra: Any
-    ) -> tuple[Updates, PolyakState]:
-        def step(square: Array, value: Array, *, lr: Array, f_min: Array, max_step: Array) -> Array:
-            steep = square > 0
-            ratio = jnp.where(steep, jnp.maximum(value - f_min, 0) / jnp.where(steep, square, 1), 0)
-            return lr * jnp.minimum(ratio, max_step)
-
+        grads: Grads, state: State, params: Params | None = None, *, value: Array, **extra: Any
+    ) -> tuple[Updates, State]:
         wide = widen(grads)
-        length = each(step, dot(wide, wide), value, lr=lr, f_min=f_min, max_step=max_step)
-        return each(lambda g, a: -a * g, grads, a=length), state
+        size = each(step_size, dot(wide, wide), value, lr=lr, f_min=f_min, max_step=max_step)
+        return each(lambda g, a: -a * g, grads, a=size), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

@@ -1,6 +1,7 @@
-"""What a rule divides its momentum by, coordinate by coordinate: P in u = -lr m / P, told from its state.
+"""The diagonal preconditioner P of a rule, u = -lr m / P for each coordinate, computed from the rule's state.
 
-A rule tells it by an attribute of its `update`: hyperparameters are part of P, and no part of the state.
+P depends on hyperparameters, which are not part of the state. So the function that computes P is an attribute of the
+rule's `update`.
 """
 
 from collections.abc import Callable
@@ -9,29 +10,29 @@ import optax
 
 from gdlab.types import PyTree, Rule, State
 
-_TOLD = "preconditioner"
+_ATTRIBUTE = "preconditioner"
 
 
 def divides(rule: Rule, by: Callable[[State], PyTree | None]) -> Rule:
-    """The same rule, which tells what it divides by.
+    """The same rule, with a preconditioner.
 
     Args:
-        rule: freshly made, since its `update` is what is marked.
-        by: `by(state after a step) -> P`, positive, shaped like the params, at least float32; None where this rule,
-            or the one inside, divides by nothing.
+        rule: a rule just made: the attribute is set on its `update`.
+        by: `by(state after a step) -> P`, positive, shaped like the params, at least float32; None where a rule around
+            another has no preconditioner because the inner rule has none.
     """
-    setattr(rule.update, _TOLD, by)
+    setattr(rule.update, _ATTRIBUTE, by)
     return rule
 
 
 def preconditioner(rule: optax.GradientTransformation, state: State) -> PyTree | None:
-    """P at the step that left `state`, u = -lr m / P with m the rule's momentum, an average or sum of gradients.
+    """P of the step that returned `state`: u = -lr m / P, where m is the rule's momentum (an average or sum of g).
 
-    Corrections of m for its start at 0 are part of P, as in Cohen et al. (2022), https://arxiv.org/abs/2207.14484: for
-    Adam P = (1 - b1^t) (sqrt(vhat) + eps). A decay of the weights is not. A rule around another that changes the
-    gradients or scales the updates tells what the other divides by.
+    The bias correction of m is part of P, as in Cohen et al. (2022), https://arxiv.org/abs/2207.14484: for Adam
+    P = (1 - b1^t) (sqrt(vhat) + eps). Weight decay is not. A rule around another that changes the gradients or scales
+    the updates has the P of the inner rule.
 
-    None: the rule does not say, as optax's do not, or divides by nothing.
+    None for a rule without a preconditioner, and for optax's own rules.
     """
-    by = getattr(rule.update, _TOLD, None)
+    by = getattr(rule.update, _ATTRIBUTE, None)
     return None if by is None else by(state)

@@ -8,21 +8,23 @@ import optax
 
 from gdlab import register
 from gdlab.pytrees import dot, precision
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, root, widen, zeros
+from gdlab.rules.moments import bias_correction
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class ProdigyState(NamedTuple):
-    """The moments of the gradient, and what the distance to the minimiser is estimated from."""
+    """The moments of the gradient, and the terms of the distance estimate."""
 
-    step: Array  # k, [] int32: steps taken
+    count: Array  # type: ignore[assignment]  # k, [] int32: steps taken
     distance: Array  # d, [], at least float32: the estimate
-    gain: Array  # r / d0^2, [], at least float32: an average of g.(x0 - x)
-    weighted: PyTree  # s / d0^2, shaped like params, at least float32: the same average of g
-    start: PyTree  # x0, at least float32
-    mean: PyTree  # m / d0, shaped like params, at least float32
-    mean_square: PyTree  # v / d0^2, shaped like params, at least float32
+    numerator: Array  # r / d0^2, [], at least float32: an average of g.(x0 - x)
+    grad_sum: PyTree  # s / d0^2, shaped like params, at least float32: the same average of g
+    initial_params: PyTree  # x0, at least float32
+    mu: PyTree  # m / d0, shaped like params, at least float32
+    nu: PyTree  # v / d0^2, shaped like params, at least float32
 
 
 @register.rule(
@@ -41,7 +43,7 @@ class ProdigyState(NamedTuple):
     scope="tree",
     memory=4,
     optax_with={"learning_rate": 1.0},
-    differs="Optax corrects the step for the start at 0, as `corrected` does, and multiplies eps by the new d.",
+    differs="Optax corrects the bias of the step, as `corrected` does, and multiplies eps by the new d.",
 )
 @schedulable
 def prodigy(
@@ -52,21 +54,21 @@ def prodigy(
     first_distance: Hyperparameter = 1e-6,
     corrected: bool = False,
 ) -> Rule:
-    """Prodigy: Adam's step times d, an estimate from below of the distance |x0 - x*|: u = -lr d m / (sqrt(v) + d eps).
+    """Prodigy: Adam's step times d, a lower estimate of the distance |x0 - x*|: u = -lr d m / (sqrt(v) + d eps).
 
-    m <- b1 m + (1 - b1) d g and v <- b2 v + (1 - b2) d^2 g^2, from 0 and not corrected for it. d starts at
-    `first_distance` and never falls: after a step it is max(d, r / |s|_1), with the sums over all parameters
+    m <- b1 m + (1 - b1) d g and v <- b2 v + (1 - b2) d^2 g^2, from 0 and without bias correction. d starts at
+    `first_distance` and never falls: after a step it is max(d, r / |s|_1), with sums over all parameters
 
     r <- sqrt(b2) r + (1 - sqrt(b2)) lr d^2 g.(x0 - x) and s <- sqrt(b2) s + (1 - sqrt(b2)) lr d^2 g.
 
-    x are the parameters, x0 those at first. With `corrected` lr is multiplied by sqrt(1 - b2^k) / (1 - b1^k) on step
-    k = 1, 2, ..., which corrects m and v, also where r and s have lr. lr = 1 is meant to need no tuning; give it a
-    schedule that ends at 0. Where a step of first_distance is lost in the rounding of x, it never grows.
+    x are the parameters, x0 the initial ones. With `corrected` lr is multiplied by sqrt(1 - b2^k) / (1 - b1^k) on step
+    k = 1, 2, ..., which corrects the bias of m and v; r and s contain that lr too. The authors recommend lr = 1 with a
+    schedule that decays to 0. If a step of length first_distance is lost in the rounding of x, d never grows.
 
     Source: Mishchenko & Defazio (2023), Algorithm 4, with lr = gamma and first_distance = d0.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = prodigy(first_distance=0.25, b1=0.5, b2=0.75, eps=0.0)
     >>> updates, state = rule.update(3.0, rule.init(1.0), 1.0)
@@ -74,41 +76,37 @@ def prodigy(
     -0.25
     """
 
+    def rate(_: Array, *, lr: Array, k: Array, b1: Array, b2: Array) -> Array:
+        return bias_correction(lr * jnp.sqrt(1 - b2**k), b1, k) if corrected else lr
+
+    def average(past: Array, new: Array, *, weight: Array, b2: Array) -> Array:
+        return root(b2) * past + (1 - root(b2)) * weight * new
+
+    def formula(_: Array, m: Array, v: Array, *, step: Array, d: Array, eps: Array) -> Array:
+        denominator = root(v) + d * eps
+        return -step * jnp.where(denominator > 0, m / jnp.where(denominator > 0, denominator, 1), 0)
+
     def init(params: Params) -> ProdigyState:
-        nothing = jnp.zeros([], precision(widen(params)))
-        distance = each(lambda _, first_distance: first_distance, nothing, first_distance=first_distance)
-        sums = zeros(params), widen(params), zeros(params), zeros(params)
-        return ProdigyState(jnp.zeros([], jnp.int32), distance, nothing, *sums)
+        zero = jnp.zeros([], precision(widen(params)))
+        distance = each(lambda _, first_distance: first_distance, zero, first_distance=first_distance)
+        trees = zeros(params), widen(params), zeros(params), zeros(params)
+        return ProdigyState(jnp.zeros([], jnp.int32), distance, zero, *trees)
 
-    def update(
-        grads: Grads, state: ProdigyState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, ProdigyState]:
-        if params is None:
-            raise ValueError("prodigy measures how far the parameters have come: update(grads, state, params)")
-        step, wide = optax.safe_increment(state.step), widen(grads)
-
-        def rate(_: Array, *, lr: Array, k: Array, b1: Array, b2: Array) -> Array:
-            return lr * jnp.sqrt(1 - b2**k) / (1 - b1**k) if corrected else lr
-
-        def averaged(past: Array, new: Array, *, weight: Array, b2: Array) -> Array:
-            return root(b2) * past + (1 - root(b2)) * weight * new
-
-        gamma = each(rate, state.distance, lr=lr, k=step, b1=b1, b2=b2)
-        # All in units of d0, in which d is 1 at first: 1e-6 and its square would make small gradients underflow.
+    @requires_extras("prodigy")
+    def update(grads: Grads, state: ProdigyState, params: Params, **extra: Any) -> tuple[Updates, ProdigyState]:
+        count, wide = optax.safe_increment(state.count), widen(grads)
+        gamma = each(rate, state.distance, lr=lr, k=count, b1=b1, b2=b2)
+        # Everything is in units of d0, so that d is 1 at first: d0^2 = 1e-12 would make small gradients underflow.
         d = each(lambda d, d0: d / d0, state.distance, d0=first_distance)
-        way = each(lambda x0, x: x0 - x, state.start, params)
-        r = each(averaged, state.gain, dot(wide, way), weight=gamma * d**2, b2=b2)
-        s = each(averaged, state.weighted, wide, weight=gamma * d**2, b2=b2)
-        m = each(lambda m, g, d, b1: b1 * m + (1 - b1) * d * g, state.mean, wide, d=d, b1=b1)
-        v = each(lambda v, g, d, b2: b2 * v + (1 - b2) * (d * g) ** 2, state.mean_square, wide, d=d, b2=b2)
-
-        def down(_: Array, m: Array, v: Array, *, step: Array, d: Array, eps: Array) -> Array:
-            below = root(v) + d * eps
-            return -step * jnp.where(below > 0, m / jnp.where(below > 0, below, 1), 0)
-
-        updates = each(down, grads, m, v, step=gamma * state.distance, d=d, eps=eps)
-        length = dot(s, jax.tree.map(jnp.sign, s)).astype(d.dtype)
-        further = jnp.maximum(state.distance, jnp.where(length > 0, r / jnp.where(length > 0, length, 1), 0))
-        return updates, ProdigyState(step, further, r, s, state.start, m, v)
+        offset = each(lambda x0, x: x0 - x, state.initial_params, params)
+        r = each(average, state.numerator, dot(wide, offset), weight=gamma * d**2, b2=b2)
+        s = each(average, state.grad_sum, wide, weight=gamma * d**2, b2=b2)
+        m = each(lambda m, g, d, b1: b1 * m + (1 - b1) * d * g, state.mu, wide, d=d, b1=b1)
+        v = each(lambda v, g, d, b2: b2 * v + (1 - b2) * (d * g) ** 2, state.nu, wide, d=d, b2=b2)
+        updates = each(formula, grads, m, v, step=gamma * state.distance, d=d, eps=eps)
+        s_norm = dot(s, jax.tree.map(jnp.sign, s)).astype(d.dtype)
+        estimate = jnp.where(s_norm > 0, r / jnp.where(s_norm > 0, s_norm, 1), 0)
+        distance = jnp.maximum(state.distance, estimate)
+        return updates, ProdigyState(count, distance, r, s, state.initial_params, m, v)
 
     return Rule(init, update)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, moments, start
 from gdlab.rules.leafwise import each, root
+from gdlab.rules.moments import AdamState, bias_correction, init_moments, update_moments
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -35,10 +35,10 @@ def qhadam(
 ) -> Rule:
     """QHAdam: u = -lr ((1 - nu1) g + nu1 mhat) / (sqrt((1 - nu2) g^2 + nu2 vhat) + eps), mhat and vhat as in `adam`.
 
-    Adam with nu1 = nu2 = 1; RMSProp, but for the corrections of the averages, with nu1 = 0 and nu2 = 1; the sign with
-    nu1 = nu2 = 0. A step is at most lr / sqrt(nu2 (1 - b2)) long or so, and nu2 < 1 makes that less.
+    It is Adam for nu1 = nu2 = 1, RMSProp with bias correction for nu1 = 0 and nu2 = 1, and sign descent for
+    nu1 = nu2 = 0. A step is at most about lr / sqrt(nu2 (1 - b2)) long; nu2 < 1 lowers this bound.
 
-    Source: Ma & Yarats (2019); nu1, b1 and nu2 by default are those that its authors recommend.
+    Source: Ma & Yarats (2019); the defaults of nu1, b1 and nu2 are those that its authors recommend.
 
     >>> rule = qhadam(lr=0.5, eps=0.0)
     >>> updates, state = rule.update(3.0, rule.init(1.0))
@@ -46,29 +46,15 @@ def qhadam(
     -0.5
     """
 
-    def formula(
-        g: Array,
-        m: Array,
-        v: Array,
-        *,
-        t: Array,
-        lr: Array,
-        b1: Array,
-        b2: Array,
-        nu1: Array,
-        nu2: Array,
-        eps: Array,
-    ) -> Array:
-        mean = (1 - nu1) * g + nu1 * m / (1 - b1**t)
-        mean_square = (1 - nu2) * g**2 + nu2 * v / (1 - b2**t)
-        return -lr * mean / (root(mean_square) + eps)
-
-    def init(params: Params) -> AdamState:
-        return start(params)
+    def formula(g: Array, m: Array, v: Array, *, t: Array, lr: Array, eps: Array, **weights: Array) -> Array:
+        b1, b2, nu1, nu2 = (weights[name] for name in ("b1", "b2", "nu1", "nu2"))
+        first = (1 - nu1) * g + bias_correction(nu1 * m, b1, t)
+        second = (1 - nu2) * g**2 + bias_correction(nu2 * v, b2, t)
+        return -lr * first / (root(second) + eps)
 
     def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
-        after = moments(grads, state, b1, b2)
+        after = update_moments(grads, state, b1, b2)
         numbers = {"lr": lr, "b1": b1, "b2": b2, "nu1": nu1, "nu2": nu2, "eps": eps}
-        return each(formula, grads, after.mean, after.mean_square, t=after.step, **numbers), after
+        return each(formula, grads, after.mu, after.nu, t=after.count, **numbers), after
 
-    return Rule(init, update)
+    return Rule(init_moments, update)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from gdlab import register
 from gdlab.rules.leafwise import each, zeros
+from gdlab.rules.moments import update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Grads, Params, PyTree, Rule, Updates
 
@@ -12,7 +13,7 @@ from gdlab.types import Grads, Params, PyTree, Rule, Updates
 class QHMState(NamedTuple):
     """The average of gradients."""
 
-    mean: PyTree  # m, shaped like params, at least float32
+    mu: PyTree  # m, shaped like params, at least float32
 
 
 def _stability(beta: float = 0.999, nu: float = 0.7) -> float:
@@ -35,8 +36,8 @@ def _stability(beta: float = 0.999, nu: float = 0.7) -> float:
 def qhm(lr: Hyperparameter = 1.0, beta: Hyperparameter = 0.999, nu: Hyperparameter = 0.7) -> Rule:
     """Quasi-hyperbolic momentum: m <- beta m + (1 - beta) g, u = -lr ((1 - nu) g + nu m), from m = 0.
 
-    Between gradient descent (nu = 0) and momentum as an average (nu = 1); with nu = beta it is `nesterov` at the rate
-    lr (1 - beta). So the last gradient keeps its weight while beta, and with it the past that is remembered, grows.
+    nu = 0 is gradient descent, nu = 1 is `momentum_ema`, and nu = beta is `nesterov` at the learning rate
+    lr (1 - beta). Unlike in those, beta and the weight 1 - nu of the current gradient are independent.
 
     On a quadratic whose largest curvature is L it is stable for lr < 2 (1 + beta) / ((1 + beta - 2 nu beta) L).
 
@@ -52,7 +53,7 @@ def qhm(lr: Hyperparameter = 1.0, beta: Hyperparameter = 0.999, nu: Hyperparamet
         return QHMState(zeros(params))
 
     def update(grads: Grads, state: QHMState, params: Params | None = None, **extra: Any) -> tuple[Updates, QHMState]:
-        m = each(lambda m, g, beta: beta * m + (1 - beta) * g, state.mean, grads, beta=beta)
+        m = update_moment(grads, state.mu, beta=beta)
         return each(lambda g, m, lr, nu: -lr * ((1 - nu) * g + nu * m), grads, m, lr=lr, nu=nu), QHMState(m)
 
     return Rule(init, update)

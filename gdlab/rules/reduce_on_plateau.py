@@ -1,10 +1,11 @@
-"""A rate that falls when the loss no longer does (He et al., 2016). https://arxiv.org/abs/1512.03385"""
+"""A learning rate that is lowered when the loss stops falling (He et al., 2016). https://arxiv.org/abs/1512.03385"""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
 from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.rules.scheduled import Hyperparameter
@@ -13,12 +14,12 @@ from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
 
 class PlateauState(NamedTuple):
-    """How far the updates are scaled down, and for how long the loss has not improved."""
+    """The scale of the updates, the counts that decide when it is lowered, and the state of the inner rule."""
 
-    scale: Array  # [] of JAX's default float
-    best: Array  # [] of JAX's default float: the least value that counted as an improvement
-    waited: Array  # [] int32: steps without one
-    resting: Array  # [] int32: steps left in which none is asked for
+    scale: Array  # [], JAX's default float
+    best_value: Array  # [], JAX's default float: the last value that was an improvement
+    plateau_count: Array  # [] int32: steps since then
+    cooldown_count: Array  # [] int32: steps left of the cooldown
     inner: State
 
 
@@ -38,7 +39,7 @@ class PlateauState(NamedTuple):
     needs=("value",),
     wraps=True,
     memory=0,
-    differs="PyTorch lowers the rate one step later, on the first beyond its patience.",
+    differs="PyTorch lowers the lr one step later, on the first step beyond its patience.",
 )
 @wrapper
 def reduce_on_plateau(
@@ -51,14 +52,14 @@ def reduce_on_plateau(
     min_scale: Hyperparameter = 0.0,
     **hyperparameters: Any,
 ) -> Rule:
-    """Less on a plateau: the updates of another rule, times a scale that falls by `factor` when the loss does not fall.
+    """Reduce on plateau: the inner rule's updates times a scale, multiplied by `factor` when the loss stops falling.
 
-    It does so on the `patience`-th step in a row without an improvement, a value below (1 - rtol) times the best before
-    (for values above 0). After that come `cooldown` steps that are not counted; the scale stays at `min_scale` at
-    least. The value is the loss on the step's batch, which is noisy: with small batches, be patient. As in optax, where
-    `accumulation_size` can average values.
+    The scale is lowered on the `patience`-th step in a row without an improvement, a value below (1 - rtol) times the
+    best one before (for positive values), but not below `min_scale`. The next `cooldown` steps are not counted. The
+    value is the loss on the step's batch: with small batches it is noisy and needs a large `patience`. The same as in
+    optax, which can also average values (`accumulation_size`).
 
-    Source: He et al. (2016), Section 3.4, by hand; automatic first in toolkits.
+    Source: He et al. (2016), Section 3.4, by hand; the automatic rule comes from software (Keras, PyTorch).
 
     >>> rule = reduce_on_plateau(of="gd", lr=0.5, factor=0.25, patience=1)
     >>> first, state = rule.update(2.0, rule.init(1.0), value=3.0)
@@ -68,26 +69,26 @@ def reduce_on_plateau(
     inner = inner_rule(of, lr, hyperparameters)
 
     def init(params: Params) -> PlateauState:
-        dtype = jnp.result_type(float)
-        none = jnp.zeros([], jnp.int32)
-        return PlateauState(jnp.ones([], dtype), jnp.full([], jnp.inf, dtype), none, none, inner.init(params))
+        dtype, zero = jnp.result_type(float), jnp.zeros([], jnp.int32)
+        return PlateauState(jnp.ones([], dtype), jnp.full([], jnp.inf, dtype), zero, zero, inner.init(params))
 
+    @requires_extras("reduce_on_plateau")
     def update(
         grads: Grads, state: PlateauState, params: Params | None = None, *, value: Array, **extra: Any
     ) -> tuple[Updates, PlateauState]:
         updates, after = inner.update(widen(grads), state.inner, params, value=value, **extra)
-        loss = jnp.asarray(value, state.best.dtype)
-        better = loss < (1 - number(rtol=rtol)) * state.best
-        waited = jnp.where(better, 0, state.waited + 1)
-        resting = state.resting > 0
-        due = ~resting & (waited.astype(state.best.dtype) >= number(patience=patience))
+        loss = jnp.asarray(value, state.best_value.dtype)
+        improved = loss < (1 - number(rtol=rtol)) * state.best_value
+        plateau_count = jnp.where(improved, 0, state.plateau_count + 1)
+        cooling = state.cooldown_count > 0
+        due = ~cooling & (plateau_count.astype(loss.dtype) >= number(patience=patience))
         lower = jnp.maximum(state.scale * number(factor=factor), number(min_scale=min_scale))
         scale = jnp.where(due, lower, state.scale)
         state = PlateauState(
             scale,
-            jnp.where(better, loss, state.best),
-            jnp.where(due | resting, 0, waited),
-            jnp.where(due, number(cooldown=cooldown).astype(jnp.int32), jnp.maximum(state.resting - 1, 0)),
+            jnp.where(improved, loss, state.best_value),
+            jnp.where(due | cooling, 0, plateau_count),
+            jnp.where(due, number(cooldown=cooldown).astype(jnp.int32), jnp.maximum(state.cooldown_count - 1, 0)),
             after,
         )
         return narrow(each(lambda u, scale: scale * u, updates, scale=scale), grads), state

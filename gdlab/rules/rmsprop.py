@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.moments import update_moment
 from gdlab.rules.momentum import stability
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
@@ -13,10 +14,10 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class RMSPropState(NamedTuple):
-    """Averages of gradients and of their squares, and the sum of past steps."""
+    """The moments of the gradient, and the velocity."""
 
-    mean: PyTree | None  # m, shaped like params, at least float32; None unless centred
-    mean_square: PyTree  # v, shaped like params, at least float32
+    mu: PyTree | None  # m, shaped like params, at least float32; None unless centred
+    nu: PyTree  # v, shaped like params, at least float32
     velocity: PyTree  # b, shaped like params, at least float32
 
 
@@ -45,14 +46,14 @@ def rmsprop(
 ) -> Rule:
     """RMSProp: v <- decay v + (1 - decay) g^2, b <- momentum b + g / (sqrt(v) + eps), u = -lr b, from v = b = 0.
 
-    `centred` divides by the standard deviation instead: m <- decay m + (1 - decay) g and sqrt(v - m^2) for sqrt(v). The
-    averages are not corrected for their start at 0, so the first steps are long: lr / sqrt(1 - decay) at first.
+    With `centred` the denominator has the standard deviation: m <- decay m + (1 - decay) g, and sqrt(v - m^2) replaces
+    sqrt(v). There is no bias correction, so the first step is long: lr / sqrt(1 - decay).
 
-    eps stands outside the root, as in PyTorch; with `eps_inside` it is sqrt(v + eps), as in optax by default and in
-    Graves. Differs from PyTorch in decay, by default 0.99 there.
+    eps is added outside the root, as in PyTorch; with `eps_inside` the denominator is sqrt(v + eps), as by default in
+    optax and in Graves (2013). PyTorch has decay 0.99 by default.
 
-    The momentum is none by default, and 0.9 in Graves. His b and optax's hold the rate of each step; here, as in
-    PyTorch, the present lr multiplies all of it, which differs where lr is a schedule.
+    Graves has momentum 0.9. In his code and in optax b contains the lr of each step; here, as in PyTorch, the current
+    lr multiplies all of b, which differs where lr is a schedule.
 
     Source: Tieleman & Hinton (2012), slide 29; centred and momentum: Graves (2013), https://arxiv.org/abs/1308.0850,
     Equations 38 to 41.
@@ -67,7 +68,7 @@ def rmsprop(
         # Rounding may leave v - m^2 a little below 0.
         return jnp.sqrt(jnp.maximum(variance, 0) + eps) if eps_inside else root(variance) + eps
 
-    def faster(b: Array, g: Array, variance: Array, *, eps: Array, momentum: Array) -> Array:
+    def accumulate(b: Array, g: Array, variance: Array, *, eps: Array, momentum: Array) -> Array:
         return momentum * b + g / denominator(variance, eps)
 
     def init(params: Params) -> RMSPropState:
@@ -76,17 +77,17 @@ def rmsprop(
     def update(
         grads: Grads, state: RMSPropState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, RMSPropState]:
-        v = each(lambda v, g, decay: decay * v + (1 - decay) * g**2, state.mean_square, grads, decay=decay)
+        v = update_moment(grads, state.nu, order=2, decay=decay)
         m, variance = None, v
         if centred:
-            m = each(lambda m, g, decay: decay * m + (1 - decay) * g, state.mean, grads, decay=decay)
+            m = update_moment(grads, state.mu, decay=decay)
             variance = each(lambda v, m: v - m**2, v, m)
-        b = each(faster, state.velocity, grads, variance, eps=eps, momentum=momentum)
+        b = each(accumulate, state.velocity, grads, variance, eps=eps, momentum=momentum)
         return each(lambda _, b, lr: -lr * b, grads, b, lr=lr), RMSPropState(m, v, b)
 
     def by(state: RMSPropState) -> PyTree:
         if centred:
-            return each(lambda v, m, eps: denominator(v - m**2, eps), state.mean_square, state.mean, eps=eps)
-        return each(denominator, state.mean_square, eps=eps)
+            return each(lambda v, m, eps: denominator(v - m**2, eps), state.nu, state.mu, eps=eps)
+        return each(denominator, state.nu, eps=eps)
 
     return divides(Rule(init, update), by)

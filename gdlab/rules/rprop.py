@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.leafwise import each, widen, zeros
+from gdlab.rules.leafwise import each, full, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class RpropState(NamedTuple):
-    """The size of the last step, and which way the gradient pointed."""
+    """The step size of each coordinate, and the sign of the last gradient."""
 
     size: PyTree  # d, shaped like params, at least float32
     sign: PyTree  # of the last gradient, 0 after a change of sign; shaped like params, at least float32
@@ -31,8 +31,8 @@ class RpropState(NamedTuple):
     },
     memory=2,
     optax=None,
-    differs="Optax hands out each step one gradient late, and its first is 0. It and PyTorch stay where they are when "
-    "a sign changes, as `backtrack=False` does.",
+    differs="Optax returns each step one gradient late, and 0 on the first. On a change of sign it and PyTorch do not "
+    "move, as with `backtrack=False`.",
 )
 @schedulable
 def rprop(
@@ -43,15 +43,16 @@ def rprop(
     max_step: Hyperparameter = 50.0,
     backtrack: bool = True,
 ) -> Rule:
-    """Rprop: u = -d sign(g), with d <- eta_plus d where the sign of g is the last one's, eta_minus d where it is not.
+    """Rprop: u = -d sign(g), with d <- eta_plus d where g keeps its sign and d <- eta_minus d where the sign changes.
 
-    d starts at lr, which is read only there, and stays between `min_step` and `max_step`. Where the sign has changed,
-    a minimum was stepped over: the last step is taken back, and d and the direction on the next step are as if there
-    had been no step before. Without `backtrack` the coordinate stays where it is instead; that is iRprop-, as in
-    PyTorch. Sizes of gradients are never looked at. For full batches: noise in the signs shrinks every d.
+    d starts at lr, which is used only there, and is clipped to [min_step, max_step]. A change of sign means that the
+    last step crossed a minimum: with `backtrack` that step is undone, and the next step treats the coordinate as if it
+    had no past gradient. Without `backtrack` the coordinate does not move in that step, which is iRprop-, as in
+    PyTorch. The size of the gradient is never used. Rprop is for full batches: on mini-batches the noise in the signs
+    shrinks every d.
 
-    Differs from optax, which is iRprop- a step late: what it hands out is the step that the gradient before called for,
-    unless the sign has just changed.
+    Differs from optax, whose iRprop- is one step late: it returns the step that belongs to the previous gradient,
+    except directly after a change of sign.
 
     Source: Riedmiller & Braun (1993); iRprop-: Igel & Hüsken (2003), https://doi.org/10.1016/S0925-2312(01)00700-7.
 
@@ -63,11 +64,11 @@ def rprop(
     numbers = {"eta_minus": eta_minus, "eta_plus": eta_plus, "min_step": min_step, "max_step": max_step}
 
     def resize(d: Array, last: Array, g: Array, *, min_step: Array, max_step: Array, **factors: Array) -> Array:
-        agrees = last * jnp.sign(g)
-        factor = jnp.where(agrees > 0, factors["eta_plus"], factors["eta_minus"])
-        return jnp.where(agrees == 0, d, jnp.clip(d * factor, min_step, max_step))
+        agreement = last * jnp.sign(g)
+        factor = jnp.where(agreement > 0, factors["eta_plus"], factors["eta_minus"])
+        return jnp.where(agreement == 0, d, jnp.clip(d * factor, min_step, max_step))
 
-    def signs(last: Array, g: Array) -> Array:
+    def next_sign(last: Array, g: Array) -> Array:
         return jnp.where(last * jnp.sign(g) < 0, 0.0, jnp.sign(g))
 
     def move(g: Array, last: Array, before: Array, after: Array) -> Array:
@@ -75,16 +76,13 @@ def rprop(
         return jnp.where(changed, before * last if backtrack else 0.0, -after * jnp.sign(g))
 
     def init(params: Params) -> RpropState:
-        def size(x: Array, lr: Array) -> Array:
-            return jnp.full_like(x, lr)
-
-        return RpropState(each(size, widen(params), lr=lr), zeros(params))
+        return RpropState(full(params, lr=lr), zeros(params))
 
     def update(
         grads: Grads, state: RpropState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, RpropState]:
         size = each(resize, state.size, state.sign, grads, **numbers)
         updates = each(move, grads, state.sign, state.size, size)
-        return updates, RpropState(size, each(signs, state.sign, grads))
+        return updates, RpropState(size, each(next_sign, state.sign, grads))
 
     return Rule(init, update)

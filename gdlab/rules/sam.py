@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.pytrees import norm
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
@@ -24,19 +25,17 @@ from gdlab.types import Array, Grads, Params, Rule, State, Updates
     wraps=True,
     memory=0,
     optax=None,
-    differs="Optax's takes the ascent and the descent in turn, on gradients of two calls, by default of two batches.",
+    differs="Optax's takes the ascent and the descent in two calls of update, by default on two batches.",
 )
 @wrapper
 def sam(of: Inner = "gd", lr: Hyperparameter = LR, rho: Hyperparameter = 0.05, **hyperparameters: Any) -> Rule:
-    """SAM: another rule, given the gradient at x + rho g / |g|, on the same batch; |g| over all parameters.
+    """SAM: the inner rule with the gradient at x + rho g / |g|, on the same batch; |g| is over all parameters.
 
-    That point is, to first order, the worst within rho of x. It costs two gradients a step. With constant rho it does
-    not settle in a minimum but about rho lr L / 2 from it, L the curvature.
+    To first order, that point has the highest loss within a distance of rho from x. A step costs two gradients. With
+    constant rho it does not converge to a minimum, but oscillates at a distance of about rho lr L / 2, with L the
+    curvature.
 
     Source: Foret et al. (2021), Algorithm 1 and Equation 2, for p = 2.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
 
     >>> rule = sam(of="gd", lr=0.5, rho=1.0)
     >>> updates, state = rule.update(2.0, rule.init(2.0), 2.0, grad_fn=lambda x: x)
@@ -45,23 +44,17 @@ def sam(of: Inner = "gd", lr: Hyperparameter = LR, rho: Hyperparameter = 0.05, *
     """
     inner = inner_rule(of, lr, hyperparameters)
 
+    @requires_extras("sam")
     def update(
-        grads: Grads,
-        state: State,
-        params: Params | None = None,
-        *,
-        grad_fn: Callable[[Params], Grads],
-        **extra: Any,
+        grads: Grads, state: State, params: Params, *, grad_fn: Callable[[Params], Grads], **extra: Any
     ) -> tuple[Updates, State]:
-        if params is None:
-            raise ValueError("sam looks about the parameters: update(grads, state, params) needs them")
-        ahead = each(_worst, params, grads, norm=norm(widen(grads)), rho=rho)
-        updates, after = inner.update(widen(grad_fn(ahead)), state, params, grad_fn=grad_fn, **extra)
+        perturbed = each(_ascend, params, grads, norm=norm(widen(grads)), rho=rho)
+        updates, after = inner.update(widen(grad_fn(perturbed)), state, params, grad_fn=grad_fn, **extra)
         return narrow(updates, grads), after
 
     return Rule(inner.init, update)
 
 
-def _worst(x: Array, g: Array, *, norm: Array, rho: Array) -> Array:
-    """The point rho further up the gradient; x itself where there is none."""
+def _ascend(x: Array, g: Array, *, norm: Array, rho: Array) -> Array:
+    """x + rho g / |g|; x for a gradient of 0."""
     return x + jnp.where(norm > 0, rho / jnp.where(norm > 0, norm, 1), 0) * g

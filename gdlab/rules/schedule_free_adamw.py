@@ -6,17 +6,19 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.leafwise import each, root, widen, zeros
-from gdlab.rules.schedule_free_sgd import ScheduleFreeState, between
+from gdlab.rules.extras import requires_extras
+from gdlab.rules.leafwise import each, root, zeros
+from gdlab.rules.moments import update_moment
+from gdlab.rules.schedule_free_sgd import ScheduleFreeState, average_and_move, init_points
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class ScheduleFreeAdamWState(NamedTuple):
-    """The points, and the average of squared gradients."""
+    """The second moment of the gradient, and the points z and x."""
 
-    step: Array  # t, [] int32: steps taken
-    mean_square: PyTree  # v, shaped like params, at least float32
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    nu: PyTree  # v, shaped like params, at least float32
     points: ScheduleFreeState
 
     def evaluation(self, params: Params) -> Params:
@@ -40,8 +42,8 @@ class ScheduleFreeAdamWState(NamedTuple):
     needs=("params",),
     memory=3,
     optax=None,
-    differs="Optax weights the average by the greatest lr yet, not by the square of lr sqrt(1 - b2^t), and adds eps to "
-    "the root of the corrected v.",
+    differs="Optax weights the average by the largest lr so far, not by the square of lr sqrt(1 - b2^t), and adds eps "
+    "to the root of the bias-corrected v.",
 )
 @schedulable
 def schedule_free_adamw(
@@ -54,14 +56,14 @@ def schedule_free_adamw(
 ) -> Rule:
     """Schedule-free AdamW: z <- z - a (g / (sqrt(v) + eps) + weight_decay y), x <- x + c (z - x), y <- z + b1 (x - z).
 
-    y are the parameters, where g is taken; a run is judged at x. v <- b2 v + (1 - b2) g^2 from 0, and on step
-    t = 1, 2, ... a = a_t = lr sqrt(1 - b2^t) min(1, t / warmup) and c = a_t^2 / (a_1^2 + ... + a_t^2). There is no
-    average of gradients: that of the points does its work.
+    y are the parameters, where g is taken; a run is evaluated at x. v <- b2 v + (1 - b2) g^2 from 0, and on step
+    t = 1, 2, ... a = a_t = lr sqrt(1 - b2^t) min(1, t / warmup) and c = a_t^2 / (a_1^2 + ... + a_t^2). The average of
+    points replaces the average of gradients.
 
     Source: Defazio et al. (2024), Algorithm 1.
 
     Raises:
-        ValueError: `update` is not given the parameters.
+        ValueError: `update` is called without the parameters.
 
     >>> rule = schedule_free_adamw(lr=0.5)
     >>> updates, state = rule.update(3.0, rule.init(1.0), 1.0)
@@ -72,24 +74,21 @@ def schedule_free_adamw(
     def rate(_: Array, *, t: Array, lr: Array, b2: Array, warmup: Array) -> Array:
         return lr * jnp.sqrt(1 - b2**t) * jnp.minimum(1, t / jnp.maximum(warmup, 1))
 
-    def downhill(z: Array, g: Array, v: Array, y: Array, *, a: Array, eps: Array, weight_decay: Array) -> Array:
+    def descend(z: Array, g: Array, v: Array, y: Array, *, a: Array, eps: Array, weight_decay: Array) -> Array:
         return z - a * (g / (root(v) + eps) + weight_decay * y)
 
     def init(params: Params) -> ScheduleFreeAdamWState:
-        points = ScheduleFreeState(jnp.zeros([]), widen(params), widen(params))
-        return ScheduleFreeAdamWState(jnp.zeros([], jnp.int32), zeros(params), points)
+        return ScheduleFreeAdamWState(jnp.zeros([], jnp.int32), zeros(params), init_points(params))
 
+    @requires_extras("schedule_free_adamw")
     def update(
-        grads: Grads, state: ScheduleFreeAdamWState, params: Params | None = None, **extra: Any
+        grads: Grads, state: ScheduleFreeAdamWState, params: Params, **extra: Any
     ) -> tuple[Updates, ScheduleFreeAdamWState]:
-        if params is None:
-            raise ValueError("schedule_free_adamw moves the parameters: update(grads, state, params) needs them")
-        t, points = optax.safe_increment(state.step), state.points
-        v = each(lambda v, g, b2: b2 * v + (1 - b2) * g**2, state.mean_square, grads, b2=b2)
-        a = each(rate, points.total, t=t, lr=lr, b2=b2, warmup=warmup)
-        z = each(downhill, points.fast, grads, v, params, a=a, eps=eps, weight_decay=weight_decay)
-        share = each(lambda _, b1: b1, points.total, b1=b1)
-        after, updates = between(grads, params, points, z, points.total, a**2, share)
+        t, points = optax.safe_increment(state.count), state.points
+        v = update_moment(grads, state.nu, order=2, b2=b2)
+        a = each(rate, points.weight_sum, t=t, lr=lr, b2=b2, warmup=warmup)
+        z = each(descend, points.z, grads, v, params, a=a, eps=eps, weight_decay=weight_decay)
+        updates, after = average_and_move(grads, params, points, z, a**2, b1=b1)
         return updates, ScheduleFreeAdamWState(t, v, after)
 
     return Rule(init, update)

@@ -1,4 +1,4 @@
-"""Any hyperparameter of any rule as a function of the step."""
+"""Schedules in place of numbers: any hyperparameter of a rule as a function of the step."""
 
 import functools
 import inspect
@@ -13,45 +13,45 @@ from gdlab.rules.hyperparameters import signature
 from gdlab.rules.preconditioner import divides, preconditioner
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
-# A number, traced or not, or a function of the step's number (from 0) that gives one.
+# A number, which may be traced, or a schedule: a function of the step number (from 0) that returns one.
 Hyperparameter = float | Array | optax.Schedule
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 
 
 class ScheduledState(NamedTuple):
     """The state of a rule with schedules."""
 
-    step: Array  # t, [] int32: steps taken
-    inner: State  # the rule's own
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    inner: State  # of the rule without schedules
 
 
-def schedulable(factory: Callable[Given, optax.GradientTransformation]) -> Callable[Given, Rule]:
-    """A rule factory that takes, for any hyperparameter, a schedule: `f(step) -> value`, steps counted from 0.
+def schedulable(factory: Callable[Arguments, optax.GradientTransformation]) -> Callable[Arguments, Rule]:
+    """Decorate a rule factory so that any hyperparameter can be a schedule `f(step) -> value`, with steps from 0.
 
-    Step t is the rule made with every schedule's value at t, on the state that step t-1 left:
-    `factory(lr=f(t)).update`. The structure of a rule's state must not depend on the values of its hyperparameters.
-    Without a schedule among its arguments the factory is called as it is.
+    Step t uses the rule made with the value of every schedule at t: `factory(lr=f(t)).update`. So the structure of the
+    rule's state must not depend on the values of its hyperparameters. Without a schedule among the arguments the
+    factory is called unchanged.
 
-    A callable is a schedule unless it is a type (a dtype, say) or its parameter is annotated as taking another sort of
-    function, and has no number for a default.
+    A callable argument is a schedule, with two exceptions: types (a dtype, say), and arguments whose parameter is
+    annotated with another kind of function and has no number as its default.
     """
     parameters = signature(factory).parameters
 
     @functools.wraps(factory)
-    def make(*args: Given.args, **kwargs: Given.kwargs) -> Rule:
+    def make(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Rule:
         named: dict[str, Any] = dict(zip(parameters, args, strict=False)) | kwargs
         schedules = {name: f for name, f in named.items() if _is_schedule(f, parameters.get(name))}
         if not schedules:
             return optax.with_extra_args_support(factory(*args, **kwargs))
-        inspect.signature(factory).bind(*args, **kwargs)  # or a wrong argument would be found at the first step only
+        inspect.signature(factory).bind(*args, **kwargs)  # report a wrong argument now, not at the first step
 
-        def at(step: Array) -> optax.GradientTransformation:
-            # `0.1 * (t + 1)` mixes a float and an integer; strict promotion is for rules, a value is cast in any case.
+        def at(count: Array) -> optax.GradientTransformation:
+            # A user's schedule may mix floats and integers, `0.1 * (t + 1)`, also where promotion is strict.
             with jax.numpy_dtype_promotion("standard"):
-                now = {name: schedule(step) for name, schedule in schedules.items()}
-            by_place = [now.get(name, arg) for name, arg in zip(parameters, args, strict=False)]
-            return factory(*by_place, **{name: now.get(name, value) for name, value in kwargs.items()})
+                now = {name: schedule(count) for name, schedule in schedules.items()}
+            positional = [now.get(name, arg) for name, arg in zip(parameters, args, strict=False)]
+            return factory(*positional, **{name: now.get(name, value) for name, value in kwargs.items()})
 
         return _scheduled(at)
 
@@ -60,18 +60,18 @@ def schedulable(factory: Callable[Given, optax.GradientTransformation]) -> Calla
 
 def _scheduled(rule_at: Callable[[Array], optax.GradientTransformation]) -> Rule:
     def init(params: Params) -> ScheduledState:
-        step = jnp.zeros([], jnp.int32)
-        return ScheduledState(step, rule_at(step).init(params))
+        count = jnp.zeros([], jnp.int32)
+        return ScheduledState(count, rule_at(count).init(params))
 
     def update(
         grads: Grads, state: ScheduledState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, ScheduledState]:
-        rule = optax.with_extra_args_support(rule_at(state.step))
+        rule = optax.with_extra_args_support(rule_at(state.count))
         updates, inner = rule.update(grads, state.inner, params, **extra)
-        return updates, ScheduledState(optax.safe_increment(state.step), inner)
+        return updates, ScheduledState(optax.safe_increment(state.count), inner)
 
     def by(state: ScheduledState) -> PyTree | None:
-        return preconditioner(rule_at(state.step - 1), state.inner)
+        return preconditioner(rule_at(state.count - 1), state.inner)
 
     return divides(Rule(init, update), by)
 
@@ -81,6 +81,6 @@ def _is_schedule(value: Any, parameter: inspect.Parameter | None) -> bool:
         return False
     if parameter is None or isinstance(parameter.default, int | float):
         return True
-    offered = get_args(parameter.annotation) or (parameter.annotation,)
-    functions = [kind for kind in offered if kind is Callable or get_origin(kind) is Callable]
+    options = get_args(parameter.annotation) or (parameter.annotation,)
+    functions = [kind for kind in options if kind is Callable or get_origin(kind) is Callable]
     return all(kind in (Callable, optax.Schedule) for kind in functions)

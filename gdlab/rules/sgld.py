@@ -1,15 +1,14 @@
 """Stochastic gradient Langevin dynamics (Welling & Teh, 2011). https://dl.acm.org/doi/10.5555/3104482.3104568"""
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdlab import register
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, normal, root
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Array, Grads, Params, Rule, Updates
-
-
-class SGLDState(NamedTuple):
-    """Langevin dynamics remembers nothing."""
+from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -23,12 +22,12 @@ class SGLDState(NamedTuple):
 )
 @schedulable
 def sgld(lr: Hyperparameter = 0.1, temperature: Hyperparameter = 1e-6) -> Rule:
-    """Langevin dynamics: u = -lr g + sqrt(2 lr temperature) xi, xi standard normal.
+    """Langevin dynamics: u = -lr g + sqrt(2 lr temperature) xi, with xi standard normal.
 
-    For small lr it samples from the density proportional to exp(-f / temperature). The paper's step of size epsilon,
-    on minus the log-posterior of n examples, is this one for f the mean loss (with the prior's part), temperature 1 / n
-    and lr = n epsilon / 2; its epsilon decreases: give a schedule. By default the temperature is so small that it
-    descends like gradient descent; to sample a posterior, set it.
+    For small lr it samples from the density proportional to exp(-f / temperature). The paper's step of size epsilon, on
+    the negative log-posterior of n examples, is this one for f the mean loss (with the prior's part), temperature = 1 /
+    n and lr = n epsilon / 2; its epsilon decreases, as a schedule does here. The default temperature is so small that
+    the rule descends like gradient descent.
 
     Source: Welling & Teh (2011), Equation 4.
 
@@ -38,15 +37,13 @@ def sgld(lr: Hyperparameter = 0.1, temperature: Hyperparameter = 1e-6) -> Rule:
     -1.5
     """
 
-    def init(params: Params) -> SGLDState:
-        return SGLDState()
-
+    @requires_extras("sgld")
     def update(
-        grads: Grads, state: SGLDState, params: Params | None = None, *, key: Array, **extra: Any
-    ) -> tuple[Updates, SGLDState]:
+        grads: Grads, state: State, params: Params | None = None, *, key: Array, **extra: Any
+    ) -> tuple[Updates, State]:
         def formula(g: Array, noise: Array, *, lr: Array, temperature: Array) -> Array:
             return -lr * g + root(2 * lr * temperature) * noise
 
         return each(formula, grads, normal(key, grads), lr=lr, temperature=temperature), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, widen
-from gdlab.rules.matrices import in_turn, inverse_root, matrix, times
+from gdlab.rules.matrices import inverse_root, matmul, sequentially, unfold
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class ShampooState(NamedTuple):
-    """Sums over the past, at least float32; the rows of matrices, the columns of matrices, and of other leaves."""
+    """Sums over the steps taken, at least float32. A leaf unfolds to [rows, columns] (`matrices.unfold`)."""
 
-    left: PyTree  # sum of G G', [rows, rows]; for a vector or a number, of g^2, in its shape
-    right: PyTree  # sum of G' G, [columns, columns]; for a vector or a number nothing, [0, 0]
+    left: PyTree  # L, sum of G G', [rows, rows]; for a vector or a scalar the sum of g^2, in its shape
+    right: PyTree  # R, sum of G' G, [columns, columns]; for a vector or a scalar empty, [0, 0]
 
 
 @register.rule(
@@ -34,11 +34,12 @@ class ShampooState(NamedTuple):
 def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
     """Shampoo: L <- L + G G', R <- R + G' G, u = -lr (eps I + L)^(-1/4) G (eps I + R)^(-1/4), from L = R = 0.
 
-    A leaf of more than two axes is a matrix [first, rest]; the paper gives each axis a factor of its own. A vector or a
-    number has the diagonal of the paper's single factor, to the power -1/2: AdaGrad, v <- v + g^2 and
-    u = -lr g / sqrt(eps + v). The roots are by eigenvalues, at every step.
+    A leaf with more axes [..., m, n] is unfolded to [... m, n], so a convolution kernel [kh, kw, in, out] becomes
+    [kh kw in, out]; the paper has a factor for each axis. A vector or a scalar has the diagonal of the paper's single
+    factor, to the power -1/2, which is AdaGrad: v <- v + g^2 and u = -lr g / sqrt(eps + v). The roots are computed from
+    eigenvalues at every step.
 
-    `memory` counts a square matrix; of a leaf [m, n] the state keeps m^2 + n^2 numbers.
+    `memory` is for square matrices; for a leaf [m, n] the state has m^2 + n^2 numbers.
 
     Source: Gupta, Koren & Singer (2018), Algorithm 1, with lr = eta.
 
@@ -49,19 +50,19 @@ def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
     """
 
     def left(g: Array) -> Array:
-        return g**2 if g.ndim < 2 else times(matrix(g), matrix(g).T)
+        return g**2 if g.ndim < 2 else matmul(unfold(g), unfold(g).T)
 
     def right(g: Array) -> Array:
-        return jnp.zeros((0, 0), g.dtype) if g.ndim < 2 else times(matrix(g).T, matrix(g))
+        return jnp.zeros((0, 0), g.dtype) if g.ndim < 2 else matmul(unfold(g).T, unfold(g))
 
     def damped(total: Array, eps: Array) -> Array:
         return total + eps * jnp.eye(len(total), dtype=total.dtype) if total.ndim == 2 else total + eps
 
-    def formula(g: Array, before: Array, after: Array, *, lr: Array) -> Array:
+    def formula(g: Array, left: Array, right: Array, *, lr: Array) -> Array:
         if g.ndim < 2:
-            some = before > 0
-            return -lr * g * jnp.where(some, jax.lax.rsqrt(jnp.where(some, before, 1)), 0)
-        return -lr * times(before, matrix(g), after).reshape(g.shape)
+            positive = left > 0
+            return -lr * g * jnp.where(positive, jax.lax.rsqrt(jnp.where(positive, left, 1)), 0)
+        return -lr * matmul(left, unfold(g), right).reshape(g.shape)
 
     def init(params: Params) -> ShampooState:
         wide = widen(params)
@@ -70,21 +71,24 @@ def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
     def update(
         grads: Grads, state: ShampooState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, ShampooState]:
-        rows = each(lambda total, g: total + left(g), state.left, grads)
-        columns = each(lambda total, g: total + right(g), state.right, grads)
-        before, after = (each(damped, total, eps=eps) for total in (rows, columns))
-        return each(formula, grads, *_roots(grads, before, after), lr=lr), ShampooState(rows, columns)
+        after = ShampooState(
+            each(lambda total, g: total + left(g), state.left, grads),
+            each(lambda total, g: total + right(g), state.right, grads),
+        )
+        roots = _inverse_roots(grads, *(each(damped, total, eps=eps) for total in after))
+        return each(formula, grads, *roots, lr=lr), after
 
     return Rule(init, update)
 
 
-def _roots(grads: Grads, before: PyTree, after: PyTree) -> tuple[PyTree, PyTree]:
-    """Both factors to the power -1/4 where the leaf is a matrix, and as they are elsewhere."""
+def _inverse_roots(grads: Grads, left: PyTree, right: PyTree) -> tuple[PyTree, PyTree]:
+    """Both factors to the power -1/4 for leaves with two or more axes; those of other leaves unchanged."""
     leaves, structure = jax.tree.flatten(grads)
-    pairs = [jax.tree.leaves(side) for side in (before, after)]
+    sides = [jax.tree.leaves(side) for side in (left, right)]
     places = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) >= 2]
-    roots = in_turn(functools.partial(inverse_root, 4), [(side[i],) for side in pairs for i in places])
-    for number, root in enumerate(roots):
-        pairs[number // len(places)][places[number % len(places)]] = root
-    first, second = (jax.tree.unflatten(structure, side) for side in pairs)
+    roots = iter(sequentially(functools.partial(inverse_root, 4), [(side[i],) for side in sides for i in places]))
+    for side in sides:
+        for i in places:
+            side[i] = next(roots)
+    first, second = (jax.tree.unflatten(structure, side) for side in sides)
     return first, second

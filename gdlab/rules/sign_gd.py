@@ -1,17 +1,14 @@
 """Sign descent (Bernstein et al., 2018). https://arxiv.org/abs/1802.04434"""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
+import optax
 
 from gdlab import register
 from gdlab.rules.leafwise import each
 from gdlab.rules.scheduled import Hyperparameter, schedulable
-from gdlab.types import Grads, Params, Rule, Updates
-
-
-class SignGDState(NamedTuple):
-    """Sign descent remembers nothing."""
+from gdlab.types import Grads, Params, Rule, State, Updates
 
 
 @register.rule(
@@ -27,9 +24,9 @@ class SignGDState(NamedTuple):
 def sign_gd(lr: Hyperparameter = 1e-3) -> Rule:
     """Sign descent: u = -lr sign(g), where sign(0) = 0.
 
-    Every coordinate with a gradient moves by lr, however small the gradient: lr is a length, and near a minimum the
-    parameters go back and forth within lr of it, unless lr shrinks. It is Adam with b1 = b2 = eps = 0, and steepest
-    descent in the maximum norm, but for the gradient's sum norm as a factor.
+    Every coordinate with a gradient other than 0 moves by lr, whatever the size of its gradient. Near a minimum the
+    parameters oscillate within lr of it unless lr decays. Sign descent is Adam with b1 = b2 = eps = 0, and steepest
+    descent in the maximum norm without the factor |g|_1.
 
     Source: Bernstein et al. (2018), Algorithm 1.
 
@@ -39,12 +36,7 @@ def sign_gd(lr: Hyperparameter = 1e-3) -> Rule:
     0.5
     """
 
-    def init(params: Params) -> SignGDState:
-        return SignGDState()
-
-    def update(
-        grads: Grads, state: SignGDState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, SignGDState]:
+    def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
         return each(lambda g, lr: -lr * jnp.sign(g), grads, lr=lr), state
 
-    return Rule(init, update)
+    return Rule(optax.init_empty_state, update)

@@ -7,20 +7,23 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.adam import direction
 from gdlab.rules.counting import due
 from gdlab.rules.leafwise import each, widen, zeros
-from gdlab.rules.matrices import in_turn, matrix, times
+from gdlab.rules.matrices import matmul, sequentially, unfold
+from gdlab.rules.moments import adam_direction, moving_average, update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class SOAPState(NamedTuple):
-    """Adam's moments, and the bases in which it runs; at least float32. For a vector or a number these are [0, 0]."""
+    """Adam's moments, Shampoo's factors and their eigenvectors; at least float32.
 
-    step: Array  # t, [] int32: steps taken
-    mean: PyTree  # M, shaped like params
-    mean_square: PyTree  # V, shaped like params: of the gradients in the bases
+    A leaf unfolds to [rows, columns] (`matrices.unfold`). For a vector or a scalar the last four fields are [0, 0].
+    """
+
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    mu: PyTree  # M, shaped like params
+    nu: PyTree  # V, shaped like params: second moment of P' G Q
     left: PyTree  # L, [rows, rows]: average of G G'
     right: PyTree  # R, [columns, columns]: average of G' G
     left_basis: PyTree  # P, [rows, rows]
@@ -48,13 +51,14 @@ def soap(
 ) -> Rule:
     """SOAP: u = -lr P N Q', N Adam's direction for the gradient P' G Q, in the eigenvectors P, Q of Shampoo's factors.
 
-    M <- b1 M + (1 - b1) G and V <- b2 V + (1 - b2) (P' G Q)^2, corrected for their start at 0 as in `adam`, and
-    N = P' Mhat Q / (sqrt(Vhat) + eps). After every `period`-th step P and Q take a step of the power iteration,
-    P <- the Q factor of L P and Q <- that of R Q, with L <- b2 L + (1 - b2) G G' and R <- b2 R + (1 - b2) G' G. Until
-    then they are I, and the rule is Adam; for a vector or a number it always is. A leaf of more axes is a matrix
-    [first, rest]. QR has no derivative where columns are dependent (two dead units), so a run can't be differentiated.
+    M <- b1 M + (1 - b1) G and V <- b2 V + (1 - b2) (P' G Q)^2, with bias correction as in `adam`, and
+    N = P' Mhat Q / (sqrt(Vhat) + eps). L <- b2 L + (1 - b2) G G' and R <- b2 R + (1 - b2) G' G. After every `period`-th
+    step P and Q are updated by one step of power iteration, P <- the Q factor of L P and Q <- that of R Q. P = Q = I
+    until the first such step, and always for a vector or a scalar; the rule then equals Adam. A leaf with more axes
+    [..., m, n] is unfolded to [... m, n], so a convolution kernel [kh, kw, in, out] becomes [kh kw in, out]. QR has no
+    derivative where columns are linearly dependent (two dead units, say), so a run can't be differentiated.
 
-    `memory` counts square matrices; of a leaf [m, n] the state keeps 2 (m n + m^2 + n^2) numbers.
+    `memory` is for square matrices; for a leaf [m, n] the state has 2 (m n + m^2 + n^2) numbers.
 
     Source: Vyas et al. (2024), Algorithms 3 and 4.
 
@@ -64,6 +68,18 @@ def soap(
     -0.5
     """
 
+    def second_moment(v: Array, g: Array, p: Array, q: Array, b2: Array) -> Array:
+        return moving_average(v, _rotated(g, p, q) ** 2, b2)
+
+    def left_factor(average: Array, g: Array, b2: Array) -> Array:
+        return moving_average(average, _gram(g, average, 0), b2)
+
+    def right_factor(average: Array, g: Array, b2: Array) -> Array:
+        return moving_average(average, _gram(g, average, 1), b2)
+
+    def formula(_: Array, m: Array, v: Array, p: Array, q: Array, *, t: Array, lr: Array, **decays: Array) -> Array:
+        return -lr * _rotated(adam_direction(_rotated(m, p, q), v, t, **decays), p.T, q.T)
+
     def init(params: Params) -> SOAPState:
         wide = widen(params)
         rows, columns = (jax.tree.map(lambda x, axis=axis: _identity(x, axis), wide) for axis in (0, 1))
@@ -71,44 +87,37 @@ def soap(
         return SOAPState(jnp.zeros([], jnp.int32), zeros(params), zeros(params), *empty, rows, columns)
 
     def update(grads: Grads, state: SOAPState, params: Params | None = None, **extra: Any) -> tuple[Updates, SOAPState]:
-        step = optax.safe_increment(state.step)
+        count = optax.safe_increment(state.count)
         bases = (state.left_basis, state.right_basis)
-        m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
-        v = each(
-            lambda v, g, p, q, b2: b2 * v + (1 - b2) * _into(g, p, q) ** 2, state.mean_square, grads, *bases, b2=b2
-        )
-        left = each(lambda total, g, b2: b2 * total + (1 - b2) * _square(g, total, 0), state.left, grads, b2=b2)
-        right = each(lambda total, g, b2: b2 * total + (1 - b2) * _square(g, total, 1), state.right, grads, b2=b2)
-
-        def formula(_: Array, m: Array, v: Array, p: Array, q: Array, *, t: Array, lr: Array, **decays: Array) -> Array:
-            return -lr * _into(direction(_into(m, p, q), v, t, **decays), p.T, q.T)
-
-        updates = each(formula, grads, m, v, *bases, t=step, lr=lr, b1=b1, b2=b2, eps=eps)
-        after = jax.lax.cond(due(step, period), lambda: _renewed((left, right), bases), lambda: bases)
-        return updates, SOAPState(step, m, v, left, right, *after)
+        m = update_moment(grads, state.mu, b1=b1)
+        v = each(second_moment, state.nu, grads, *bases, b2=b2)
+        factors = each(left_factor, state.left, grads, b2=b2), each(right_factor, state.right, grads, b2=b2)
+        updates = each(formula, grads, m, v, *bases, t=count, lr=lr, b1=b1, b2=b2, eps=eps)
+        after = jax.lax.cond(due(count, period), lambda: _power_iteration(factors, bases), lambda: bases)
+        return updates, SOAPState(count, m, v, *factors, *after)
 
     return Rule(init, update)
 
 
 def _identity(x: Array, axis: int) -> Array:
-    return jnp.eye(0 if x.ndim < 2 else matrix(x).shape[axis], dtype=x.dtype)
+    return jnp.eye(0 if x.ndim < 2 else unfold(x).shape[axis], dtype=x.dtype)
 
 
-def _into(x: Array, p: Array, q: Array) -> Array:
-    """P' X Q, in the shape of x; a vector or a number as it is."""
-    return x if x.ndim < 2 else times(p.T, matrix(x), q).reshape(x.shape)
+def _rotated(x: Array, p: Array, q: Array) -> Array:
+    """P' X Q, in the shape of x; a vector or a scalar is returned unchanged."""
+    return x if x.ndim < 2 else matmul(p.T, unfold(x), q).reshape(x.shape)
 
 
-def _square(g: Array, like: Array, axis: int) -> Array:
-    """G G' or G' G."""
+def _gram(g: Array, like: Array, axis: int) -> Array:
+    """G G' for axis 0, G' G for axis 1; for a vector or a scalar zeros shaped like `like`."""
     if g.ndim < 2:
         return jnp.zeros_like(like)
-    side = matrix(g) if axis == 0 else matrix(g).T
-    return times(side, side.T)
+    side = unfold(g) if axis == 0 else unfold(g).T
+    return matmul(side, side.T)
 
 
-def _renewed(averages: PyTree, bases: PyTree) -> PyTree:
-    """One step of the power iteration from each basis, made orthogonal again: the Q of QR of A P."""
-    leaves, structure = jax.tree.flatten(averages)
+def _power_iteration(factors: PyTree, bases: PyTree) -> PyTree:
+    """The Q factor of the QR decomposition of A P, for each factor A and its basis P."""
+    leaves, structure = jax.tree.flatten(factors)
     pairs = list(zip(leaves, jax.tree.leaves(bases), strict=True))
-    return jax.tree.unflatten(structure, in_turn(lambda a, p: jnp.linalg.qr(times(a, p))[0], pairs))
+    return jax.tree.unflatten(structure, sequentially(lambda a, p: jnp.linalg.qr(matmul(a, p))[0], pairs))

@@ -9,6 +9,7 @@ import optax
 
 from gdlab import register
 from gdlab.rules.counting import due
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, normal, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
@@ -16,11 +17,11 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class SophiaState(NamedTuple):
-    """Averages of the gradient and of the Hessian's diagonal."""
+    """Moving averages of the gradient and of the Hessian's diagonal."""
 
-    step: Array  # t, [] int32: steps taken
-    mean: PyTree  # m, shaped like params, at least float32
-    curvature: PyTree  # h, shaped like params, at least float32
+    count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
+    mu: PyTree  # m, shaped like params, at least float32
+    nu: PyTree  # h, shaped like params, at least float32
 
 
 @register.rule(
@@ -41,7 +42,7 @@ class SophiaState(NamedTuple):
     scope="tree",
     memory=2,
     optax=None,
-    differs="Optax corrects m for the start at 0, draws signs, not normals, and uses an h one step old.",
+    differs="Optax has bias correction of m, Rademacher draws for z, and uses the h of the step before.",
 )
 @schedulable
 def sophia(
@@ -53,19 +54,16 @@ def sophia(
     weight_decay: Hyperparameter = 0.0,
     period: int = 10,
 ) -> Rule:
-    """Sophia-H: m <- b1 m + (1 - b1) g, u = -lr (clip(m / max(gamma h, eps), -1, 1) + weight_decay x), from m = h = 0.
+    """Sophia-H: u = -lr (clip(m / max(gamma h, eps), -1, 1) + weight_decay x), with m <- b1 m + (1 - b1) g.
 
-    At the first and then every `period`-th step, before u, h <- b2 h + (1 - b2) z * (H z): Hutchinson's estimate of
-    the diagonal of the Hessian H, on the step's batch, with z standard normal. Where h is too small or negative the
-    coordinate moves by lr at most, with the sign of m. Nothing is corrected for the start at 0. The paper takes 0.2 for
-    weight_decay, and estimates H on a part of the batch.
+    On steps 0, period, 2 period, ..., before u is computed, h <- b2 h + (1 - b2) z * (H z): Hutchinson's estimate of
+    the diagonal of the Hessian H on the step's batch, with z standard normal. m and h start at 0, without bias
+    correction. Where h is negative or small, u is -lr sign(m), plus the decay. The paper has weight_decay 0.2 and
+    estimates H on a part of the batch.
 
-    Mapped over many runs by `vmap`, the estimate costs its two gradients at every step.
+    Under `vmap` the estimate, of the cost of two gradients, is computed at every step.
 
-    Source: Liu et al. (2023), Algorithms 1 and 3, with k named period.
-
-    Raises:
-        ValueError: `update` is not given the parameters.
+    Source: Liu et al. (2023), Algorithms 1 and 3; `period` is their k.
 
     >>> rule = sophia(lr=0.5)
     >>> updates, state = rule.update(-6.0, rule.init(2.0), 2.0, grad_fn=lambda x: -3.0 * x, key=jax.random.key(0))
@@ -76,27 +74,25 @@ def sophia(
     def init(params: Params) -> SophiaState:
         return SophiaState(jnp.zeros([], jnp.int32), zeros(params), zeros(params))
 
+    @requires_extras("sophia")
     def update(
         grads: Grads,
         state: SophiaState,
-        params: Params | None = None,
+        params: Params,
         *,
         grad_fn: Callable[[Params], Grads],
         key: Array,
         **extra: Any,
     ) -> tuple[Updates, SophiaState]:
-        if params is None:
-            raise ValueError("sophia differentiates at the parameters: update(grads, state, params) needs them")
+        def estimate() -> PyTree:
+            z = normal(key, params)
+            products = hessian_product(grad_fn, params)(z)
+            return each(lambda h, z, hz, b2: b2 * h + (1 - b2) * z * hz, state.nu, z, products, b2=b2)
 
-        def estimated() -> PyTree:
-            draws = normal(key, params)
-            bent = hessian_product(grad_fn, params)(draws)
-            return each(lambda h, z, hz, b2: b2 * h + (1 - b2) * z * hz, state.curvature, draws, bent, b2=b2)
-
-        m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
-        h = jax.lax.cond(due(state.step, period), estimated, lambda: state.curvature)
+        mu = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mu, grads, b1=b1)
+        nu = jax.lax.cond(due(state.count, period), estimate, lambda: state.nu)
         numbers = {"lr": lr, "gamma": gamma, "eps": eps, "weight_decay": weight_decay}
-        return each(_step, grads, m, h, params, **numbers), SophiaState(optax.safe_increment(state.step), m, h)
+        return each(_step, grads, mu, nu, params, **numbers), SophiaState(optax.safe_increment(state.count), mu, nu)
 
     return Rule(init, update)
 

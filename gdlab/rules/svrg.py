@@ -11,16 +11,17 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.counting import due
+from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen, zeros
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class SVRGState(NamedTuple):
-    """Where the full gradient was last taken."""
+    """The last snapshot of the parameters and the full gradient there."""
 
-    snapshot: PyTree  # the point, shaped like params, at least float32
-    full: PyTree  # the full gradient there, at least float32
+    snapshot: PyTree  # w, shaped like params, at least float32
+    full_grad: PyTree  # G(w), shaped like params, at least float32
 
 
 @register.rule(
@@ -35,46 +36,40 @@ class SVRGState(NamedTuple):
 )
 @schedulable
 def svrg(lr: Hyperparameter = 0.1, period: Hyperparameter = 20) -> Rule:
-    """SVRG: u = -lr (g(x) - g(w) + G(w)): g the batch's gradient, G the full one, w where x was at the last snapshot.
+    """SVRG: u = -lr (g(x) - g(w) + G(w)), with g the batch's gradient, G the full one and w the last snapshot of x.
 
-    There is a snapshot on steps 0, period, 2 period, ... of the run. The paper takes 2 n steps of one example each
-    between two of them, n the number of examples, or 5 n, with w the last of them (its Option I): with batches of b,
-    that is period = 2 n / b. Full gradients are taken only at snapshots, except in a sweep over period itself.
+    Snapshots are taken on steps 0, period, 2 period, ... of the run. The paper takes one every 2 n or 5 n steps of one
+    example each, with n the number of examples, and w as in its Option I: for batches of size b, period = 2 n / b. The
+    full gradient is computed at snapshots only, except in a sweep over `period` itself.
 
     Source: Johnson & Zhang (2013), Figure 1.
 
-    Raises:
-        ValueError: `update` is not given the parameters.
-
     >>> rule = svrg(lr=0.5)
-    >>> given = {"grad_fn": lambda x: 3.0 * x, "full_grad_fn": lambda x: 2.0 * x, "step": 0}
-    >>> float(rule.update(3.0, rule.init(1.0), 1.0, **given)[0])
+    >>> extras = {"grad_fn": lambda x: 3.0 * x, "full_grad_fn": lambda x: 2.0 * x, "step": 0}
+    >>> float(rule.update(3.0, rule.init(1.0), 1.0, **extras)[0])
     -1.0
     """
 
     def init(params: Params) -> SVRGState:
         return SVRGState(zeros(params), zeros(params))
 
+    @requires_extras("svrg")
     def update(
         grads: Grads,
         state: SVRGState,
-        params: Params | None = None,
+        params: Params,
         *,
         grad_fn: Callable[[Params], Grads],
         full_grad_fn: Callable[[Params], Grads],
         step: Array,
         **extra: Any,
     ) -> tuple[Updates, SVRGState]:
-        if params is None:
-            raise ValueError("svrg takes snapshots of the parameters: update(grads, state, params) needs them")
-        at = widen(params)
+        def snapshot() -> SVRGState:
+            full_grad = full_grad_fn(jax.tree.map(jnp.asarray, params))
+            return SVRGState(widen(params), each(lambda _, g: g, widen(params), full_grad))
 
-        def new() -> SVRGState:
-            full = full_grad_fn(jax.tree.map(jnp.asarray, params))
-            return SVRGState(at, each(lambda _, g: g, at, full))
-
-        after = jax.lax.cond(due(step, period), new, lambda: state)
-        before = grad_fn(narrow(after.snapshot, params))
-        return each(lambda g, w, full, lr: -lr * (g - w + full), grads, before, after.full, lr=lr), after
+        state = jax.lax.cond(due(step, period), snapshot, lambda: state)
+        at_snapshot = grad_fn(narrow(state.snapshot, params))
+        return each(lambda g, gw, full, lr: -lr * (g - gw + full), grads, at_snapshot, state.full_grad, lr=lr), state
 
     return Rule(init, update)

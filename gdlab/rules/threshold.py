@@ -1,4 +1,4 @@
-"""The curvature beyond which a rule is not stable: the line that a measured sharpness is drawn against."""
+"""The sharpness above which a rule is unstable; figures draw it beside the measured sharpness."""
 
 from typing import Any
 
@@ -12,39 +12,39 @@ def sharpness_threshold(kind: str, lr: Any, **hyperparameters: Any) -> Any:
     momentum (Cohen et al., 2021, https://arxiv.org/abs/2103.00065).
 
     Args:
-        kind: of the rule, in the register.
-        lr: a number or an array of them.
-        hyperparameters: the rule's others; by default those of its factory.
+        kind: the rule's kind in the register.
+        lr: a number or an array.
+        hyperparameters: the rule's other hyperparameters; missing ones have the factory's defaults.
 
     Returns:
-        A number, or an array like `lr`; None where no such limit is known.
+        A number, or an array like `lr`; None for a rule without a known threshold.
 
     Raises:
-        ValueError: there is no such rule.
+        ValueError: no rule of this kind is registered.
     """
-    return _line("stability", kind, lr, hyperparameters)
+    return _threshold("stability", kind, lr, hyperparameters)
 
 
 def preconditioned_threshold(kind: str, lr: Any, **hyperparameters: Any) -> Any:
-    """c / lr: on a quadratic, with P held still, the rule is stable where P^-1 H has no eigenvalue above this.
+    """c / lr: on a quadratic, with P fixed, the rule is stable where the largest eigenvalue of P^-1 H is below this.
 
-    P is `gdlab.rules.preconditioner`'s. (2 + 2 b1) / ((1 - b1) lr) for Adam, 38 / lr by default, 2 / lr for RMSProp
-    without momentum (Cohen et al., 2022, https://arxiv.org/abs/2207.14484); decoupled weight decay is left out. For a
-    rule without P it is `sharpness_threshold`, P being I.
+    P is that of `gdlab.rules.preconditioner`. c = (2 + 2 b1) / (1 - b1) for Adam, 38 by default, and 2 for RMSProp
+    without momentum (Cohen et al., 2022, https://arxiv.org/abs/2207.14484), both without decoupled weight decay. For a
+    rule without P it is `sharpness_threshold`.
 
-    Arguments, result and errors as there.
+    Arguments, result and errors are those of `sharpness_threshold`.
     """
-    adaptive = _line("preconditioned_stability", kind, lr, hyperparameters)
-    return _line("stability", kind, lr, hyperparameters) if adaptive is None else adaptive
+    adaptive = _threshold("preconditioned_stability", kind, lr, hyperparameters)
+    return _threshold("stability", kind, lr, hyperparameters) if adaptive is None else adaptive
 
 
-def _line(of: str, kind: str, lr: Any, hyperparameters: dict[str, Any]) -> Any:
+def _threshold(info: str, kind: str, lr: Any, hyperparameters: dict[str, Any]) -> Any:
     if kind not in register.rules:
         raise ValueError(f"there is no rule {kind!r}")
     entry = register.rules[kind]
-    if of not in entry.info:
+    if info not in entry.info:
         return None
     defaults = {name: parameter.default for name, parameter in entry.parameters.items()}
     values = {**defaults, **hyperparameters}
     values.pop("lr", None)
-    return entry.info[of](**values) / lr
+    return entry.info[info](**values) / lr

@@ -1,9 +1,9 @@
-"""What the rules around another rule share: how the other is named, and whose a hyperparameter is."""
+"""The factories of rules that wrap another rule."""
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import optax
@@ -19,22 +19,22 @@ from gdlab.types import Array, Grads, Params, Rule, RuleFactory, State, Updates
 
 OPTAX = "optax:"
 
-# A rule to wrap: the kind under which it is registered, `optax:NAME`, or its factory.
-Inner = str | Callable[..., optax.GradientTransformation]
+# The rule to wrap: the kind it is registered under, `optax:NAME`, its factory, or a rule that is already built.
+Inner: TypeAlias = str | Callable[..., optax.GradientTransformation] | optax.GradientTransformation
 
 
-class _Default(float):
-    """A number that stands for what the inner rule has by default; the number itself is gradient descent's."""
+class _InnerDefault(float):
+    """The default `lr` of a wrapper: the inner rule's own default. As a number it is that of gradient descent."""
 
 
-LR = _Default(0.1)
+LR = _InnerDefault(0.1)
 
 
 def wrapper(factory: Callable[..., Rule]) -> Callable[..., Rule]:
-    """A factory `f(of, lr, own hyperparameters, **those of the inner rule)`, any of which may be a schedule.
+    """Decorate a factory `f(of, lr, own hyperparameters, **hyperparameters of the inner rule)`.
 
-    A schedule's steps are those of the wrapper. `f.around(of)` is the factory for one inner rule, which has all their
-    hyperparameters in its signature.
+    Each hyperparameter may be a schedule, whose steps are those of the wrapper. `f.around(of)` is the factory for one
+    inner rule; its signature has the hyperparameters of both.
     """
     make = schedulable(factory)
     make.around = functools.partial(around, make)  # type: ignore[attr-defined]
@@ -42,21 +42,21 @@ def wrapper(factory: Callable[..., Rule]) -> Callable[..., Rule]:
 
 
 def around(factory: Callable[..., Rule], of: Inner) -> Callable[..., Rule]:
-    """A wrapper's factory for one inner rule: its signature is the wrapper's own hyperparameters and the inner rule's.
+    """The factory of a wrapper for one inner rule; its signature has the hyperparameters of both.
 
-    A name that both have is the wrapper's.
+    A name that both have is the wrapper's, except `lr`, which is the inner rule's.
 
     Raises:
-        ValueError: there is no such rule; the nearest name is told.
+        ValueError: there is no such rule; the message names the nearest.
     """
     inner = rule_factory(of)
 
-    @functools.wraps(factory)
+    @functools.wraps(factory, updated=())  # without its `around`: the inner rule is chosen
     def make(**values: Any) -> Rule:
         return factory(of=inner, **values)
 
     own = {p.name: p for p in signature(factory).parameters.values() if p.kind is not p.VAR_KEYWORD}
-    own.pop("of"), own.pop("lr", None)  # the one is settled, the other the inner rule's
+    own.pop("of"), own.pop("lr", None)
     its = [p for p in signature(inner).parameters.values() if p.name not in own and p.kind is not p.VAR_POSITIONAL]
     rest = [p for p in its if p.kind is p.VAR_KEYWORD]
     named = [p.replace(kind=p.KEYWORD_ONLY) for p in [*own.values(), *its] if p not in rest]
@@ -65,11 +65,13 @@ def around(factory: Callable[..., Rule], of: Inner) -> Callable[..., Rule]:
 
 
 def rule_factory(of: Inner) -> RuleFactory:
-    """The factory that `of` names, or is.
+    """The factory that `of` names or is; for a rule that is already built, a factory without hyperparameters.
 
     Raises:
-        ValueError: there is no such rule; the nearest name is told.
+        ValueError: there is no such rule; the message names the nearest.
     """
+    if isinstance(of, optax.GradientTransformation):
+        return lambda: of
     if isinstance(of, functools.partial) and hasattr(of.func, "around") and "of" in of.keywords:
         bound = {name: value for name, value in of.keywords.items() if name != "of"}
         return functools.partial(of.func.around(of.keywords["of"]), *of.args, **bound)
@@ -84,22 +86,36 @@ def rule_factory(of: Inner) -> RuleFactory:
 
 
 def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule:
-    """The rule inside, made with a wrapper's `lr`, unless left to the inner rule, and all that is not its own."""
-    rate = {} if isinstance(lr, _Default) else {"lr": lr}
-    return optax.with_extra_args_support(call(rule_factory(of), {**rate, **others}))
+    """The inner rule, made with the wrapper's `lr`, unless that is left at its default, and the other hyperparameters.
+
+    Raises:
+        TypeError: the inner rule does not have one of these hyperparameters, or it is already built.
+        ValueError: there is no such rule; the message names the nearest.
+    """
+    values = {**({} if isinstance(lr, _InnerDefault) else {"lr": lr}), **others}
+    if values and isinstance(of, optax.GradientTransformation):
+        raise TypeError(
+            f"`of` is a rule that is already built, so {' and '.join(values)} can't be set on it: pass its factory "
+            "(of=adam, not of=adam(...)), or set its hyperparameters where it is built"
+        )
+    return optax.with_extra_args_support(call(rule_factory(of), values))
 
 
-def on_gradients(inner: Rule, change: Callable[[Grads, Params | None], Grads]) -> Rule:
-    """The rule that gets changed gradients: `change(grads, params)`, the gradients in at least float32."""
+def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
+    """The inner rule with the gradients `change(grads)`, where `grads` has at least float32."""
 
     def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
-        updates, after = inner.update(change(widen(grads), params), state, params, **extra)
+        updates, after = inner.update(change(widen(grads)), state, params, **extra)
         return narrow(updates, grads), after
 
     return divides(Rule(inner.init, update), lambda state: preconditioner(inner, state))
 
 
 def number(**named: Any) -> Array:
-    """The one number given by name, in JAX's default float, if it is one (see `leafwise.each`)."""
+    """The hyperparameter given by name as a scalar of JAX's default float.
+
+    Raises:
+        ValueError: it is an array of several numbers.
+    """
     ((name, value),) = named.items()
     return each(lambda _, **numbers: numbers[name], jnp.zeros([], jnp.result_type(float)), **{name: value})

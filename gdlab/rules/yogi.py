@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import optax
 
 from gdlab import register
-from gdlab.rules.adam import AdamState, direction, divisor, preconditioned_stability
-from gdlab.rules.leafwise import each, root, widen, zeros
+from gdlab.rules.adam import preconditioned_stability
+from gdlab.rules.leafwise import each, full, root, zeros
+from gdlab.rules.moments import AdamState, adam_direction, adam_preconditioner, update_moment
 from gdlab.rules.preconditioner import divides
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
@@ -27,7 +28,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
     },
     preconditioned_stability=preconditioned_stability,
     memory=2,
-    differs="Optax corrects both averages, as `corrected` does, and starts m at 1e-6 as well.",
+    differs="Optax corrects the bias of both averages, as `corrected` does, and starts m at 1e-6 as well.",
 )
 @schedulable
 def yogi(
@@ -40,11 +41,11 @@ def yogi(
 ) -> Rule:
     """Yogi: m <- b1 m + (1 - b1) g, v <- v - (1 - b2) sign(v - g^2) g^2, u = -lr m / (sqrt(v) + eps), from m = 0.
 
-    Adam moves v towards g^2 by a share of the distance, this by a share of g^2 alone: where gradients become small, v
-    falls slowly, and so the effective rate cannot leap up. v starts at `initial_accumulator`; the paper starts it at
-    the mean of g^2 over a large batch.
+    Adam changes v in proportion to v - g^2; Yogi changes it in proportion to g^2 and uses only the sign of v - g^2.
+    When gradients become small, v falls slowly, so the effective learning rate cannot grow suddenly. v starts at
+    `initial_accumulator`; the paper starts it at the mean of g^2 over a large batch.
 
-    With `corrected` m and v are divided by 1 - b1^t and 1 - b2^t, as in optax; there m starts at 1e-6 too.
+    With `corrected` m and v are divided by 1 - b1^t and 1 - b2^t, as in optax, which also starts m at 1e-6.
 
     Source: Zaheer et al. (2018), Algorithm 2.
 
@@ -54,30 +55,27 @@ def yogi(
     -0.5
     """
 
-    def average(v: Array, g: Array, *, b2: Array) -> Array:
+    def second_moment(v: Array, g: Array, *, b2: Array) -> Array:
         return v - (1 - b2) * jnp.sign(v - g**2) * g**2
 
     def formula(_: Array, m: Array, v: Array, *, t: Array, lr: Array, b1: Array, b2: Array, eps: Array) -> Array:
         if corrected:
-            return -lr * direction(m, v, t, b1=b1, b2=b2, eps=eps)
+            return -lr * adam_direction(m, v, t, b1=b1, b2=b2, eps=eps)
         return -lr * m / (root(v) + eps)
 
     def init(params: Params) -> AdamState:
-        def accumulator(x: Array, initial_accumulator: Array) -> Array:
-            return jnp.full_like(x, initial_accumulator)
-
-        v = each(accumulator, widen(params), initial_accumulator=initial_accumulator)
-        return AdamState(jnp.zeros([], jnp.int32), zeros(params), v)
+        nu = full(params, initial_accumulator=initial_accumulator)
+        return AdamState(jnp.zeros([], jnp.int32), zeros(params), nu)
 
     def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
-        t = optax.safe_increment(state.step)
-        m = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mean, grads, b1=b1)
-        v = each(average, state.mean_square, grads, b2=b2)
+        t = optax.safe_increment(state.count)
+        m = update_moment(grads, state.mu, b1=b1)
+        v = each(second_moment, state.nu, grads, b2=b2)
         return each(formula, grads, m, v, t=t, lr=lr, b1=b1, b2=b2, eps=eps), AdamState(t, m, v)
 
     def by(state: AdamState) -> PyTree:
         if corrected:
-            return divisor(state.mean_square, state.step, b1=b1, b2=b2, eps=eps)
-        return each(lambda v, eps: root(v) + eps, state.mean_square, eps=eps)
+            return adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
+        return each(lambda v, eps: root(v) + eps, state.nu, eps=eps)
 
     return divides(Rule(init, update), by)

@@ -139,7 +139,11 @@ def assignment(
         make_rule, rule_fixed = makers[label]
         absent = [name for name, value in values.items() if value is ABSENT]
         static = {name: value for name, value in values.items() if value is not ABSENT}
-        reads = rule_axes(factories, label, [name for name in points.names if name not in absent])
+        swept = [name for name in points.names if name not in absent]
+        own = factories
+        if (inner := rule_axes(factories, label, swept).get("of")) in static:  # a wrapper takes its inner rule's names
+            own = {**factories, label: functools.partial(make_rule, of=static[inner])}
+        reads = rule_axes(own, label, swept)
         rule_fixed = {name: value for name, value in rule_fixed.items() if name not in reads}
         size = static.get("batch_size", batch_size)
 
@@ -155,7 +159,7 @@ def assignment(
 
         fixed = {"seed": seed, **tolerances, **rule_fixed, **problem_fixed}
         # That an axis is absent matters to the rules that would read it, so absent axes count as read.
-        names = {*OWN, *reads.values(), *problem_axes, *(n for n in absent if rule_axes(factories, label, [n]))}
+        names = {*OWN, *reads.values(), *problem_axes, *(n for n in absent if rule_axes(own, label, [n]))}
         return training(
             problem_at,
             rule_at,
@@ -182,6 +186,8 @@ def _refuse_unread(
     Raises:
         SpaceError: the axis, and how to write it.
     """
+    if any("of" in rule_axes(factories, label, points.names) for label in factories):
+        return  # which hyperparameters a wrapper has depends on the inner rule at each point; the engine checks them
     for name in points.names:
         if name in (*OWN, *problem_axes) or any(rule_axes(factories, label, [name]) for label in factories):
             continue

@@ -103,7 +103,7 @@ def test_what_it_takes(write):
     assert hyperparameters(functools.partial(clip_by_norm, of=adam, max_norm=1.0)) == ADAM | {"max_norm", "of"}
     nested = functools.partial(lookahead, of=functools.partial(clip_by_norm, of="adam"))
     assert hyperparameters(nested) == ADAM | {"max_norm", "of", "pull", "period"}
-    assert hyperparameters(clip_by_norm) is None
+    assert hyperparameters(clip_by_norm) == {"lr", "max_norm", "of"}  # around its default, gd
 
 
 def test_all_can_be_swept(write, told):

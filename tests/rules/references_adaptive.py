@@ -1,4 +1,4 @@
-"""Adaptive and sign-based rules once more, and aggregated and quasi-hyperbolic momenta; see `rule_references`."""
+"""References for adaptive and sign-based rules, aggregated and quasi-hyperbolic momenta; see `rule_references`."""
 
 import numpy as np
 import optax
@@ -18,7 +18,7 @@ def count(g):
 
 
 def debiased(g, b):
-    """The mean of the past with weights that fall by b a step."""
+    """The mean of all gradients so far with weights that fall by the factor b per step."""
     return past(g, lambda age: b**age) / past(np.ones_like(g), lambda age: b**age)
 
 
@@ -27,7 +27,7 @@ def sign_gd(g, x, *, lr):
 
 
 def lion(g, x, *, lr, b1, b2, weight_decay):
-    """c_t in terms of all gradients: the last one has the weight 1 - b1, those before b1 (1 - b2) b2^(age - 1)."""
+    """c_t as a sum over all gradients: the last has the weight 1 - b1, earlier ones b1 (1 - b2) b2^(age - 1)."""
     c = past(g, lambda age: 1 - b1 if age == 0 else b1 * (1 - b2) * b2 ** (age - 1))
     steps = []
     for direction in np.sign(c):
@@ -39,12 +39,8 @@ def lion(g, x, *, lr, b1, b2, weight_decay):
 
 def adamax(g, x, *, lr, b1, b2, eps):
     """The maximum over the whole past of b2^age (|g| + eps)."""
-    norms = np.stack([max_over(g, t, b2, eps) for t in range(len(g))])
-    return -lr * debiased(g, b1) / norms
-
-
-def max_over(g, t, b2, eps):
-    return np.max([b2 ** (t - k) * (np.abs(g[k]) + eps) for k in range(t + 1)], axis=0)
+    norms = [np.max([b2 ** (t - k) * (np.abs(g[k]) + eps) for k in range(t + 1)], axis=0) for t in range(len(g))]
+    return -lr * debiased(g, b1) / np.stack(norms)
 
 
 def nadam(g, x, *, lr, b1, b2, eps, momentum_drop, momentum_decay):
@@ -64,12 +60,12 @@ def nadam(g, x, *, lr, b1, b2, eps, momentum_drop, momentum_decay):
 
 
 def amsgrad(g, x, *, lr, b1, b2, eps, corrected):
-    mean, mean_square = (debiased if corrected else ema)(g, b1), (debiased if corrected else ema)(g**2, b2)
-    return -lr * mean / (np.sqrt(np.maximum.accumulate(mean_square, axis=0)) + eps)
+    average = debiased if corrected else ema
+    return -lr * average(g, b1) / (np.sqrt(np.maximum.accumulate(average(g**2, b2), axis=0)) + eps)
 
 
 def adabelief(g, x, *, lr, b1, b2, eps):
-    """eps, added at every step, is b2^age eps in s later on: with the correction, eps / (1 - b2) in all."""
+    """The eps of a step contributes b2^age eps to later s; with bias correction the sum is eps / (1 - b2)."""
     spread = debiased((g - ema(g, b1)) ** 2, b2) + eps / (1 - b2)
     return -lr * debiased(g, b1) / (np.sqrt(spread) + eps)
 
@@ -93,7 +89,7 @@ def radam(g, x, *, lr, b1, b2, eps, threshold):
 
 
 def adadelta(g, x, *, lr, rho, eps):
-    """The root mean square of past steps from the list of all of them."""
+    """The root mean square of past steps, from the list of all steps."""
     rms_g, steps = np.sqrt(ema(g**2, rho) + eps), []
     for t in range(len(g)):
         before = sum(((1 - rho) * rho ** (t - 1 - k) * steps[k] ** 2 for k in range(t)), np.zeros_like(x))
@@ -102,7 +98,7 @@ def adadelta(g, x, *, lr, rho, eps):
 
 
 def rprop(g, x, *, lr, eta_minus, eta_plus, min_step, max_step, backtrack):
-    """Each weight on its own, with the three cases of the paper's Equations 4 to 6."""
+    """A loop over the coordinates, with the three cases of the paper's Equations 4 to 6."""
     updates = np.zeros_like(g)
     for at in np.ndindex(*x.shape):
         size, last_gradient, last_step = lr, 0.0, 0.0
@@ -124,9 +120,9 @@ def qhm(g, x, *, lr, beta, nu):
 
 
 def qhadam(g, x, *, lr, b1, b2, nu1, nu2, eps):
-    mean = g + nu1 * (debiased(g, b1) - g)
-    mean_square = g**2 + nu2 * (debiased(g**2, b2) - g**2)
-    return -lr * mean / (np.sqrt(mean_square) + eps)
+    first = g + nu1 * (debiased(g, b1) - g)
+    second = g**2 + nu2 * (debiased(g**2, b2) - g**2)
+    return -lr * first / (np.sqrt(second) + eps)
 
 
 def aggmo(g, x, *, lr, b1, b2, b3):
@@ -174,7 +170,7 @@ OPTAX = {
         {"lr": 0.3, "b1": 0.8, "b2": 0.95, "weight_decay": 0.2},
         optax.lion(0.3, 0.8, 0.95, weight_decay=0.2),
     ),
-    # The paper's factor b2 in the second moment is a smaller rate and eps.
+    # Without the paper's factor b2 in the second moment, lr and eps are larger by 1 / sqrt(b2).
     "nadam": (
         {"lr": 0.3 * 0.95**0.5, "b1": 0.8, "b2": 0.95, "eps": 1e-3 * 0.95**0.5, "momentum_drop": 0.0},
         optax.nadam(0.3, **_THEIRS),

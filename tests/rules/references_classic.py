@@ -1,5 +1,4 @@
-"""The classic rules once more; see `rule_references`. Where a rule keeps a running average, the reference sums over the
-whole past instead."""
+"""References for the classic rules; see `rule_references`. Averages are computed as sums over the whole past."""
 
 import numpy as np
 import optax
@@ -61,7 +60,7 @@ def adam(g, x, *, lr, b1, b2, eps):
 
 
 def adamw(g, x, *, lr, b1, b2, eps, weight_decay):
-    """The decay shrinks the point by the factor 1 - lr weight_decay at each step, apart from Adam's own move."""
+    """Each step multiplies the point by 1 - lr weight_decay and adds Adam's update."""
     moves, point, steps = adam(g, x, lr=lr, b1=b1, b2=b2, eps=eps), x, []
     for move in moves:
         after = (1 - lr * weight_decay) * point + move
@@ -86,7 +85,7 @@ OPTAX = {
     "momentum": ({"lr": 0.3, "beta": 0.8}, optax.sgd(0.3, momentum=0.8)),
     "momentum_ema": ({"lr": 0.3, "beta": 0.8}, optax.chain(optax.ema(0.8, debias=False), optax.scale(-0.3))),
     "nesterov": ({"lr": 0.3, "beta": 0.8}, optax.sgd(0.3, momentum=0.8, nesterov=True)),
-    # Optax adds eps inside the root; with none the two are the same.
+    # Optax adds eps inside the root; for eps = 0 the two are equal.
     "adagrad": ({"lr": 0.3, "eps": 0.0, "initial_accumulator": 0.2}, optax.adagrad(0.3, 0.2, eps=0.0)),
     "rmsprop": ({"lr": 0.3, "decay": 0.7, "eps": 1e-3}, optax.rmsprop(0.3, 0.7, eps=1e-3, eps_in_sqrt=False)),
     "rmsprop, eps inside": ({"lr": 0.3, "decay": 0.7, "eps": 1e-3, "eps_inside": True}, optax.rmsprop(0.3, 0.7, 1e-3)),

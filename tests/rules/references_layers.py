@@ -1,4 +1,4 @@
-"""Rules that look at norms or at two sequences of points, once more; see `rule_references`."""
+"""References for rules with norms of layers or with sequences of points; see `rule_references`."""
 
 import numpy as np
 import optax
@@ -33,7 +33,7 @@ def lamb(g, x, *, lr, b1, b2, eps, weight_decay):
 
 
 def schedule_free_sgd(g, x, *, lr, beta, weight_decay, from_start):
-    """x_t as the plain mean of all z so far."""
+    """x_t is the mean of all z so far."""
     z, y, steps = [x], x, []
     for gradient in g:
         z.append(z[-1] - lr * (gradient + weight_decay * y))

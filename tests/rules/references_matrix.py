@@ -1,4 +1,4 @@
-"""Prodigy once more; see `rule_references`."""
+"""Reference for Prodigy; see `rule_references`."""
 
 import numpy as np
 import optax
@@ -6,7 +6,7 @@ import optax.contrib
 
 
 def prodigy(g, x, *, lr, b1, b2, eps, first_distance, corrected):
-    """The averages as sums over the past, the distance as the greatest quotient yet."""
+    """Averages are sums over the past, and the distance is the largest quotient so far."""
     points, distances = [x], [first_distance]
     for t in range(1, len(g) + 1):
         d = np.array(distances)[:, None, None]
@@ -25,7 +25,7 @@ def prodigy(g, x, *, lr, b1, b2, eps, first_distance, corrected):
 REFERENCES = {"prodigy": prodigy}
 
 OPTAX = {
-    # Optax has eps times the new estimate; with none the two are the same.
+    # Optax multiplies eps by the new estimate; for eps = 0 the two are equal.
     "prodigy": (
         {"lr": 0.3, "b1": 0.8, "b2": 0.95, "eps": 0.0, "first_distance": 1e-3, "corrected": True},
         optax.contrib.prodigy(0.3, (0.8, 0.95), eps=0.0, estim_lr0=1e-3),

@@ -1,4 +1,4 @@
-"""The rules that look at matrices or curvatures once more; see `rule_references`."""
+"""References for rules that use matrices or curvature; see `rule_references`."""
 
 import numpy as np
 import optax
@@ -8,7 +8,7 @@ from tests.rules import rule_problem
 
 
 def muon(g, x, *, lr, beta, eps, nesterov):
-    """The quintic acts on the singular values alone."""
+    """The polynomial of the iteration, applied to the singular values."""
     updates = []
     for t in range(len(g)):
         velocity = sum(beta ** (t - k) * g[k] for k in range(t + 1))
@@ -21,10 +21,10 @@ def muon(g, x, *, lr, beta, eps, nesterov):
 
 
 def shampoo(g, x, *, lr, eps):
-    """As one matrix over the flattened gradient: the Kronecker product of both roots, by singular values."""
+    """One matrix for the flattened gradient: the Kronecker product of both roots, from singular values."""
 
     def root(blocks, size):
-        # A A' = eps I + sum of blocks: the singular values of A are the roots of the eigenvalues.
+        # For A A' = eps I + sum of G G' the singular values of A are the square roots of the eigenvalues.
         left, values, _ = np.linalg.svd(np.concatenate([np.sqrt(eps) * np.eye(size), *blocks], axis=1))
         return left @ np.diag(values**-0.5) @ left.T
 
@@ -37,7 +37,7 @@ def shampoo(g, x, *, lr, eps):
 
 
 def adafactor(g, x, *, lr, decay_power, clip, eps, least_scale):
-    """Algorithm 4 to the letter; V is the rank-one matrix that has the row and column sums of the average."""
+    """Algorithm 4; V is the rank-one matrix with the row and column sums of the average."""
     average, updates = np.zeros_like(x), []
     for t in range(1, len(g) + 1):
         beta = 1 - t**-decay_power
@@ -52,7 +52,7 @@ def adafactor(g, x, *, lr, decay_power, clip, eps, least_scale):
 
 
 def sophia(steps, x, *, lr, b1, b2, gamma, eps, weight_decay, period):
-    """With the Hessian as a matrix; both averages as sums over the past."""
+    """With the Hessian as a matrix, and averages as sums over the past."""
     g, estimates, updates = [], [], []
     for t in range(steps):
         g.append(rule_problem.grad(x, t))
@@ -69,10 +69,10 @@ def sophia(steps, x, *, lr, b1, b2, gamma, eps, weight_decay, period):
 
 
 def soap(g, x, *, lr, b1, b2, eps, period):
-    """In coordinates: Adam on the coefficients of the gradient in the rank-one matrices p q'."""
+    """Adam on the coefficients of the gradient in the basis of rank-one matrices p q'."""
 
     def side(past, basis):
-        # Gram and Schmidt on the columns of (the sum of w G G') P; signs of columns do not matter.
+        # Gram-Schmidt on the columns of (the sum of w G G') P; the signs of columns do not matter.
         weights = (1 - b2) * b2 ** np.arange(len(past))[::-1]
         columns = sum(w * a @ (a.T @ basis) for w, a in zip(weights, past, strict=True)).T
         found = []
@@ -100,7 +100,7 @@ def soap(g, x, *, lr, b1, b2, eps, period):
 REFERENCES = {"adafactor": adafactor, "muon": muon, "shampoo": shampoo, "soap": soap, "sophia": sophia}
 
 OPTAX = {
-    # Within five steps 1 / sqrt(t) is above this rate.
+    # In the first five steps 1 / sqrt(t) exceeds this lr.
     "adafactor": (
         {"lr": 0.3, "decay_power": 0.7, "clip": 0.8},
         optax.adafactor(0.3, min_dim_size_to_factor=2, decay_rate=0.7, clipping_threshold=0.8),

@@ -1,4 +1,4 @@
-"""What the suites run: every registered rule of the lab, with every setting of its switches."""
+"""The cases of the rule tests: every registered rule of gdlab, with every combination of its options."""
 
 import itertools
 import typing
@@ -15,17 +15,17 @@ from tests.rules.rule_problem import SHAPE, extras
 
 
 class Case(NamedTuple):
-    """A rule with its switches set; what is left are numbers."""
+    """A rule whose options are set; the remaining hyperparameters are numbers."""
 
     entry: register.Entry
-    switches: dict[str, Any]
+    options: dict[str, Any]
 
     def __call__(self, **numbers):
-        return self.entry.make(**numbers, **self.switches)
+        return self.entry.make(**numbers, **self.options)
 
     @property
     def numbers(self):
-        """The names of its numbers."""
+        """The names of the numeric hyperparameters."""
         return [n for n, p in self.entry.parameters.items() if _is_number(p.default)]
 
     @property
@@ -33,18 +33,18 @@ class Case(NamedTuple):
         return {name: self.entry.parameters[name].default for name in self.numbers}
 
     def at(self, part):
-        """A value for each number, that far into its range; a whole one for a count."""
+        """A value for each number: this fraction of the way through its registered range, rounded for integers."""
         found = {n: lo + part * (hi - lo) for n, (lo, hi) in self.entry.info["ranges"].items()}
         return {n: round(value) if isinstance(self.defaults[n], int) else value for n, value in found.items()}
 
     @property
     def needs(self):
-        """What it reads of what the runner offers, beside the gradient and the parameters."""
+        """The extra arguments that its update needs."""
         return set(self.entry.info.get("needs", ())) - {"params"}
 
     @property
     def scope(self):
-        """How far one coordinate's update looks: "coordinate", "leaf" or "tree"."""
+        """What the update of a coordinate depends on: the "coordinate", its "leaf" or the whole "tree"."""
         return self.entry.info.get("scope", "coordinate")
 
 
@@ -53,7 +53,7 @@ def _is_number(default):
 
 
 def _settings(make, parameter):
-    """What a switch can be set to; nothing for what is none."""
+    """The values of an option: those of a bool or a Literal; none for other parameters."""
     if isinstance(parameter.default, bool):
         return (False, True)
     annotation = typing.get_type_hints(make).get(parameter.name)
@@ -66,10 +66,10 @@ ENTRIES = [entry for entry in register.rules.values() if entry.make.__module__.s
 def _cases():
     for entry in ENTRIES:
         known = {name: _settings(entry.make, p) for name, p in entry.parameters.items()}
-        switches = {name: values for name, values in known.items() if values}
-        for values in itertools.product(*switches.values()):
-            on = [f"{n}" if v is True else f"{v}" for n, v in zip(switches, values, strict=True) if v is not False]
-            case = Case(entry, dict(zip(switches, values, strict=True)))
+        options = {name: values for name, values in known.items() if values}
+        for values in itertools.product(*options.values()):
+            on = [f"{n}" if v is True else f"{v}" for n, v in zip(options, values, strict=True) if v is not False]
+            case = Case(entry, dict(zip(options, values, strict=True)))
             yield pytest.param(case, id="-".join([entry.kind, *on]))
 
 
@@ -79,12 +79,12 @@ every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.
 
 
 def some_rules(wanted):
-    """Those that a law is about, by what is registered of them."""
+    """Parametrise over the cases for which `wanted(case)` holds."""
     return pytest.mark.parametrize("case", [param for param in CASES if wanted(param.values[0])])
 
 
 def trajectory(rule, params, *, steps=None, grads=None):
-    """The updates [T, ...] of a rule, and its last state: on given gradients [T, ...], or on those of the problem."""
+    """The updates [T, ...] of a rule and its last state, on given gradients [T, ...] or on those of `rule_problem`."""
     count = len(grads) if grads is not None else steps
 
     def step(carry, t):
@@ -99,7 +99,7 @@ def trajectory(rule, params, *, steps=None, grads=None):
 
 
 def gradients(steps=5, seed=0):
-    """Gradients [steps, 2, 3] of mixed sizes and signs, and a first point [2, 3]."""
+    """Gradients [steps, 2, 3] of mixed sizes and signs, and an initial point [2, 3]."""
     draw = np.random.default_rng(seed)
     g = draw.normal(size=(steps, 6)) * 10.0 ** np.arange(-3, 3)
     return g.reshape(steps, *SHAPE), draw.normal(size=SHAPE)

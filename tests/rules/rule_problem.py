@@ -1,7 +1,7 @@
-"""A small least-squares problem twice: in NumPy and double precision for the references, and in JAX for the rules.
+"""A small least-squares problem, in float64 NumPy for the references and in JAX for the rules.
 
-f_t(x) = 1/2 |s(A x) - y_t|^2 over eight residuals, with s(u) = u + 0.3 sin u and x six numbers in a matrix [2, 3]. Each
-step has a target of its own, as a mini-batch has; `full` is the one that they vary about.
+f_t(x) = 1/2 |s(A x) - y_t|^2 with eight residuals, s(u) = u + 0.3 sin u and x a matrix [2, 3]. The target y_t depends
+on the step, as with mini-batches; the full problem has the target Y.
 """
 
 import jax
@@ -16,7 +16,7 @@ KEY = 11
 
 
 def target(t):
-    """y_t; t None for the full problem."""
+    """y_t; Y, that of the full problem, for t None."""
     return Y if t is None else Y + 0.2 * np.cos(t + np.arange(8))
 
 
@@ -26,7 +26,7 @@ def residuals(x, t):
 
 
 def jacobian(x):
-    """Of the residuals, [8, 6]."""
+    """The Jacobian of the residuals, [8, 6]."""
     return (1 + 0.3 * np.cos(A @ x.ravel()))[:, None] * A
 
 
@@ -39,19 +39,19 @@ def grad(x, t):
 
 
 def hessian(x, t):
-    """[6, 6]."""
-    bend = -0.3 * np.sin(A @ x.ravel()) * residuals(x, t)
-    return jacobian(x).T @ jacobian(x) + A.T @ (bend[:, None] * A)
+    """The Hessian of the value, [6, 6]."""
+    curvature = -0.3 * np.sin(A @ x.ravel()) * residuals(x, t)
+    return jacobian(x).T @ jacobian(x) + A.T @ (curvature[:, None] * A)
 
 
 def noise(t):
-    """The standard normal draws of step t, shaped like x: those of `gdlab.rules.leafwise.normal`."""
+    """The standard normal draws of step t, shaped like x, equal to those of `gdlab.rules.leafwise.normal`."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(KEY), t), 0)
     return np.asarray(jax.random.normal(key, SHAPE, jnp.result_type(float)), np.float64)
 
 
 def extras(x, t):
-    """All that the runner offers a rule at step t (which may be traced), in the dtype of x."""
+    """All extra arguments that the runner passes at step t (which may be traced), in the dtype of x."""
 
     def outputs(x):
         u = jnp.asarray(A, x.dtype) @ x.ravel()
@@ -80,7 +80,7 @@ def extras(x, t):
 
 
 def bowl_extras(x):
-    """The same for the sum of squares of any tree, half of it: its gradient is the tree."""
+    """The same for 1/2 |x|^2 of any tree x, whose gradient is x."""
 
     def flat(x):
         leaves = [jnp.asarray(leaf, jnp.float32).ravel() for leaf in jax.tree.leaves(x)]

@@ -1,9 +1,8 @@
-"""Every rule once more, from its paper, in NumPy and double precision, and the same rule of optax where there is one.
+"""Reference implementations of every rule: from its paper in float64 NumPy, and optax's rule where there is one.
 
-`REFERENCES[kind]` of a rule that reads nothing but gradients and parameters takes the gradients of all steps [T, 2, 3]
-and the first point [2, 3]; of one that `needs` more, the number of steps and the first point, and then it asks
-`rule_problem`. Either returns the updates [T, 2, 3]. `OPTAX["kind"]` or `OPTAX["kind, words"]` is hyperparameters and
-the rule of optax that they make ours equal to.
+`REFERENCES[kind]` takes the gradients of all steps [T, 2, 3] and the initial point [2, 3]; for a rule that needs extra
+arguments it takes the number of steps and the initial point, and uses `rule_problem`. It returns the updates [T, 2, 3].
+`OPTAX["kind"]` or `OPTAX["kind, words"]` is a pair: hyperparameters of our rule, and the optax rule equal to it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What a rule divides by: against NumPy, against its own updates, and where stability ends."""
+"""The preconditioner of a rule: against NumPy, against the rule's own updates, and its stability threshold."""
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ CASES = [
 ]
 
 
-def walk(rule, steps):
+def run(rule, steps):
     """The last update, and the state after `steps` of the gradients G."""
     x = jnp.ones(3)
 
@@ -110,37 +110,37 @@ def walk(rule, steps):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("steps", [1, 12])
 @pytest.mark.parametrize(("kind", "numbers", "expected"), CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)])
-def test_equals_numpy(kind, numbers, expected, steps):
+def test_preconditioner_equals_numpy(kind, numbers, expected, steps):
     rule = register.rules[kind].make(**numbers)
-    found = jax.jit(lambda state: preconditioner(rule, state))(walk(rule, steps)[1])
+    found = jax.jit(lambda state: preconditioner(rule, state))(run(rule, steps)[1])
     np.testing.assert_allclose(found, expected(G[:steps]), rtol=1e-9)
 
 
-def test_every_rule_with_a_limit_tells_what_it_divides_by():
+def test_every_rule_with_a_preconditioned_threshold_is_tested_here():
     limited = {entry.kind for entry in register.rules.values() if "preconditioned_stability" in entry.info}
     assert limited == {kind for kind, _, _ in CASES}
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("kind", ["adam", "amsgrad", "adamax", "adabelief", "yogi", "radam"])
-def test_the_update_is_the_average_of_gradients_divided_by_it(kind):
+def test_preconditioner_divides_the_average_of_gradients_in_the_update(kind):
     for steps in (1, 2, 12):
         rule = register.rules[kind].make(lr=0.3, **AVERAGES)
-        updates, state = walk(rule, steps)
+        updates, state = run(rule, steps)
         np.testing.assert_allclose(updates, -0.3 * average(G[:steps], B1) / preconditioner(rule, state), rtol=1e-8)
 
 
 @pytest.mark.usefixtures("x64")
-def test_a_schedules_present_value_is_part_of_it():
+def test_preconditioner_uses_the_current_value_of_a_schedule():
     b1s = [0.5, 0.9, 0.7]
     rule = rules.adam(b1=lambda t: jnp.asarray(b1s)[t], b2=B2, eps=EPS)
     t = len(b1s)
     expected = (1 - b1s[-1] ** t) * (np.sqrt(average(G[:t] ** 2, B2) / (1 - B2**t)) + EPS)
-    np.testing.assert_allclose(preconditioner(rule, walk(rule, t)[1]), expected, rtol=1e-9)
+    np.testing.assert_allclose(preconditioner(rule, run(rule, t)[1]), expected, rtol=1e-9)
 
 
 @pytest.mark.usefixtures("x64")
-def test_rules_around_a_rule_hand_it_on():
+def test_preconditioner_of_a_wrapper_is_that_of_the_inner_rule():
     around = [
         rules.clip_by_norm(of="adam", max_norm=1e9, **AVERAGES),
         rules.average(of="adam", **AVERAGES),
@@ -148,10 +148,10 @@ def test_rules_around_a_rule_hand_it_on():
         rules.chain(optax.clip(1e9), rules.adam(**AVERAGES), optax.scale(0.5)),
     ]
     for rule in around:
-        np.testing.assert_allclose(preconditioner(rule, walk(rule, 5)[1]), adam(G[:5]), rtol=1e-9)
+        np.testing.assert_allclose(preconditioner(rule, run(rule, 5)[1]), adam(G[:5]), rtol=1e-9)
 
 
-def test_who_divides_by_nothing_has_none():
+def test_preconditioner_is_none_for_rules_without_one_and_for_optax():
     for rule in (
         rules.gd(),
         rules.momentum(),
@@ -159,12 +159,12 @@ def test_who_divides_by_nothing_has_none():
         rules.chain(rules.gd()),
         rules.from_optax("adam")(lr=0.1),
     ):
-        assert preconditioner(rule, walk(rule, 2)[1]) is None
+        assert preconditioner(rule, run(rule, 2)[1]) is None
     scheduled = rules.gd(lr=lambda t: 0.1)
-    assert preconditioner(scheduled, walk(scheduled, 2)[1]) is None
+    assert preconditioner(scheduled, run(scheduled, 2)[1]) is None
 
 
-def test_where_adamax_has_seen_nothing_nothing_moves():
+def test_preconditioner_of_adamax_is_infinite_where_no_gradient_has_been():
     rule = rules.adamax()
     _, state = rule.update(jnp.array([0.0, 1.0]), rule.init(jnp.zeros(2)))
     np.testing.assert_array_equal(jnp.isinf(preconditioner(rule, state)), [True, False])
@@ -172,10 +172,10 @@ def test_where_adamax_has_seen_nothing_nothing_moves():
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("kind", "numbers"), [case[:2] for case in CASES if case[0] != "radam"])
-def test_stable_up_to_the_limit_and_not_beyond(kind, numbers):
-    """With eps far above all gradients P is eps and stays so; then the rule is linear, and either shrinks or grows.
+def test_preconditioned_threshold_separates_decay_from_growth(kind, numbers):
+    """With eps far above all gradients, P = eps throughout, so the rule is linear: x decays or grows.
 
-    Not for RAdam, whose first steps are not divided, at rates that are here as large as eps.
+    RAdam is left out: its first steps have no denominator, and lr is about eps here.
     """
     still = {"weight_decay": 0.0, "momentum_drop": 0.0, "initial_accumulator": 0.0}
     numbers = numbers | {n: v for n, v in still.items() if n in register.rules[kind].parameters} | {"eps": 1e40}
@@ -183,7 +183,7 @@ def test_stable_up_to_the_limit_and_not_beyond(kind, numbers):
     curvature = 2.5
     problem = Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: 0.5 * curvature * x**2)
 
-    def growth(lr):  # once the averages no longer remember their start
+    def growth(lr):  # after 60 steps, when the initial zeros no longer matter
         rule = register.rules[kind].make(lr=lr, **numbers)
         path = descend(problem, rule, jax.random.key(0), steps=120, probes={"x": position}).series["x"]
         return jnp.max(jnp.abs(path[100:])) / jnp.max(jnp.abs(path[60:80]))
@@ -194,7 +194,7 @@ def test_stable_up_to_the_limit_and_not_beyond(kind, numbers):
     assert above > 2
 
 
-def test_lines_by_name():
+def test_thresholds_of_known_rules():
     lr = np.array([0.1, 0.2])
     np.testing.assert_allclose(sharpness_threshold("gd", lr), 2 / lr)
     np.testing.assert_allclose(sharpness_threshold("momentum", 0.1, beta=0.5), 30)

@@ -1,4 +1,4 @@
-"""What every rule owes: traced numbers, one program, a fixed state, precision, a place among optax's."""
+"""Properties of every rule: traced numbers, one program, a fixed state structure, precision, use in optax chains."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+import gdlab.rules
 from gdlab import register
 from gdlab.rules.evaluation import evaluation_point
 from tests.rules.rule_cases import Case, every_entry, every_rule, gradients, some_rules, trajectory
@@ -29,22 +30,22 @@ def final(case, numbers):
     grads = None if case.needs else jnp.asarray(G, float)
     x = jnp.asarray(X, float)
     updates, state = trajectory(case(**numbers), x, steps=STEPS, grads=grads)
-    # and where the run is judged: some numbers decide only that
+    # with the evaluation point, because some numbers change only that
     return jnp.concatenate([updates, evaluation_point(state, x + updates.sum(0))[None]])
 
 
-def close(left, right):
-    def same(a, b):
+def assert_trees_close(left, right):
+    def compare(a, b):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * np.max(np.abs(b), initial=1e-24))
 
-    jax.tree.map(same, left, right)
+    jax.tree.map(compare, left, right)
 
 
 @every_rule
-def test_mapping_over_a_number_is_a_loop_over_it(case, x64):
-    """Each number in turn takes another value, one run each; whatever the values, the program is compiled once.
+def test_rule_mapped_over_a_number_equals_a_loop_and_compiles_once(case, x64):
+    """One run for each number, with another value of it.
 
-    In float64: at large rates some rules magnify the rounding of float32, which is not the same on every machine.
+    In float64: at large learning rates some rules amplify the rounding errors of float32, which depend on the machine.
     """
     low, high = case.at(0.2), case.at(0.7)
     rows = [low, *({**low, name: high[name]} for name in case.numbers)]
@@ -53,9 +54,9 @@ def test_mapping_over_a_number_is_a_loop_over_it(case, x64):
     )
     one = jax.jit(lambda numbers: final(case, numbers))
     for row, updates in zip(rows, mapped, strict=True):
-        close(updates, one(row))
+        assert_trees_close(updates, one(row))
     assert one._cache_size() == 1
-    assert not (mapped[1:] == mapped[:1]).all(axis=(1, 2, 3)).any()  # each number matters
+    assert not (mapped[1:] == mapped[:1]).all(axis=(1, 2, 3)).any()  # every number has an effect
 
 
 def first_update(rule, x):
@@ -63,23 +64,23 @@ def first_update(rule, x):
 
 
 @every_rule
-def test_compiled_and_not_are_the_same(case):
+def test_rule_under_jit_equals_the_rule_without(case):
     def first(numbers, x):
         return first_update(case(**numbers), x)
 
     numbers, x = case.at(0.4), jnp.asarray(X, jnp.float32)
-    close(jax.jit(first)(numbers, x), first(numbers, x))
+    assert_trees_close(jax.jit(first)(numbers, x), first(numbers, x))
 
 
-def signs(tree):
+def signature(tree):
     return jax.tree.structure(tree), [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
 
 
 @every_rule
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("given", ["python", "float32", "bfloat16"])
-def test_state_and_dtypes_are_fixed(case, mix, given):
-    """Whatever the dtypes of parameters and numbers: a state as wide as float32 at least that keeps its form."""
+def test_state_keeps_its_structure_and_dtypes_and_updates_have_those_of_params(case, mix, given):
+    """For all dtypes of parameters and numbers; the state is at least float32."""
     dtypes, x64 = MIXES[mix]
     with jax.enable_x64(x64):
         x = {"a": jnp.ones((2, 3), dtypes[0]), "b": [jnp.ones((), dtypes[1]), jnp.ones((0, 2), dtypes[2])]}
@@ -92,7 +93,7 @@ def test_state_and_dtypes_are_fixed(case, mix, given):
         state, (updates, after) = (
             jax.eval_shape(run, x, numbers) if given != "python" else (jax.eval_shape(lambda x: run(x, numbers), x))
         )
-    assert signs(after) == signs(state)
+    assert signature(after) == signature(state)
     assert [leaf.dtype for leaf in jax.tree.leaves(updates)] == dtypes
     assert [leaf.shape for leaf in jax.tree.leaves(updates)] == [leaf.shape for leaf in jax.tree.leaves(x)]
     assert all(leaf.dtype == jnp.int32 or leaf.dtype.itemsize >= 4 for leaf in jax.tree.leaves(state))
@@ -100,8 +101,8 @@ def test_state_and_dtypes_are_fixed(case, mix, given):
 
 
 @some_rules(lambda case: not case.needs)
-def test_half_precision_is_rounded_only_at_the_end(case):
-    """The state after bfloat16 gradients is that after the same numbers in float32; so are the updates, rounded."""
+def test_rule_in_bfloat16_rounds_only_the_updates(case):
+    """The state equals that after the same gradients in float32; the updates are those of float32, rounded."""
     half = jnp.asarray(G[0], jnp.bfloat16)
     rule = case(**case.defaults)
     updates, state = first_update(rule, half)
@@ -112,8 +113,8 @@ def test_half_precision_is_rounded_only_at_the_end(case):
 
 @pytest.mark.slow
 @some_rules(lambda case: case.entry.info.get("differentiable", True))
-def test_a_run_can_be_differentiated_by_its_numbers(case):
-    """One coordinate never has a gradient, as behind a dead unit; the derivative by finite differences, in float64."""
+def test_run_has_the_derivative_of_finite_differences_by_its_numbers(case):
+    """In float64. One coordinate never has a gradient, as in a dead unit."""
     with jax.enable_x64(True):
         curvature = jnp.asarray([[1.0, 0.3, 0.0], [0.5, 0.2, 0.0]])
         start, numbers = jnp.asarray([[1.0, -2.0, 0.0], [0.5, 1.5, 0.0]]), case.at(0.2)
@@ -137,15 +138,15 @@ def test_a_run_can_be_differentiated_by_its_numbers(case):
 
 
 @every_rule
-def test_it_chains(case):
+def test_rule_in_an_optax_chain_sees_the_changed_gradients(case):
     rule, g, x = case(**case.at(0.3)), jnp.asarray(G[0], jnp.float32), jnp.asarray(X, jnp.float32)
     chain = optax.chain(optax.clip(0.5), rule)
     updates, _ = chain.update(g, chain.init(x), x, **extras(x, 0))
-    close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x, **extras(x, 0))[0])
+    assert_trees_close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x, **extras(x, 0))[0])
 
 
 @every_rule
-def test_many_values_for_one_run_are_refused(case):
+def test_rule_refuses_an_array_for_a_number(case):
     x = jnp.ones((2, 2))
     for name in case.numbers:
         rule = case(**{**case.defaults, name: jnp.full(4, 0.1)})
@@ -155,7 +156,7 @@ def test_many_values_for_one_run_are_refused(case):
 
 @every_rule
 @pytest.mark.parametrize("bad", [jnp.arange(3), jnp.ones(2, jnp.complex64)])
-def test_only_real_floating_point_is_moved(case, bad):
+def test_rule_refuses_integer_and_complex_parameters(case, bad):
     rule, offered = case(**case.defaults), extras(jnp.ones((2, 3)), 0)
 
     def first():
@@ -166,7 +167,7 @@ def test_only_real_floating_point_is_moved(case, bad):
 
 
 @every_entry
-def test_what_is_registered(entry):
+def test_entry_has_its_source_ranges_needs_and_doctest(entry):
     assert entry.summary
     assert entry.source
     assert entry.info["url"].startswith("https://")
@@ -181,15 +182,13 @@ def test_what_is_registered(entry):
     assert f">>> rule = {entry.kind}(" in entry.make.__doc__
 
 
-def test_rules_are_quick_to_import():
+def test_importing_rules_imports_no_slow_packages():
     heavy = ("flax", "matplotlib", "sklearn", "xarray", "pandas", "pydantic")
     code = f"import sys, gdlab.rules, gdlab.schedules; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
 
-def test_all_factories_are_exported():
-    import gdlab.rules
-
+def test_every_registered_factory_is_exported():
     ours = {kind for kind, e in register.rules.items() if e.make.__module__.startswith("gdlab.rules.")}
     assert {*ours, "from_optax", "chain", "by_path"} == set(gdlab.rules.__all__)

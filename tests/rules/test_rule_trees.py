@@ -1,4 +1,4 @@
-"""Trees of any structure: leaf by leaf, a rule does what it does on the leaf alone."""
+"""Parameters of any tree structure: a rule updates each leaf as it would update that leaf alone."""
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ trees = st.recursive(
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(tree=trees.filter(lambda tree: tree is not None), entry=st.sampled_from(ENTRIES))
-def test_a_tree_is_its_leaves(tree, entry):
+def test_update_of_a_tree_equals_the_updates_of_its_leaves(tree, entry):
     rule = entry.make()
 
     def two_steps(x):

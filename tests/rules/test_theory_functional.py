@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdlab import register
 from gdlab.rules.armijo import armijo
 from gdlab.rules.barzilai_borwein import barzilai_borwein
 from gdlab.rules.conjugate_gradient import conjugate_gradient
@@ -23,25 +22,11 @@ from gdlab.rules.perturbed_gd import perturbed_gd
 from gdlab.rules.polyak import polyak
 from gdlab.rules.sgld import sgld
 from gdlab.rules.svrg import svrg
-from tests.rules.rule_problem import extras
 
 _draw = np.random.default_rng(3)
 _turn, _ = np.linalg.qr(_draw.normal(size=(5, 5)))
 CURVATURE = _turn @ np.diag([0.1, 0.5, 1.0, 4.0, 10.0]) @ _turn.T
 START = _draw.normal(size=5)
-ASK_FOR_PARAMETERS = [
-    "armijo",
-    "barzilai_borwein",
-    "conjugate_gradient",
-    "extragradient",
-    "gauss_newton",
-    "lbfgs",
-    "levenberg_marquardt",
-    "natural_gradient",
-    "newton",
-    "perturbed_gd",
-    "svrg",
-]
 
 
 def offered(f, x, key=None):
@@ -73,15 +58,6 @@ def descend(rule, f, x, steps, grad=None, seed=0):
 
     (end, _), path = jax.lax.scan(step, (x, rule.init(x)), jnp.arange(steps, dtype=jnp.int32))
     return np.concatenate([path, end[None]])
-
-
-@pytest.mark.parametrize("kind", ASK_FOR_PARAMETERS)
-def test_the_parameters_are_asked_for(kind):
-    x = jnp.ones((2, 3))
-    rule = register.rules[kind].make()
-    assert "params" in register.rules[kind].info["needs"]
-    with pytest.raises(ValueError, match=f"{kind} .*parameters"):
-        rule.update(x, rule.init(x), **extras(x, 0))
 
 
 def test_polyaks_step_halves_a_sphere_and_stays_at_and_below_the_minimum():

@@ -10,7 +10,8 @@ import optax
 import pytest
 from flax.training.train_state import TrainState
 
-from gdlab import Problem
+from gdlab import Problem, sweep
+from gdlab.engine.space import SpaceError
 from gdlab.rules import adam, adamw, gd, momentum
 from gdlab.rules.accumulate import accumulate
 from gdlab.rules.add_noise import add_noise
@@ -23,6 +24,7 @@ from gdlab.rules.clip_by_norm import clip_by_norm
 from gdlab.rules.clip_by_value import clip_by_value
 from gdlab.rules.ema_of_params import ema_of_params
 from gdlab.rules.evaluation import evaluation_point
+from gdlab.rules.hyperparameters import hyperparameters
 from gdlab.rules.lookahead import lookahead
 from gdlab.rules.reduce_on_plateau import reduce_on_plateau
 from gdlab.rules.sam import sam
@@ -71,6 +73,44 @@ def test_a_wrapper_of_a_wrapper():
     same(updates(one), updates(other), rtol=1e-4)
 
 
+@pytest.mark.parametrize("of", [adam(lr=0.1, b1=0.5), optax.adam(0.1, 0.5)], ids=["gdlab", "optax"])
+def test_a_wrapper_takes_a_rule_that_is_already_built(of):
+    with jax.numpy_dtype_promotion("standard"):
+        expected = updates(lookahead(of="adam", lr=0.1, b1=0.5, period=2))
+        same(updates(lookahead(of=of, period=2)), expected, rtol=1e-4)
+        same(updates(around(lookahead, of)(period=2)), expected, rtol=1e-4)
+    assert hyperparameters(functools.partial(lookahead, of=of)) == {"of", "period", "pull"}
+
+
+def test_a_wrapper_refuses_hyperparameters_of_a_rule_that_is_already_built():
+    with pytest.raises(TypeError, match=r"`of` is .* already built, so lr and b1 can't be set on it: pass its factory"):
+        lookahead(of=adam(lr=0.1), lr=0.2, b1=0.5)
+
+
+BOWL = Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.5 * jnp.sum(x**2))
+
+
+def test_an_axis_of_another_rule_does_not_reach_a_wrapper():
+    over = {"lr": [0.1, 0.2], "beta": [0.5, 0.9]}
+    both = sweep(BOWL, {"clipped": clip_by_norm, "momentum": momentum}, over, steps=3)["final_loss"]
+    alone = sweep(BOWL, clip_by_norm, {"lr": [0.1, 0.2]}, steps=3)["final_loss"]
+    for column in both.sel(rule="clipped").transpose("beta", "lr"):
+        np.testing.assert_allclose(column, alone, rtol=1e-6)
+    alone = sweep(BOWL, momentum, over, steps=3)["final_loss"]
+    np.testing.assert_allclose(both.sel(rule="momentum"), alone, rtol=1e-6)
+    with pytest.raises(SpaceError, match="the axis 'beta'"):
+        sweep(BOWL, clip_by_norm, over, steps=3)
+
+
+def test_an_axis_of_inner_rules_gives_each_its_own_hyperparameters():
+    over = {"of": ["gd", "momentum"], "lr": [0.1, 0.2], "beta": [0.5, 0.9]}
+    data = sweep(BOWL, clip_by_norm, over, steps=3)["final_loss"]
+    for of, names in (("gd", ["lr"]), ("momentum", ["lr", "beta"])):
+        factory = functools.partial(clip_by_norm, of=of)
+        expected = sweep(BOWL, factory, {name: over[name] for name in names}, steps=3)["final_loss"]
+        np.testing.assert_allclose(data.sel(of=of), expected.broadcast_like(data.sel(of=of)), rtol=1e-6)
+
+
 def test_any_number_of_either_is_a_schedule():
     falling = lambda t: 1.0 / (t + 1)
     rule = clip_by_norm(of="momentum", lr=falling, beta=falling, max_norm=falling)
@@ -92,12 +132,6 @@ def test_an_unknown_rule_or_hyperparameter():
         clip_by_norm(of="adam", b11=0.5)
     with pytest.raises(TypeError, match="lr"):
         clip_by_norm(of=lambda rate: gd(2 * rate), lr=0.5)
-
-
-@pytest.mark.parametrize("rule", [lookahead(), sam(), average(), ema_of_params(), weight_decay()], ids=lambda r: "")
-def test_those_that_need_the_parameters_say_so(rule):
-    with pytest.raises(ValueError, match="needs them"):
-        rule.update(G[0], rule.init(X), grad_fn=lambda x: x)
 
 
 # --- gradients -----------------------------------------------------------------------------------------------------
