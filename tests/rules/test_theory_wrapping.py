@@ -1,4 +1,4 @@
-"""Wrappers, `by_path` and `chain`: closed forms, limits, and use inside optax and flax."""
+"""Wrappers and `chain`: closed forms, limits, and use inside optax and flax."""
 
 import functools
 
@@ -10,13 +10,11 @@ import optax
 import pytest
 from flax.training.train_state import TrainState
 
-from gdlab import Problem, sweep
-from gdlab.engine.space import SpaceError
-from gdlab.rules import adam, adamw, gd, momentum
+from gdlab import Problem
+from gdlab.rules import adam, adamw, gd
 from gdlab.rules.accumulate import accumulate
 from gdlab.rules.add_noise import add_noise
 from gdlab.rules.average import average
-from gdlab.rules.by_path import by_path
 from gdlab.rules.centralise import centralise
 from gdlab.rules.chain import chain
 from gdlab.rules.clip_by_leaf_norm import clip_by_leaf_norm
@@ -24,115 +22,15 @@ from gdlab.rules.clip_by_norm import clip_by_norm
 from gdlab.rules.clip_by_value import clip_by_value
 from gdlab.rules.ema_of_params import ema_of_params
 from gdlab.rules.evaluation import evaluation_point
-from gdlab.rules.hyperparameters import hyperparameters
 from gdlab.rules.lookahead import lookahead
 from gdlab.rules.reduce_on_plateau import reduce_on_plateau
 from gdlab.rules.sam import sam
 from gdlab.rules.weight_decay import weight_decay
-from gdlab.rules.wrapping import around, rule_factory
+from gdlab.rules.wrapping import rule_factory
 from gdlab.training.descent import descend
-from tests.rules.rule_cases import gradients, trajectory
+from tests.rules.rule_cases import trajectory
 from tests.rules.rule_problem import extras
-
-STEPS = 12
-G, X = (jnp.asarray(rows, jnp.float32) for rows in gradients(STEPS))
-TREE = {"layers": {"0": {"kernel": X, "bias": X[0]}, "1": {"kernel": 2 * X, "bias": -X[1]}}, "scale": X[1, 2]}
-
-
-def updates(rule, grads=G, x=X):
-    return trajectory(rule, x, grads=grads)[0]
-
-
-def same(left, right, rtol=1e-6, atol=1e-12):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), left, right)
-
-
-# --- the inner rule ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "of",
-    ["adam", "optax:adam", adam, optax.adam, functools.partial(adam, b1=0.9), lambda lr, b1: adam(lr, b1, 0.999)],
-    ids=["kind", "optax", "factory", "optax factory", "partial", "function"],
-)
-def test_wrapper_takes_a_kind_an_optax_name_or_a_factory(of):
-    expected = updates(adam(lr=0.1, b1=0.5))
-    with jax.numpy_dtype_promotion("standard"):
-        same(updates(clip_by_norm(of=of, max_norm=1e9, lr=0.1, b1=0.5)), expected, rtol=1e-4)
-        same(updates(around(clip_by_norm, of)(max_norm=1e9, lr=0.1, b1=0.5)), expected, rtol=1e-4)
-
-
-def test_wrapper_leaves_the_default_lr_to_the_inner_rule():
-    same(updates(clip_by_norm(of="adam", max_norm=1e9)), updates(adam()))
-    same(updates(clip_by_norm(of="gd", max_norm=1e9)), updates(gd()))
-
-
-def test_wrapper_wraps_a_wrapper():
-    one = lookahead(of=functools.partial(clip_by_norm, of="adam"), lr=0.1, period=2, pull=0.5, max_norm=1.0, b1=0.5)
-    other = lookahead(of=lambda: chain(optax.clip_by_global_norm(1.0), adam(lr=0.1, b1=0.5)), period=2, pull=0.5)
-    same(updates(one), updates(other), rtol=1e-4)
-
-
-@pytest.mark.parametrize("of", [adam(lr=0.1, b1=0.5), optax.adam(0.1, 0.5)], ids=["gdlab", "optax"])
-def test_wrapper_takes_a_rule_that_is_already_built(of):
-    with jax.numpy_dtype_promotion("standard"):
-        expected = updates(lookahead(of="adam", lr=0.1, b1=0.5, period=2))
-        same(updates(lookahead(of=of, period=2)), expected, rtol=1e-4)
-        same(updates(around(lookahead, of)(period=2)), expected, rtol=1e-4)
-    assert hyperparameters(functools.partial(lookahead, of=of)) == {"of", "period", "pull"}
-
-
-def test_wrapper_refuses_hyperparameters_of_a_rule_that_is_already_built():
-    with pytest.raises(TypeError, match=r"`of` is .* already built, so lr and b1 can't be set on it: pass its factory"):
-        lookahead(of=adam(lr=0.1), lr=0.2, b1=0.5)
-
-
-BOWL = Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.5 * jnp.sum(x**2))
-
-
-def test_wrapper_ignores_a_sweep_axis_of_another_rule():
-    over = {"lr": [0.1, 0.2], "beta": [0.5, 0.9]}
-    both = sweep(BOWL, {"clipped": clip_by_norm, "momentum": momentum}, over, steps=3)["final_loss"]
-    alone = sweep(BOWL, clip_by_norm, {"lr": [0.1, 0.2]}, steps=3)["final_loss"]
-    for column in both.sel(rule="clipped").transpose("beta", "lr"):
-        np.testing.assert_allclose(column, alone, rtol=1e-6)
-    alone = sweep(BOWL, momentum, over, steps=3)["final_loss"]
-    np.testing.assert_allclose(both.sel(rule="momentum"), alone, rtol=1e-6)
-    with pytest.raises(SpaceError, match="the axis 'beta'"):
-        sweep(BOWL, clip_by_norm, over, steps=3)
-
-
-def test_wrapper_in_a_sweep_over_inner_rules_passes_each_its_own_axes():
-    over = {"of": ["gd", "momentum"], "lr": [0.1, 0.2], "beta": [0.5, 0.9]}
-    data = sweep(BOWL, clip_by_norm, over, steps=3)["final_loss"]
-    for of, names in (("gd", ["lr"]), ("momentum", ["lr", "beta"])):
-        factory = functools.partial(clip_by_norm, of=of)
-        expected = sweep(BOWL, factory, {name: over[name] for name in names}, steps=3)["final_loss"]
-        np.testing.assert_allclose(data.sel(of=of), expected.broadcast_like(data.sel(of=of)), rtol=1e-6)
-
-
-def test_wrapper_takes_schedules_for_its_own_and_the_inner_rules_numbers():
-    falling = lambda t: 1.0 / (t + 1)
-    rule = clip_by_norm(of="momentum", lr=falling, beta=falling, max_norm=falling)
-    state, x = rule.init(X), X
-    inner = momentum().init(X)
-    for t, g in enumerate(G):
-        got, state = rule.update(g, state, x)
-        clipped = g * min(1.0, falling(t) / np.linalg.norm(g))
-        expected, inner = momentum(lr=falling(t), beta=falling(t)).update(clipped, inner, x)
-        same(got, expected, rtol=1e-5)
-
-
-def test_wrapper_refuses_an_unknown_rule_or_hyperparameter():
-    with pytest.raises(ValueError, match=r"there is no rule 'adamm' \(did you mean adam\?\)"):
-        clip_by_norm(of="adamm")
-    with pytest.raises(ValueError, match="optax has no optimiser 'xyz'"):
-        rule_factory("optax:xyz")
-    with pytest.raises(TypeError, match="b11"):
-        clip_by_norm(of="adam", b11=0.5)
-    with pytest.raises(TypeError, match="lr"):
-        clip_by_norm(of=lambda rate: gd(2 * rate), lr=0.5)
-
+from tests.rules.wrapper_cases import TREE, G, X, same, updates
 
 # --- gradients -----------------------------------------------------------------------------------------------------
 
@@ -323,70 +221,7 @@ def test_reduce_on_plateau_keeps_the_scale_while_the_loss_falls():
     same(trajectory(reduce_on_plateau(of="gd", lr=0.01), X, steps=5)[0], trajectory(gd(lr=0.01), X, steps=5)[0])
 
 
-# --- by_path, chain, optax and flax ---------------------------------------------------------------------------------
-
-
-def moved(rule, grads=TREE, params=TREE, **more):
-    return rule.update(grads, rule.init(params), params, **more)[0]
-
-
-def test_by_path_uses_the_rule_of_the_first_pattern_that_matches():
-    rule = by_path({"layers/0/*": gd(lr=1.0), "*/bias": gd(lr=2.0), "layers/?/k*": adam(lr=0.5, eps=0.0)})
-    got = moved(rule)
-    same(got["layers"]["0"], jax.tree.map(jnp.negative, TREE["layers"]["0"]))
-    same(got["layers"]["1"]["bias"], -2 * TREE["layers"]["1"]["bias"])
-    same(got["layers"]["1"]["kernel"], -0.5 * jnp.sign(X), rtol=1e-5)
-    np.testing.assert_array_equal(got["scale"], 0)  # no pattern matches
-
-
-def test_by_path_with_one_rule_for_all_parameters_is_that_rule():
-    rule = chain(optax.clip_by_global_norm(0.5), adam(lr=0.5))
-    same(moved(by_path({"*": rule})), moved(rule))
-
-
-def test_by_path_takes_norms_over_the_parameters_of_one_rule():
-    got = moved(by_path({"scale": gd(lr=1.0), "*": clip_by_norm(lr=1.0, max_norm=0.1)}))
-    np.testing.assert_allclose(optax.tree.norm(got["layers"]), 0.1, rtol=1e-5)
-    same(got["scale"], -TREE["scale"])
-
-
-def test_by_path_restricts_extra_functions_to_the_parameters_of_one_rule():
-    """SAM on one of two leaves takes gradients at points that differ in that leaf only."""
-    curvature = {"a": 1.0, "b": 10.0}
-    x = {"a": jnp.asarray(2.0), "b": jnp.asarray(1.0)}
-
-    def loss(x):
-        return 0.5 * (curvature["a"] * x["a"] ** 2 + curvature["b"] * x["b"] ** 2) + x["a"] * x["b"]
-
-    grads = jax.grad(loss)(x)
-    rule = by_path({"a": sam(lr=1.0, rho=0.5), "b": gd(lr=1.0)})
-    got = moved(rule, grads, x, grad_fn=jax.grad(loss), value_fn=loss, grad=grads, value=loss(x))
-    same(got, {"a": jnp.asarray(-(2.5 + 1.0)), "b": jnp.asarray(-(10.0 + 2.0))})
-    lines = by_path({"a": chain(optax.scale(-1.0), optax.scale_by_backtracking_linesearch(10)), "b": gd(lr=0.0)})
-    with jax.numpy_dtype_promotion("standard"):
-        line = moved(lines, grads, x, value_fn=loss, grad=grads, value=loss(x))
-    assert loss({**x, "a": x["a"] + line["a"]}) < loss(x)
-
-
-def test_by_path_is_evaluated_where_its_rules_are_and_its_state_is_a_scan_carry():
-    rule = by_path({"layers/*": average(of="gd", lr=1.0), "*": gd(lr=1.0)})
-
-    @jax.jit
-    def run(x):
-        def step(carry, _):
-            x, state = carry
-            updates, state = rule.update(x, state, x)
-            return (jax.tree.map(jnp.add, x, jax.tree.map(lambda u: u / 2, updates)), state), None
-
-        return jax.lax.scan(step, (x, rule.init(x)), length=2)[0]
-
-    x, state = run(TREE)
-    evaluated = evaluation_point(state, x)
-    same(x, jax.tree.map(lambda leaf: leaf / 4, TREE))
-    np.testing.assert_allclose(evaluated["layers"]["0"]["kernel"], 0, atol=1e-7)  # the mean after full steps
-    same(evaluated["scale"], TREE["scale"] / 4)
-    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), TREE)
-    assert jax.tree.map(lambda u: u.dtype, moved(rule, half, half)) == jax.tree.map(lambda u: u.dtype, half)
+# --- chain, optax and flax --------------------------------------------------
 
 
 def test_chain_passes_extras_to_all_rules_and_finds_the_evaluation_parameters():
