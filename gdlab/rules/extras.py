@@ -54,6 +54,6 @@ def _message(kind: str, missing: list[str], required: list[str]) -> str:
         return message
     meanings = "; ".join(f"{name}: {_MEANING[name]}" for name in missing if name in _MEANING)
     return (
-        f"{message}. {meanings}. gdlab.descend and gdlab.sweep pass these arguments; flax's TrainState.apply_gradients "
-        "passes none, so there call `tx.update` with them and apply the updates with `optax.apply_updates`"
+        f"{message}. {meanings}. gdlab.descend and gdlab.sweep pass those that the problem has. Flax's "
+        "TrainState.apply_gradients passes none: there call `tx.update` with them, then `optax.apply_updates`"
     )

@@ -1,8 +1,8 @@
-"""Schedules: hyperparameters as functions of the step's number, counted from 0.
+"""Schedules: hyperparameters as functions of the step number, which starts at 0.
 
-Each function makes one: `cosine(peak=0.1, steps=1000)` is an `f(step) -> value` that serves wherever a rule takes a
-number. Every argument may be traced, counts of steps too. A value is of JAX's default float (float32, or float64 under
-x64) and has the shape of `step`.
+`cosine(peak=0.1, steps=1000)` is a function `f(step) -> value`, which a rule accepts for any of its numbers. All
+arguments may be traced, including numbers of steps. The value has the shape of `step` and JAX's default float (float32,
+or float64 under x64).
 """
 
 from gdlab.schedules.cosines import cosine, sgdr

@@ -12,7 +12,7 @@ from gdlab.types import Array
 
 @register.schedule("constant")
 def constant(value: Number) -> optax.Schedule:
-    """The same value at every step."""
+    """A constant value."""
     return lambda step: jnp.broadcast_to(real(value), jnp.shape(step))
 
 
@@ -28,7 +28,7 @@ def step(value: Number, every: Number, factor: Number = 0.1) -> optax.Schedule:
 
 @register.schedule("exponential")
 def exponential(value: Number, rate: Number, every: Number = 1.0) -> optax.Schedule:
-    """A smooth decay: value rate^(t / every), so the factor `rate` for each `every` steps."""
+    """Exponential decay: value rate^(t / every), a factor of `rate` every `every` steps."""
     return lambda step: real(value) * real(rate) ** (real(step) / real(every))
 
 
@@ -39,11 +39,11 @@ def exponential(value: Number, rate: Number, every: Number = 1.0) -> optax.Sched
     year=2023,
 )
 def linear(value: Number, steps: Number, end: Number = 0.0) -> optax.Schedule:
-    """A line from `value` to `end`: value + (end - value) min(t / steps, 1).
+    """Linear: value + (end - value) min(t / steps, 1).
 
-    From step `steps` on it stays at the end. Up as well as down.
+    From step `steps` on it is constant. `end` may be larger than `value`.
 
-    Source: Defazio et al. (2023), who show that down to 0 it is the best of all schedules for the worst case.
+    Source: Defazio et al. (2023), who show that linear decay to 0 is worst-case optimal.
     """
     return lambda step: real(value) + (real(end) - real(value)) * part(real(step), real(steps))
 
@@ -55,18 +55,18 @@ def linear(value: Number, steps: Number, end: Number = 0.0) -> optax.Schedule:
     year=2016,
 )
 def polynomial(value: Number, steps: Number, power: Number = 0.9, end: Number = 0.0) -> optax.Schedule:
-    """A power of what is left: end + (value - end) (1 - min(t / steps, 1))^power.
+    """Polynomial decay: end + (value - end) (1 - min(t / steps, 1))^power.
 
-    From step `steps` on it stays at the end. With `power` 1 it is `linear`.
+    From step `steps` on it is constant. For `power` 1 it is `linear`.
 
     Source: Chen et al. (2016), the "poly" policy, with `end` 0.
     """
 
     def schedule(step: Any) -> Array:
         left = 1 - part(real(step), real(steps))
-        some = left > 0  # the derivative of 0^power by power is that of no number
-        shape = jnp.where(some, jnp.where(some, left, 1.0) ** real(power), 0.0)
-        return real(end) + (real(value) - real(end)) * shape
+        positive = left > 0  # the derivative of 0^power by power is NaN
+        decay = jnp.where(positive, jnp.where(positive, left, 1.0) ** real(power), 0.0)
+        return real(end) + (real(value) - real(end)) * decay
 
     return schedule
 
@@ -78,12 +78,12 @@ def polynomial(value: Number, steps: Number, power: Number = 0.9, end: Number = 
     year=1990,
 )
 def inverse_time(value: Number, rate: Number = 1.0, every: Number = 1.0) -> optax.Schedule:
-    """A decay like 1/t: value / (1 + rate t / every).
+    """Inverse time decay: value / (1 + rate t / every).
 
-    Its sum over all steps is infinite and that of its squares finite, which is what stochastic approximation asks of
-    step sizes to converge (Robbins & Monro, 1951).
+    Its sum over all steps is infinite and the sum of its squares finite: the conditions of Robbins & Monro (1951) for
+    the convergence of stochastic approximation.
 
-    Source: Darken & Moody (1990): first search, at about `value`, then converge, from about step every / rate on.
+    Source: Darken & Moody (1990), "search then converge": about constant up to step every / rate, then like 1 / t.
     """
     return lambda step: real(value) / (1 + real(rate) * real(step) / real(every))
 
@@ -95,10 +95,10 @@ def inverse_time(value: Number, rate: Number = 1.0, every: Number = 1.0) -> opta
     year=2017,
 )
 def inverse_square_root(peak: Number, warmup: Number = 1.0) -> optax.Schedule:
-    """A line up to `peak`, then a decay like 1/sqrt(t): peak min(t / warmup, sqrt(warmup / t)) for t = 1, 2, ...
+    """Linear warm-up, then decay like 1 / sqrt(t): peak min(t / warmup, sqrt(warmup / t)) for t = 1, 2, ...
 
-    The paper counts steps from 1, so step 0 has t = 1, and the peak is at step `warmup` - 1; a warm-up below 1 counts
-    as 1. The paper's peak is 1 / sqrt(d warmup), with d the width of the model.
+    As in the paper, step 0 has t = 1, so the peak is at step `warmup` - 1; a `warmup` below 1 is taken as 1. The
+    paper's peak is 1 / sqrt(d warmup), with d the width of the model.
 
     Source: Vaswani et al. (2017), Equation 3.
     """

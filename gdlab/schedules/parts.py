@@ -1,4 +1,4 @@
-"""What every schedule is made of: numbers of JAX's default float, and how much of a stretch of steps is done."""
+"""Conversions shared by all schedules: numbers to JAX's default float, and steps to the completed fraction."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ Number = float | Array
 
 
 def real(number: Any) -> Array:
-    """A number, or a step, of JAX's default float."""
+    """A number or step as JAX's default float."""
     return jnp.asarray(number, jnp.result_type(float))
 
 
 def part(done: Array, steps: Array) -> Array:
-    """How much of `steps` is done, from 0 to 1; where there are no steps, all of it from `done` = 0 on."""
-    some = steps > 0
-    return jnp.where(some, jnp.clip(done / jnp.where(some, steps, 1.0), 0.0, 1.0), real(done >= 0))
+    """The completed fraction done / steps, clipped to [0, 1]; for steps <= 0 it is 1 from `done` = 0 on."""
+    positive = steps > 0
+    return jnp.where(positive, jnp.clip(done / jnp.where(positive, steps, 1.0), 0.0, 1.0), real(done >= 0))

@@ -1,4 +1,4 @@
-"""What begins with a climb: warm-up, one cycle, many cycles, warm-up and decay with a plateau between."""
+"""Schedules that start with a rise: warm-up, warm-up-stable-decay, one-cycle, cyclical and range test."""
 
 from typing import Any
 
@@ -18,20 +18,19 @@ from gdlab.types import Array
     year=2017,
 )
 def warmup(steps: Number, then: Number | optax.Schedule, start: Number = 0.0) -> optax.Schedule:
-    """A line from `start` up to where another schedule begins, then that schedule; a number stays as it is.
+    """Linear warm-up: start + (then(0) - start) t / steps for t < steps, then the schedule then(t - steps).
 
-    start + (then(0) - start) t / steps for t < steps, and then(t - steps) from there on. With `start` 0 the first
-    update is 0.
+    `then` may be a number, for a constant. With `start` 0 the first update is 0.
 
     Source: Goyal et al. (2017), Section 2.2, gradual warm-up.
     """
-    follow = then if callable(then) else constant(then)
+    after = then if callable(then) else constant(then)
 
     def schedule(step: Any) -> Array:
         t, n = real(step), real(steps)
-        first = real(follow(jnp.zeros_like(t)))
+        first = real(after(jnp.zeros_like(t)))
         ramp = real(start) + (first - real(start)) * part(t, n)
-        return jnp.where(t < n, ramp, real(follow(jnp.maximum(t - n, 0.0))))
+        return jnp.where(t < n, ramp, real(after(jnp.maximum(t - n, 0.0))))
 
     return schedule
 
@@ -43,17 +42,17 @@ def warmup(steps: Number, then: Number | optax.Schedule, start: Number = 0.0) ->
     year=2024,
 )
 def wsd(peak: Number, warmup: Number, stable: Number, decay: Number, floor: Number = 0.0) -> optax.Schedule:
-    """Warm-up, stable, decay: up from 0 for `warmup` steps, at `peak` for `stable`, down to `floor` over `decay`.
+    """Warm-up-stable-decay: from 0 to `peak` in `warmup` steps, constant for `stable`, to `floor` in `decay` steps.
 
-    From step warmup + stable + decay on it stays at the floor. Both slopes are lines. The paper leaves the shape of the
-    decay open.
+    Both ramps are linear; from step warmup + stable + decay on it is constant. The paper does not fix the shape of the
+    decay.
 
     Source: Hu et al. (2024), the WSD scheduler.
     """
 
     def schedule(step: Any) -> Array:
-        t, begin = real(step), real(warmup) + real(stable)
-        rise, fall = part(t, real(warmup)), part(t - begin, real(decay))
+        t, decay_start = real(step), real(warmup) + real(stable)
+        rise, fall = part(t, real(warmup)), part(t - decay_start, real(decay))
         return real(peak) * rise - (real(peak) - real(floor)) * fall
 
     return schedule
@@ -73,14 +72,13 @@ def one_cycle(
     divisor: Number = 25.0,
     final_divisor: Number = 1e4,
 ) -> optax.Schedule:
-    """Three lines: from low = peak / divisor up to `peak`, down to low, and on to low / final_divisor.
+    """One cycle of three lines: from low = peak / divisor to `peak`, back to low, and to low / final_divisor.
 
-    The first ends at the part `rise` of all `steps`, the second at the part `fall`, the third with the last step;
-    after it the value stays. For 0 <= rise <= fall <= 1.
+    They end at the fractions `rise`, `fall` and 1 of `steps`, with 0 <= rise <= fall <= 1; after that it is constant.
 
-    Differs from PyTorch, and from fastai, where by default there are two halves of a cosine and no third part.
+    Differs from PyTorch and fastai, whose default is two half cosines without a third phase.
 
-    Source: Smith (2018), the 1cycle policy; the parts and divisors as in optax.
+    Source: Smith (2018), the 1cycle policy; fractions and divisors as in optax.
     """
 
     def schedule(step: Any) -> Array:
@@ -101,10 +99,10 @@ def one_cycle(
     year=2017,
 )
 def cyclical(low: Number, high: Number, half: Number, factor: Number = 1.0) -> optax.Schedule:
-    """Triangles: from `low` up to `high` in `half` steps, down again in as many, and so on.
+    """Triangular cycles: from `low` to `high` in `half` steps and back in as many, repeatedly.
 
-    Each triangle is `factor` times as high as the one before: with 0.5 it is the paper's "triangular2". `half` is the
-    paper's stepsize.
+    high - low is multiplied by `factor` after each cycle; 0.5 is the paper's "triangular2". `half` is the paper's
+    stepsize.
 
     Source: Smith (2017), Section 3.1.
     """
@@ -125,10 +123,10 @@ def cyclical(low: Number, high: Number, half: Number, factor: Number = 1.0) -> o
     year=2017,
 )
 def range_test(low: Number, high: Number, steps: Number) -> optax.Schedule:
-    """The learning-rate range test: low (high / low)^min(t / steps, 1), once through all orders of magnitude.
+    """Learning-rate range test: low (high / low)^min(t / steps, 1), an exponential rise.
 
-    One run shows from which rate on the loss falls and from which on it rises. Differs from the paper, which goes up in
-    a line.
+    A single run shows the lr at which the loss starts to fall and the one at which it starts to rise. Differs from the
+    paper, where the rise is linear.
 
     Source: Smith (2017), Section 3.3.
     """

@@ -1,4 +1,4 @@
-"""The rules that ask for more than a gradient, once more; see `rule_references`."""
+"""References of the rules that need extra arguments; see `rule_references`."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from tests.rules.rule_problem import KEY, SHAPE, grad, hessian, jacobian, residu
 
 
 def _walk(steps, x, move):
-    """The updates of `move(x, t)`, one after the other."""
+    """The updates [steps, 2, 3] of the rule `u = move(x, t)`."""
     x, updates = x.copy(), []
     for t in range(steps):
         updates.append(np.asarray(move(x, t)).reshape(SHAPE))
@@ -18,14 +18,14 @@ def _walk(steps, x, move):
 
 
 def _draws(t):
-    """A key's standard normal and uniform draws, in the precision that the rule under test runs in."""
+    """The standard normal and uniform draws of step t, in the precision of the rule under test."""
     key = jax.random.fold_in(jax.random.key(KEY), t)
     normal = np.asarray(jax.random.normal(jax.random.fold_in(key, 0), SHAPE, jnp.result_type(float)), np.float64)
     return normal, float(jax.random.uniform(jax.random.fold_in(key, 1), (), jnp.result_type(float)))
 
 
 def polyak(steps, x, *, lr, f_min, max_step):
-    """By the tangent plane: where along -g/|g| does it come down to f_min?"""
+    """The distance along -g / |g| at which the tangent plane reaches f_min."""
 
     def move(x, t):
         slope = np.linalg.norm(grad(x, t))
@@ -44,7 +44,7 @@ def extragradient(steps, x, *, lr, ahead):
 
 
 def barzilai_borwein(g, x, *, lr, first_step, min_step, max_step, formula):
-    """By its two least-squares problems: s / a = y and s = a y."""
+    """By the two least-squares problems s / a = y and s = a y."""
     grads, past = g, []
 
     def move(x, t):
@@ -63,14 +63,14 @@ def barzilai_borwein(g, x, *, lr, first_step, min_step, max_step, formula):
 
 
 def sgld(steps, x, *, lr, temperature):
-    """In the paper's letters: n examples, epsilon = 2 lr / n, U = n f, for n = 1 / temperature."""
+    """In the paper's notation: n examples, epsilon = 2 lr / n, U = n f, for n = 1 / temperature."""
     n = 1 / temperature
     epsilon = 2 * lr / n
     return _walk(steps, x, lambda x, t: -epsilon / 2 * n * grad(x, t) + np.sqrt(epsilon) * _draws(t)[0])
 
 
 def perturbed_gd(steps, x, *, lr, radius, threshold, wait):
-    """Algorithm 2: the point is replaced, and gradient descent goes on from there."""
+    """Algorithm 2: x is replaced by x + xi, then a step of gradient descent."""
     t_noise, x, path = -wait - 1, x.copy(), [x]
     for t in range(steps):
         if np.linalg.norm(grad(x, t)) <= threshold and t - t_noise > wait:
@@ -115,7 +115,7 @@ def newton(steps, x, *, lr, damping, dense):
 
 
 def gauss_newton(steps, x, *, lr, damping):
-    """The least-squares problem J u = -r with sqrt(damping) u = 0 beside it."""
+    """The least-squares problem J u = -r, sqrt(damping) u = 0."""
 
     def move(x, t):
         rows = np.vstack([jacobian(x), np.sqrt(damping) * np.eye(6)])
@@ -125,7 +125,7 @@ def gauss_newton(steps, x, *, lr, damping):
 
 
 def natural_gradient(steps, x, *, lr, damping):
-    """F as the covariance of the score: the targets are the outputs with unit normal noise, exactly by its axes."""
+    """F as the covariance of the score, for targets equal to the outputs plus noise of unit covariance."""
 
     def move(x, t):
         scores = np.concatenate([sign * np.sqrt(8) * jacobian(x) for sign in (1, -1)])
@@ -136,7 +136,7 @@ def natural_gradient(steps, x, *, lr, damping):
 
 
 def levenberg_marquardt(steps, x, *, lr, damping):
-    """Madsen, Nielsen & Tingleff's Algorithm 3.16, with the residuals of the linear model for its fall."""
+    """Madsen, Nielsen & Tingleff's Algorithm 3.16; the model's decrease is from its linearised residuals."""
     mu, nu, updates, x = damping, 2.0, [], x.copy()
     for t in range(steps):
         jac, r = jacobian(x), residuals(x, t)
@@ -172,7 +172,7 @@ def conjugate_gradient(steps, x, *, lr, damping, formula):
 
 
 def lbfgs(steps, x, *, lr, line_search):
-    """With the matrix itself: V' B V + s s' / s.y for each pair."""
+    """With the dense matrix: B <- V' B V + s s' / s.y for each pair."""
     pairs, last = [], None
 
     def move(x, t):
@@ -196,8 +196,8 @@ def lbfgs(steps, x, *, lr, line_search):
     return _walk(steps, x, move)
 
 
-def _reading(rule, *names):
-    """A rule of optax that refuses what it does not read, without it."""
+def _with_extras(rule, *names):
+    """An optax rule with only the named extra arguments, because it raises for others."""
 
     def update(grads, state, params=None, **extra):
         return rule.update(grads, state, params, **{name: extra[name] for name in names})
@@ -228,10 +228,10 @@ OPTAX = {
         optax.polyak_sgd(max_learning_rate=0.4, f_min=0.3, variant="sps+"),
     ),
     "optimistic": ({"lr": 0.3, "optimism": 0.8}, optax.optimistic_gradient_descent(0.3, alpha=1.0, beta=0.8)),
-    # Its count of steps has one more than our tries; neither reaches it here. An infinite factor begins anew each step.
+    # Optax allows one trial more; neither limit is reached here. With an infinite factor each search starts at its lr.
     "armijo": (
         {"lr": 2.0, "shrink": 0.6, "slope": 0.3, "tries": 30},
-        _reading(
+        _with_extras(
             optax.chain(
                 optax.sgd(1.0),
                 optax.scale_by_backtracking_linesearch(

@@ -1,4 +1,4 @@
-"""The rules around another rule, which is gradient descent here, once more; see `rule_references`."""
+"""References of the wrappers, around gradient descent; see `rule_references`."""
 
 import numpy as np
 import optax
@@ -12,13 +12,13 @@ def clip_by_value(g, x, lr, max_value):
 
 
 def clip_by_norm(g, x, lr, max_norm):
-    """The nearest point of the ball of that radius."""
+    """The projection onto the ball of radius max_norm."""
     length = np.linalg.norm(g.reshape(len(g), -1), axis=1)[:, None, None]
     return -lr * np.where(length > max_norm, g / length * max_norm, g)
 
 
 def weight_decay(g, x, lr, l2):
-    """A point that shrinks by the factor 1 - lr l2 at each step."""
+    """x <- (1 - lr l2) x - lr g."""
     points = [x]
     for gradient in g:
         points.append((1 - lr * l2) * points[-1] - lr * gradient)
@@ -26,7 +26,7 @@ def weight_decay(g, x, lr, l2):
 
 
 def centralise(g, x, lr, outputs):
-    """Projected by P = I - e e', e the unit vector of equal entries."""
+    """The projection P = I - e e', with e the unit vector of equal entries."""
     n = g.shape[1] if outputs == "last" else g.shape[2]
     projection = np.eye(n) - np.full((n, n), 1 / n)
     return -lr * (projection @ g if outputs == "last" else g @ projection)
@@ -49,7 +49,7 @@ def accumulate(g, x, lr, every):
 
 
 def lookahead(g, x, lr, period, pull):
-    """The paper's two loops: k steps from the slow weights, then a part of the way there."""
+    """The paper's two loops: k fast steps from the slow weights, then the slow step."""
     slow, gradients, fast = x, iter(g), [x]
     try:
         while True:
@@ -68,24 +68,24 @@ def sam(steps, x, lr, rho):
     points = [x]
     for t in range(steps):
         g = rule_problem.grad(points[-1], t)
-        worst = points[-1] + rho * g / np.sqrt(np.sum(g**2))
-        points.append(points[-1] - lr * rule_problem.grad(worst, t))
+        perturbed = points[-1] + rho * g / np.sqrt(np.sum(g**2))
+        points.append(points[-1] - lr * rule_problem.grad(perturbed, t))
     return np.diff(points, axis=0)
 
 
 def gd(g, x, lr, **of_the_mean):
-    """An average changes where a run is judged, not where it goes; what it is is in test_theory_wrapping."""
+    """An average changes the evaluation parameters, not the updates; see test_theory_wrapping."""
     return -lr * g
 
 
 def reduce_on_plateau(steps, x, lr, factor, patience, rtol, cooldown, min_scale):
-    """The steps on which the scale falls, found in the list of losses from the last one on."""
+    """The steps on which the scale is lowered, from the list of losses."""
     points, losses, best, scale, since = [x], [], np.inf, 1.0, 0
     for t in range(steps):
         losses.append(rule_problem.value(points[-1], t))
         improved = losses[-1] < (1 - rtol) * best
         best = losses[-1] if improved else best
-        since = max(since, t + 1) if improved else since  # the first step that may count as one without improvement
+        since = max(since, t + 1) if improved else since  # the first step that is counted
         if t - since + 1 == patience:
             scale, since = max(scale * factor, min_scale), t + 1 + cooldown
         points.append(points[-1] - scale * lr * rule_problem.grad(points[-1], t))

@@ -1,11 +1,13 @@
 """`requires_extras`: a rule called without an argument that it needs raises an error that names the argument."""
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
 from flax.training.train_state import TrainState
 
-from gdlab.rules import sam
+from gdlab import Problem, descend
+from gdlab.rules import sam, svrg
 from gdlab.rules.extras import requires_extras
 from gdlab.types import Rule
 from tests.rules.rule_cases import ENTRIES
@@ -67,3 +69,13 @@ def test_a_rule_in_flaxs_train_state_names_the_extra_that_it_lacks():
     train = TrainState.create(apply_fn=None, params={"w": jnp.ones(2)}, tx=optax.chain(optax.clip(1.0), sam()))
     with pytest.raises(ValueError, match=r"^sam needs grad_fn: .* call `tx.update` with them"):
         train.apply_gradients(grads={"w": jnp.ones(2)})
+
+
+def test_descend_names_the_extra_that_the_problem_does_not_have():
+    stream = Problem(
+        init=lambda key: jnp.ones(2),
+        loss=lambda x, batch: jnp.sum((x - batch[0]) ** 2),
+        sample=lambda key, step, size: jax.random.normal(key, (size, 2)),
+    )
+    with pytest.raises(ValueError, match=r"^svrg needs full_grad_fn: .*a problem with `sample` has none"):
+        descend(stream, svrg(), jax.random.key(0), steps=1, batch_size=1)

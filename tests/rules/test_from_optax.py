@@ -1,4 +1,4 @@
-"""Optax's optimisers by name."""
+"""`from_optax`: optax's optimisers by name."""
 
 import functools
 import inspect
@@ -17,12 +17,12 @@ from gdlab.rules.hyperparameters import hyperparameters
 from tests.rules.rule_cases import gradients, trajectory
 from tests.rules.rule_problem import extras
 
-# What an optimiser must be given beside a rate.
+# Required arguments other than the learning rate.
 MORE = {
     "dpsgd": {"l2_norm_clip": 1.0, "noise_multiplier": 0.1, "seed": 0},
     "noisy_sgd": {"key": jax.random.key(0)},
 }
-PER_EXAMPLE = {"dpsgd"}  # takes a gradient for each example, along a leading axis
+PER_EXAMPLE = {"dpsgd"}  # takes the gradient of each example, with a leading axis
 G, X = gradients(4)
 
 
@@ -37,8 +37,8 @@ def form(tree):
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("name", names())
-def test_every_optimiser_runs_traced_with_what_the_runner_offers(name, dtype):
-    """Strict promotion, a traced rate of float32, all the extras: the state keeps its form, updates their dtype."""
+def test_from_optax_rules_trace_with_all_extras_and_keep_their_dtypes(name, dtype):
+    """Under strict promotion, with a traced float32 lr and all extras: the state has constant structure and dtypes."""
     factory, x = from_optax(name), {"w": jnp.ones((2, 3), dtype), "b": jnp.ones(3, dtype)}
     rate = "lr" if "lr" in inspect.signature(factory).parameters else "max_learning_rate"
 
@@ -61,15 +61,15 @@ def test_every_optimiser_runs_traced_with_what_the_runner_offers(name, dtype):
 
 
 QUICK = ("adafactor", "adam", "lion", "sgd")
-THEIRS = {"sophia": {"value_fn": "obj_fn"}}  # what they call it
+THEIRS = {"sophia": {"value_fn": "obj_fn"}}  # optax's names
 
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
 )
-def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
-    """Three steps with all that the runner offers, compiled for three traced rates, and one at a time by optax."""
+def test_from_optax_rules_mapped_over_lr_are_optaxs_in_a_loop(name):
+    """Three steps with all extras: vmapped and compiled over three traced lrs, against optax with one lr at a time."""
     factory, x = from_optax(name), jnp.asarray(X, jnp.float32)
     rate = "lr" if "lr" in inspect.signature(factory).parameters else "max_learning_rate"
     theirs = inspect.unwrap(factory)
@@ -83,8 +83,8 @@ def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
         rule = factory(**{rate: lr}, **MORE.get(name, {}))
         point, state, seen = x, rule.init(x), []
         for t in range(3):
-            offered = extras(point, t)
-            updates, state = rule.update(given(offered["grad"]), state, point, **offered)
+            extra = extras(point, t)
+            updates, state = rule.update(given(extra["grad"]), state, point, **extra)
             point = point + updates
             seen.append(updates)
         return jnp.stack(seen)
@@ -97,9 +97,9 @@ def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
             optimiser = optax.with_extra_args_support(theirs(**{long: lr}, **MORE.get(name, {})))
             point, state = x, optimiser.init(x)
             for t in range(3):
-                offered = {key: extras(point, t)[key] for key in ("value", "grad", "value_fn")}
-                offered |= {word: offered[ours_] for ours_, word in THEIRS.get(name, {}).items()}
-                updates, state = optimiser.update(given(offered["grad"]), state, point, **offered)
+                extra = {key: extras(point, t)[key] for key in ("value", "grad", "value_fn")}
+                extra |= {word: extra[ours_] for ours_, word in THEIRS.get(name, {}).items()}
+                updates, state = optimiser.update(given(extra["grad"]), state, point, **extra)
                 np.testing.assert_allclose(row[t], updates, rtol=1e-4, atol=1e-5 * np.abs(updates).max())
                 point = point + updates
 
@@ -113,9 +113,9 @@ def test_every_optimiser_mapped_over_its_rate_is_optaxs_own_in_a_loop(name):
         ("adafactor", {"lr": 0.1, "decay_rate": 0.7, "factored": True}, "factored"),
     ],
 )
-def test_what_optax_cant_trace_is_told(name, values, culprit):
-    """The one at fault of several; as a fixed value it is taken, and as an axis it is found out by the sweep."""
-    told = f"optax's {name} can't take {culprit} as a swept or scheduled number; give it as a fixed value"
+def test_from_optax_names_the_number_that_optax_cant_trace(name, values, culprit):
+    """The message names the right one of several numbers; as a fixed value that number is accepted."""
+    message = f"optax's {name} can't take {culprit} as a swept or scheduled number; give it as a fixed value"
 
     x = jnp.asarray(X, jnp.float32)
 
@@ -123,40 +123,40 @@ def test_what_optax_cant_trace_is_told(name, values, culprit):
         rule = from_optax(name)(**values)
         point, state = x, rule.init(x)
         for t in range(3):
-            offered = extras(point, t)
-            updates, state = rule.update(offered["grad"], state, point, **offered)
+            extra = extras(point, t)
+            updates, state = rule.update(extra["grad"], state, point, **extra)
             point = point + updates
         return point
 
-    with pytest.raises(TypeError, match=told) as caught:
+    with pytest.raises(TypeError, match=message) as caught:
         jax.jit(three)(values)
     assert isinstance(caught.value.__cause__, TypeError | IndexError)
     fixed = values.pop(culprit)
     expected = jax.jit(lambda values: three({**values, culprit: fixed}))(values)
     assert np.isfinite(expected).all()
     scheduled = from_optax(name)(**values, **{culprit: lambda t: jnp.where(t > 1, 0, 1)})
-    with pytest.raises(TypeError, match=told):
+    with pytest.raises(TypeError, match=message):
         jax.jit(lambda x: scheduled.update(x, scheduled.init(x), x, **extras(x, 0)))(x)
 
 
-def test_an_axis_that_optax_cant_trace_splits_the_sweep():
+def test_from_optax_axis_that_cant_be_traced_splits_the_sweep():
     bowl = Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.5 * jnp.sum(x**2))
     over = {"lr": [0.1, 0.2], "memory_size": [1, 4]}
     data = sweep(bowl, from_optax("lbfgs"), over, steps=3)
     for size in (1, 4):
-        # Both rates at once, as there: under vmap optax's L-BFGS itself takes other steps than by itself.
+        # Both lrs in one program: under vmap, optax's L-BFGS takes other steps than for a single lr.
         part = sweep(bowl, functools.partial(from_optax("lbfgs"), memory_size=size), {"lr": [0.1, 0.2]}, steps=3)
         np.testing.assert_allclose(data["final_loss"].sel(memory_size=size), part["final_loss"], rtol=1e-5)
 
 
-def test_an_error_that_is_not_of_tracing_is_left_as_it_is():
+def test_from_optax_keeps_errors_that_are_not_of_tracing():
     with pytest.raises(TypeError, match="not int32"):
         jax.jit(lambda lr: from_optax("adam")(lr=lr).init(jnp.arange(3)))(0.1)
 
 
 @pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
-def test_the_schedule_free_are_judged_at_their_average(name):
-    """Where optax's `schedule_free_eval_params` says, inside a chain and a wrapper's state too."""
+def test_from_optax_schedule_free_rules_are_evaluated_at_their_average(name):
+    """The same as optax's `schedule_free_eval_params`, also in the state of a chain and of a scheduled rule."""
     rule, x = from_optax(name)(lr=0.1, b1=0.75), jnp.asarray(X, jnp.float32)
     optimiser = getattr(optax.contrib, name)(0.1, b1=0.75)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -184,7 +184,7 @@ def test_the_schedule_free_are_judged_at_their_average(name):
         ("muon", optax.contrib.muon, {}),
     ],
 )
-def test_updates_are_optaxs_own(name, theirs, values):
+def test_from_optax_updates_are_optaxs(name, theirs, values):
     grads, params = jnp.asarray(G, jnp.float32), jnp.asarray(X, jnp.float32)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         expected, _ = trajectory(theirs(0.1, **values), params, grads=grads)
@@ -192,15 +192,15 @@ def test_updates_are_optaxs_own(name, theirs, values):
     np.testing.assert_allclose(updates, expected, rtol=2e-5, atol=1e-7)
 
 
-def test_in_bfloat16_its_averages_still_move():
-    """Left to itself, optax keeps Adam's moments in bfloat16, where b2 = 0.999 is 1."""
+def test_from_optax_keeps_moments_in_float32_for_bfloat16_gradients():
+    """Optax itself keeps Adam's moments in bfloat16, where b2 = 0.999 rounds to 1."""
     rule, g = from_optax("adam")(lr=0.5), jnp.asarray(G[0], jnp.bfloat16)
     updates, state = rule.update(g, rule.init(g))
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype("float32"), jnp.dtype("int32")}
     np.testing.assert_allclose(updates.astype("float32"), -0.5 * np.sign(G[0]), rtol=1e-2)
 
 
-def test_float64():
+def test_from_optax_in_float64():
     with jax.enable_x64(True):
         g = jnp.asarray(G[0])
         rule = from_optax("adam")(lr=jnp.float32(0.5), b2=0.75)
@@ -209,7 +209,7 @@ def test_float64():
         np.testing.assert_allclose(updates, -0.5 * np.abs(G[0]) / (np.abs(G[0]) + 1e-8) * np.sign(G[0]), rtol=1e-7)
 
 
-def test_any_number_can_be_a_schedule_and_a_mask_is_none():
+def test_from_optax_takes_schedules_for_numbers_but_not_a_mask_for_a_schedule():
     x = {"w": jnp.asarray([2.0]), "b": jnp.asarray([2.0])}
     zero = jax.tree.map(jnp.zeros_like, x)
     decay = lambda t: 0.1 * (t + 1)
@@ -229,7 +229,7 @@ def test_any_number_can_be_a_schedule_and_a_mask_is_none():
         assert seen == [-0.5, -0.25]
 
 
-def test_lbfgs_and_sophia_get_what_they_ask_for():
+def test_from_optax_lbfgs_and_sophia_get_their_extra_arguments():
     curvature = jnp.asarray([1.0, 10.0])
     objective = lambda x: 0.5 * jnp.sum(curvature * x**2)
     for name, steps in (("lbfgs", 12), ("sophia", 200)):
@@ -246,7 +246,7 @@ def test_lbfgs_and_sophia_get_what_they_ask_for():
         assert objective(x) < 1e-2 * objective(jnp.ones(2))
 
 
-def test_its_face():
+def test_from_optax_factory_has_the_signature_and_docstring_of_optax():
     factory = from_optax("adam")
     assert factory is from_optax("adam")
     parameters = inspect.signature(factory).parameters
@@ -256,7 +256,7 @@ def test_its_face():
     assert hyperparameters(from_optax("polyak_sgd")) >= {"max_learning_rate", "f_min"}
 
 
-def test_which_are_bridged():
+def test_names_are_the_optimisers_that_wrap_no_other_rule():
     have = set(names())
     assert {"adam", "sgd", "lbfgs", "polyak_sgd", "adafactor", "prodigy", "muon", "sophia", "dowg"} <= have
     assert not have & {"scale_by_adam", "scale_by_learning_rate", "schedule_free", "sam", "lookahead", "clip", "chain"}
@@ -265,14 +265,14 @@ def test_which_are_bridged():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"), [("adamm", "did you mean adam"), ("muonn", "did you mean muon"), ("???", r"'\?\?\?'$")]
+    ("wrong", "message"), [("adamm", "did you mean adam"), ("muonn", "did you mean muon"), ("???", r"'\?\?\?'$")]
 )
-def test_an_unknown_name(wrong, told):
-    with pytest.raises(ValueError, match=told):
+def test_from_optax_suggests_the_nearest_name(wrong, message):
+    with pytest.raises(ValueError, match=message):
         from_optax(wrong)
 
 
-def test_wrong_hyperparameters():
+def test_from_optax_refuses_wrong_hyperparameters():
     with pytest.raises(TypeError, match="betta"):
         from_optax("adam")(lr=0.1, betta=0.5)
     with pytest.raises(TypeError, match="lr and learning_rate are one"):

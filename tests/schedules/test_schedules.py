@@ -1,4 +1,4 @@
-"""Schedules against their formulas in NumPy, traced and not."""
+"""Schedules against their formulas in NumPy, traced and untraced."""
 
 import math
 from fractions import Fraction
@@ -19,7 +19,7 @@ def half_cosine(t, peak, steps, floor=0.0):
 
 
 def restarts(t, peak, period, multiplier, floor):
-    """Cycle by cycle, in exact steps: the start and the length of the one in which a step lies."""
+    """The schedule `sgdr`, by a loop over the cycles."""
     values = []
     for step in t.ravel():
         begin, length = 0.0, float(period)
@@ -30,11 +30,11 @@ def restarts(t, peak, period, multiplier, floor):
 
 
 def through(*corners):
-    """Lines from corner to corner."""
+    """Linear interpolation between the points (step, value)."""
     return lambda t: np.interp(t, *zip(*corners, strict=True))
 
 
-# kind: arguments, and the value at the steps t.
+# kind: (arguments, the value at the steps t)
 FORMULAS = {
     "constant": ({"value": 0.3}, lambda t: np.full(t.shape, 0.3)),
     "step": ({"value": 0.8, "every": 7, "factor": 0.5}, lambda t: 0.8 * 0.5 ** (t // 7)),
@@ -49,7 +49,7 @@ FORMULAS = {
     "inverse_time": ({"value": 0.8, "rate": 0.5, "every": 4}, lambda t: 0.8 / (1 + 0.5 * t / 4)),
     "inverse_square_root": (
         {"peak": 0.8, "warmup": 9},
-        # As the paper has it: d^-1/2 min(n^-1/2, n w^-3/2), with d = 1 / (w peak^2).
+        # The paper's formula: d^-1/2 min(n^-1/2, n w^-3/2), with d = 1 / (w peak^2).
         lambda t: 0.8 * 9**0.5 * np.minimum((t + 1) ** -0.5, (t + 1) * 9**-1.5),
     ),
     "sgdr": (
@@ -73,14 +73,14 @@ FORMULAS = {
 every_kind = pytest.mark.parametrize("kind", FORMULAS)
 
 
-def test_every_schedule_has_a_formula():
+def test_schedules_all_have_a_formula_here():
     ours = {kind for kind, entry in register.schedules.items() if entry.make.__module__.startswith("gdlab.schedules")}
     assert ours == set(FORMULAS)
     assert ours | {"Number"} == set(schedules.__all__)
 
 
 @every_kind
-def test_what_is_registered(kind):
+def test_schedules_are_registered_with_their_sources(kind):
     entry = register.schedules[kind]
     assert entry.make is getattr(schedules, kind)
     assert entry.summary
@@ -93,7 +93,7 @@ def test_what_is_registered(kind):
 @pytest.mark.smoke
 @every_kind
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_values_are_those_of_the_formula(kind, dtype):
+def test_schedule_values_are_those_of_the_formula(kind, dtype):
     arguments, formula = FORMULAS[kind]
     with jax.enable_x64(dtype == "float64"):
         schedule = jax.jit(register.schedules[kind].make(**arguments))
@@ -105,8 +105,8 @@ def test_values_are_those_of_the_formula(kind, dtype):
 
 
 @every_kind
-def test_every_argument_can_be_traced(kind):
-    """Counts of steps too, as integers; another value is the same program."""
+def test_schedule_arguments_can_be_traced(kind):
+    """Including integer numbers of steps; other values do not recompile."""
     arguments, formula = FORMULAS[kind]
     run = jax.jit(lambda arguments, step: register.schedules[kind].make(**arguments)(step))
     traced = {name: jnp.asarray(value) for name, value in arguments.items()}
@@ -121,7 +121,7 @@ def test_every_argument_can_be_traced(kind):
 
 
 @every_kind
-def test_a_slope_by_every_argument_is_finite(kind):
+def test_schedule_derivatives_by_all_arguments_are_finite(kind):
     arguments, _ = FORMULAS[kind]
     slope = jax.jit(jax.grad(lambda given, step: register.schedules[kind].make(**given)(step)))
     for step in (0, 8, 30, 40):
@@ -129,7 +129,7 @@ def test_a_slope_by_every_argument_is_finite(kind):
         assert all(np.isfinite(slope) for slope in slopes.values())
 
 
-def test_those_that_optax_has_are_the_same():
+def test_schedules_that_optax_has_are_equal_to_optaxs():
     t = jnp.asarray(T)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         cosine = optax.cosine_decay_schedule(0.8, 30, alpha=0.125)(t)
@@ -155,34 +155,34 @@ def test_those_that_optax_has_are_the_same():
 @pytest.mark.parametrize(
     ("period", "multiplier"), [(10, 1), (7, 1.0), (3, 2), (1, 3), (10, 1.5), (100, 1.015625), (5, 2.5)]
 )
-def test_a_restart_comes_on_its_step(period, multiplier):
-    """A rounded logarithm would come a step early or late; cycles of a broken number of steps are left to rounding."""
-    firsts, lates = [], []
+def test_sgdr_restarts_on_the_exact_step(period, multiplier):
+    """A rounded logarithm would be a step early or late; cycles of fractional length are tested within rounding."""
+    firsts, fractions = [], []
     begin, length = Fraction(0), Fraction(period)
     while begin < (100_000 if multiplier % 1 == 0 else 10_000) and len(firsts) < 400:
         firsts.append(math.ceil(begin))
-        lates.append(float((firsts[-1] - begin) / length))
+        fractions.append(float((firsts[-1] - begin) / length))
         begin, length = begin + length, length * Fraction(multiplier)
     value = jax.jit(lambda multiplier, t: schedules.sgdr(1.0, period, multiplier)(t))
     at, before = (value(jnp.asarray(multiplier, jnp.float32), jnp.asarray(firsts) - early) for early in (0, 1))
-    np.testing.assert_allclose(at, half_cosine(np.asarray(lates), 1.0, 1.0), atol=0.02)
+    np.testing.assert_allclose(at, half_cosine(np.asarray(fractions), 1.0, 1.0), atol=0.02)
     if period > 1:
         assert (before[1:] < 0.3).all()
 
 
-def test_the_slope_of_restarts_at_a_multiplier_of_one():
-    """Where (m^i - 1) / (m - 1) is 0 / 0; against differences, in double precision."""
+def test_sgdr_derivative_at_multiplier_one():
+    """Against finite differences in float64, where (m^i - 1) / (m - 1) is 0 / 0."""
     with jax.enable_x64(True):
         value = jax.jit(lambda m: schedules.sgdr(1.0, 10, m)(35))
         np.testing.assert_allclose(jax.grad(value)(1.0), (value(1 + 1e-6) - value(1 - 1e-6)) / 2e-6, rtol=1e-5)
 
 
-def test_below_a_multiplier_of_one_the_cycles_come_to_an_end():
+def test_sgdr_with_multiplier_below_one_ends_with_nan():
     value = schedules.sgdr(1.0, 16, 0.5)(jnp.asarray([0, 16, 24, 28, 33]))
     np.testing.assert_allclose(value, [1, 1, 1, 1, np.nan], rtol=1e-5)
 
 
-def test_limits_in_which_one_is_another():
+def test_schedules_are_equal_in_limits():
     t = jnp.asarray(T)
     np.testing.assert_allclose(schedules.sgdr(0.8, 41)(t), schedules.cosine(0.8, 41)(t), rtol=1e-5)
     np.testing.assert_allclose(schedules.polynomial(0.8, 30, 1.0)(t), schedules.linear(0.8, 30)(t), rtol=1e-6)
@@ -193,14 +193,14 @@ def test_limits_in_which_one_is_another():
     np.testing.assert_allclose(ramp[10:], 0.4, rtol=1e-6)
 
 
-def test_the_transformers_own_numbers():
-    """Width 512 and a warm-up of 4000 steps: the rate is 7e-4 at its highest, and half of that four times as late."""
+def test_inverse_square_root_has_the_values_of_the_transformer():
+    """For width 512 and a warm-up of 4000 steps, the lr is at most 7e-4, and half of that after 16000 steps."""
     value = schedules.inverse_square_root(peak=(512 * 4000) ** -0.5, warmup=4000)(jnp.asarray([0, 3999, 15999]))
     np.testing.assert_allclose(value, [1.747e-7, 6.988e-4, 3.494e-4], rtol=1e-3)
 
 
-def test_a_staircase_falls_on_the_step_itself():
-    """Far out too, where a rounded quotient could come out a step early or late."""
+def test_step_decays_on_the_exact_step():
+    """Also for large steps, where a rounded quotient could be a step early or late."""
     for every in (3, 7, 49, 1000):
         k = np.asarray([1, 2, 13, 4000 // every])
         value = schedules.step(1.0, every, 2.0**-0.01)
@@ -209,7 +209,7 @@ def test_a_staircase_falls_on_the_step_itself():
         np.testing.assert_allclose(at / before, 2.0**-0.01, rtol=1e-5)
 
 
-def test_warm_up_leads_into_any_schedule():
+def test_warmup_precedes_any_schedule():
     t = jnp.asarray(T)
     ours = schedules.warmup(5, schedules.cosine(peak=0.4, steps=20))(t)
     np.testing.assert_allclose(ours, np.where(T < 5, 0.4 * T / 5, half_cosine(T - 5, 0.4, 20)), rtol=1e-5, atol=1e-7)
@@ -219,8 +219,8 @@ def test_warm_up_leads_into_any_schedule():
     np.testing.assert_allclose(twice[:11], [0, 0.075, 0.15, 0.225, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], rtol=1e-5)
 
 
-def test_no_steps_at_all():
-    """A warm-up of none starts at its end, and a cosine of none is at its floor."""
+def test_schedules_with_zero_steps_are_at_their_end():
+    """A warm-up of 0 steps starts at its end, and a cosine of 0 steps is at its floor."""
     np.testing.assert_allclose(schedules.warmup(0, 0.5)(jnp.asarray([0, 3])), [0.5, 0.5])
     np.testing.assert_allclose(schedules.cosine(0.5, 0, floor=0.125)(jnp.asarray([0, 3])), [0.125, 0.125])
     assert np.isfinite(jax.grad(lambda steps: schedules.warmup(steps, 0.5)(2))(0.0))
