@@ -275,5 +275,5 @@ def test_from_optax_suggests_the_nearest_name(wrong, message):
 def test_from_optax_refuses_wrong_hyperparameters():
     with pytest.raises(TypeError, match="betta"):
         from_optax("adam")(lr=0.1, betta=0.5)
-    with pytest.raises(TypeError, match="lr and learning_rate are one"):
+    with pytest.raises(TypeError, match="lr and learning_rate are the same hyperparameter"):
         from_optax("adam")(lr=0.1, learning_rate=0.5)
