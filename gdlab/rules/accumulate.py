@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gdlab import register
-from gdlab.rules.leafwise import each, either, narrow, widen, zeros
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.leafwise import each, narrow, select, widen, zeros
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
@@ -59,8 +59,8 @@ def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hype
         mean = each(lambda _, total, n: total / n, widen(grads), total, n=count)
         updates, after = inner.update(mean, state.inner, params, **extra)
         due = count.astype(jnp.result_type(float)) >= number(every=every)
-        updates = either(due, updates, jax.tree.map(jnp.zeros_like, updates))
-        total = either(due, jax.tree.map(jnp.zeros_like, total), total)
-        return narrow(updates, grads), AccumulateState(jnp.where(due, 0, count), total, either(due, after, state.inner))
+        updates = select(due, updates, jax.tree.map(jnp.zeros_like, updates))
+        total = select(due, jax.tree.map(jnp.zeros_like, total), total)
+        return narrow(updates, grads), AccumulateState(jnp.where(due, 0, count), total, select(due, after, state.inner))
 
-    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))
+    return with_preconditioner(Rule(init, update), lambda state: preconditioner(inner, state.inner))

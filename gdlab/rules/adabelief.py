@@ -15,7 +15,7 @@ from gdlab.rules.moments import (
     moving_average,
     update_moment,
 )
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -65,6 +65,6 @@ def adabelief(
         s = each(variance, state.nu, grads, m, b2=b2, eps=eps)
         return each(formula, grads, m, s, t=t, lr=lr, b1=b1, b2=b2, eps=eps), AdamState(t, m, s)
 
-    return divides(
+    return with_preconditioner(
         Rule(init_moments, update), lambda state: adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
     )

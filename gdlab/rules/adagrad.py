@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from gdlab import register
 from gdlab.rules.leafwise import each, full, root
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -56,4 +56,4 @@ def adagrad(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-10, initial_accum
         s = each(lambda s, g: s + g**2, state.sum_of_squares, grads)
         return each(lambda g, s, lr, eps: -lr * g / denominator(s, eps), grads, s, lr=lr, eps=eps), AdagradState(s)
 
-    return divides(Rule(init, update), lambda state: each(denominator, state.sum_of_squares, eps=eps))
+    return with_preconditioner(Rule(init, update), lambda state: each(denominator, state.sum_of_squares, eps=eps))

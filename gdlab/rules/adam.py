@@ -6,7 +6,7 @@ from gdlab import register
 from gdlab.rules.leafwise import each
 from gdlab.rules.moments import AdamState, adam_direction, adam_preconditioner, init_moments, update_moments
 from gdlab.rules.momentum import stability
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -54,6 +54,6 @@ def adam(
         after = update_moments(grads, state, b1, b2)
         return each(formula, grads, after.mu, after.nu, t=after.count, lr=lr, b1=b1, b2=b2, eps=eps), after
 
-    return divides(
+    return with_preconditioner(
         Rule(init_moments, update), lambda state: adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
     )

@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each
 from gdlab.rules.moments import AdamState, init_moments, update_moment
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -64,4 +64,4 @@ def adamax(
     def divisor(s: Array, *, t: Array, b1: Array) -> Array:
         return jnp.where(s > 0, (1 - b1**t) * s, jnp.inf)  # where s is 0 the update is 0
 
-    return divides(Rule(init_moments, update), lambda state: each(divisor, state.nu, t=state.count, b1=b1))
+    return with_preconditioner(Rule(init_moments, update), lambda state: each(divisor, state.nu, t=state.count, b1=b1))

@@ -7,7 +7,7 @@ from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each
 from gdlab.rules.moments import AdamState, adam_direction, adam_preconditioner, init_moments, update_moments
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, Updates
 
@@ -65,6 +65,6 @@ def adamw(
         numbers = {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "weight_decay": weight_decay}
         return each(formula, grads, after.mu, after.nu, params, t=after.count, **numbers), after
 
-    return divides(
+    return with_preconditioner(
         Rule(init_moments, update), lambda state: adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
     )

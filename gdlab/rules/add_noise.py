@@ -9,7 +9,7 @@ import optax
 from gdlab import register
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, normal, root, widen
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
@@ -71,4 +71,4 @@ def add_noise(
         updates, after = inner.update(noisy, state.inner, params, key=jax.random.fold_in(key, _INNER), **extra)
         return narrow(updates, grads), NoiseState(optax.safe_increment(state.count), after)
 
-    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))
+    return with_preconditioner(Rule(init, update), lambda state: preconditioner(inner, state.inner))

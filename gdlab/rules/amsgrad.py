@@ -8,7 +8,7 @@ from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each, root, zeros
 from gdlab.rules.moments import AdamState, bias_correction, init_moments, update_moments
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -79,4 +79,4 @@ def amsgrad(
     def by(state: AMSGradState) -> PyTree:
         return each(divisor, state.nu_max, t=state.moments.count, b1=b1, eps=eps)
 
-    return divides(Rule(init, update), by)
+    return with_preconditioner(Rule(init, update), by)

@@ -9,7 +9,7 @@ import optax
 from gdlab import register
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
@@ -78,4 +78,4 @@ def averaging(kind: str, inner: Rule, weight: Callable[[Array], Array]) -> Rule:
         mean = each(lambda mean, x, u, new: (1 - new) * mean + new * (x + u), state.mean, params, updates, new=new)
         return narrow(updates, grads), AveragedState(optax.safe_increment(state.count), mean, after)
 
-    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))
+    return with_preconditioner(Rule(init, update), lambda state: preconditioner(inner, state.inner))

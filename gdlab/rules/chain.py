@@ -2,7 +2,7 @@
 
 import optax
 
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.types import PyTree, Rule, State
 
 
@@ -24,4 +24,4 @@ def chain(*rules: optax.GradientTransformation) -> Rule:
         found = (preconditioner(rule, own) for rule, own in zip(reversed(links), reversed(state), strict=True))
         return next((divisor for divisor in found if divisor is not None), None)
 
-    return divides(optax.with_extra_args_support(optax.chain(*links)), by)
+    return with_preconditioner(optax.with_extra_args_support(optax.chain(*links)), by)

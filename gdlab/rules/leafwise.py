@@ -77,7 +77,7 @@ def narrow(tree: PyTree, like: PyTree) -> PyTree:
     return jax.tree.map(lambda other, leaf: jnp.asarray(leaf).astype(jnp.asarray(other).dtype), like, tree)
 
 
-def either(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+def select(condition: Array, new: PyTree, old: PyTree) -> PyTree:
     """`new` where the scalar condition holds, else `old`, in the dtypes of `old`."""
     return jax.tree.map(lambda n, o: jnp.where(condition, n if n.dtype == o.dtype else n.astype(o.dtype), o), new, old)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.extras import requires_extras
-from gdlab.rules.leafwise import each, either, narrow, widen
+from gdlab.rules.leafwise import each, narrow, select, widen
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
@@ -69,8 +69,8 @@ def lookahead(
         due = since.astype(jnp.result_type(float)) >= number(period=period)
         fast = each(lambda _, x, u: x + u, state.slow, params, updates)
         pulled = each(lambda slow, fast, pull: slow + pull * (fast - slow), state.slow, fast, pull=pull)
-        slow = either(due, pulled, state.slow)
+        slow = select(due, pulled, state.slow)
         reset = each(lambda u, slow, x: slow - x, updates, slow, params)
-        return narrow(either(due, reset, updates), grads), LookaheadState(jnp.where(due, 0, since), slow, after)
+        return narrow(select(due, reset, updates), grads), LookaheadState(jnp.where(due, 0, since), slow, after)
 
     return Rule(init, update)

@@ -9,7 +9,7 @@ import optax
 from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
 from gdlab.rules.moments import bias_correction, moving_average, update_moment
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -102,4 +102,6 @@ def nadam(
         updates = each(formula, grads, m, v, t=t, product=product, lr=lr, b2=b2, eps=eps, **schedule)
         return updates, NadamState(t, product, m, v)
 
-    return divides(Rule(init, update), lambda state: each(denominator, state.nu, t=state.count, b2=b2, eps=eps))
+    return with_preconditioner(
+        Rule(init, update), lambda state: each(denominator, state.nu, t=state.count, b2=b2, eps=eps)
+    )

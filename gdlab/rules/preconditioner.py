@@ -13,7 +13,7 @@ from gdlab.types import PyTree, Rule, State
 _ATTRIBUTE = "preconditioner"
 
 
-def divides(rule: Rule, by: Callable[[State], PyTree | None]) -> Rule:
+def with_preconditioner(rule: Rule, by: Callable[[State], PyTree | None]) -> Rule:
     """The same rule, with a preconditioner.
 
     Args:

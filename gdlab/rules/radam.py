@@ -8,7 +8,7 @@ from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each, root
 from gdlab.rules.moments import AdamState, bias_correction, init_moments, update_moments
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -102,4 +102,4 @@ def radam(
         sums = {"t": state.moments.count, "weight": state.weight, "age": state.age}
         return each(divisor, state.moments.nu, **sums, **numbers)
 
-    return divides(Rule(init, update), by)
+    return with_preconditioner(Rule(init, update), by)

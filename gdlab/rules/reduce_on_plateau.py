@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from gdlab import register
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, number, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
@@ -93,4 +93,4 @@ def reduce_on_plateau(
         )
         return narrow(each(lambda u, scale: scale * u, updates, scale=scale), grads), state
 
-    return divides(Rule(init, update), lambda state: preconditioner(inner, state.inner))
+    return with_preconditioner(Rule(init, update), lambda state: preconditioner(inner, state.inner))

@@ -8,7 +8,7 @@ from gdlab import register
 from gdlab.rules.leafwise import each, root, zeros
 from gdlab.rules.moments import update_moment
 from gdlab.rules.momentum import stability
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -90,4 +90,4 @@ def rmsprop(
             return each(lambda v, m, eps: denominator(v - m**2, eps), state.nu, state.mu, eps=eps)
         return each(denominator, state.nu, eps=eps)
 
-    return divides(Rule(init, update), by)
+    return with_preconditioner(Rule(init, update), by)

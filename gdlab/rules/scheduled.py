@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from gdlab.rules.hyperparameters import signature
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 # A number, which may be traced, or a schedule: a function of the step number (from 0) that returns one.
@@ -73,7 +73,7 @@ def _scheduled(rule_at: Callable[[Array], optax.GradientTransformation]) -> Rule
     def by(state: ScheduledState) -> PyTree | None:
         return preconditioner(rule_at(state.count - 1), state.inner)
 
-    return divides(Rule(init, update), by)
+    return with_preconditioner(Rule(init, update), by)
 
 
 def _is_schedule(value: Any, parameter: inspect.Parameter | None) -> bool:

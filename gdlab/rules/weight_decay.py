@@ -8,7 +8,7 @@ from typing import Any
 from gdlab import register
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.leafwise import each, narrow, widen
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Grads, Params, Rule, State, Updates
@@ -50,4 +50,4 @@ def weight_decay(of: Inner = "gd", lr: Hyperparameter = LR, l2: Hyperparameter =
         updates, after = inner.update(decayed, state, params, **extra)
         return narrow(updates, grads), after
 
-    return divides(Rule(inner.init, update), lambda state: preconditioner(inner, state))
+    return with_preconditioner(Rule(inner.init, update), lambda state: preconditioner(inner, state))

@@ -13,7 +13,7 @@ from gdlab.errors import did_you_mean
 from gdlab.rules.from_optax import from_optax
 from gdlab.rules.hyperparameters import call, signature
 from gdlab.rules.leafwise import each, narrow, widen
-from gdlab.rules.preconditioner import divides, preconditioner
+from gdlab.rules.preconditioner import preconditioner, with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, RuleFactory, State, Updates
 
@@ -108,7 +108,7 @@ def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
         updates, after = inner.update(change(widen(grads)), state, params, **extra)
         return narrow(updates, grads), after
 
-    return divides(Rule(inner.init, update), lambda state: preconditioner(inner, state))
+    return with_preconditioner(Rule(inner.init, update), lambda state: preconditioner(inner, state))
 
 
 def number(**named: Any) -> Array:

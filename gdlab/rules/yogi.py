@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
 from gdlab.rules.leafwise import each, full, root, zeros
 from gdlab.rules.moments import AdamState, adam_direction, adam_preconditioner, update_moment
-from gdlab.rules.preconditioner import divides
+from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -78,4 +78,4 @@ def yogi(
             return adam_preconditioner(state.nu, state.count, b1=b1, b2=b2, eps=eps)
         return each(lambda v, eps: root(v) + eps, state.nu, eps=eps)
 
-    return divides(Rule(init, update), by)
+    return with_preconditioner(Rule(init, update), by)

@@ -11,7 +11,7 @@ import optax
 
 from gdlab.pytrees import norm
 from gdlab.rules.evaluation import evaluation_point
-from gdlab.rules.leafwise import either
+from gdlab.rules.leafwise import select
 from gdlab.rules.preconditioner import preconditioner
 from gdlab.training.batches import Sampling, batches
 from gdlab.training.probes.pairs import as_pair
@@ -264,10 +264,10 @@ def _stepper(
         else:
             moved = ended == ALIVE
         after = Run(
-            params=either(moved, params, run.params),
+            params=select(moved, params, run.params),
             # Nothing reads the state of a diverged run. The state of a converged run may hold the average of the
             # parameters at which the run is evaluated, so it is kept.
-            state=either(moved, state, run.state) if tolerant or last is not None else state,
+            state=select(moved, state, run.state) if tolerant or last is not None else state,
             probes=run.probes,
             best_loss=best,
             ended=ended,

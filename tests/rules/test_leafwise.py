@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdlab.rules.leafwise import each, either, full, narrow, root, widen
+from gdlab.rules.leafwise import each, full, narrow, root, select, widen
 
 
 def test_root_is_the_square_root_of_positive_numbers_and_zero_below():
@@ -44,10 +44,10 @@ def test_full_widens_and_names_its_value_in_errors():
         full(jnp.ones(2), start=jnp.ones(2))
 
 
-def test_either_and_narrow_cast_to_the_dtypes_of_the_other_tree():
+def test_select_and_narrow_cast_to_the_dtypes_of_the_other_tree():
     half, wide = jnp.asarray([1.0, 3.0], jnp.bfloat16), jnp.asarray([2.5, 3.25])
     for condition, expected in ((True, wide), (False, half)):
-        found = either(jnp.asarray(condition), wide, half)
+        found = select(jnp.asarray(condition), wide, half)
         assert found.dtype == jnp.bfloat16
         np.testing.assert_array_equal(found, expected.astype(jnp.bfloat16))
     assert narrow(wide, half).dtype == jnp.bfloat16
