@@ -7,7 +7,7 @@ import optax
 
 from gdlab import register
 from gdlab.rules.adam import preconditioned_stability
-from gdlab.rules.leafwise import each
+from gdlab.rules.leafwise import divide, each
 from gdlab.rules.moments import AdamState, init_moments, update_moment
 from gdlab.rules.preconditioner import with_preconditioner
 from gdlab.rules.scheduled import Hyperparameter, schedulable
@@ -52,8 +52,7 @@ def adamax(
         return jnp.maximum(b2 * s, jnp.abs(g) + eps)
 
     def formula(_: Array, m: Array, s: Array, *, t: Array, lr: Array, b1: Array) -> Array:
-        ratio = jnp.where(s > 0, m / jnp.where(s > 0, s, 1.0), 0.0)
-        return -lr * ratio / (1 - b1**t)
+        return -lr * divide(m, s) / (1 - b1**t)
 
     def update(grads: Grads, state: AdamState, params: Params | None = None, **extra: Any) -> tuple[Updates, AdamState]:
         t = optax.safe_increment(state.count)

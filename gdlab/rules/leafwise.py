@@ -92,6 +92,12 @@ def root(x: Array) -> Array:
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 
+def divide(numerator: Array, denominator: Array, otherwise: Any = 0.0) -> Array:
+    """numerator / denominator; `otherwise` where the denominator is <= 0, with a finite derivative; NaN stays NaN."""
+    zero = denominator <= 0
+    return jnp.where(zero, otherwise, numerator / jnp.where(zero, 1.0, denominator))
+
+
 def _wide(dtype: Any) -> Any:
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"rules update real floating-point numbers, not {dtype}")

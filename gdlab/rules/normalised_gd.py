@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import optax
 
 from gdlab import register
 from gdlab.pytrees import norm
-from gdlab.rules.leafwise import each, widen
+from gdlab.rules.leafwise import divide, each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
@@ -37,7 +36,7 @@ def normalised_gd(lr: Hyperparameter = 0.01) -> Rule:
     """
 
     def formula(g: Array, lr: Array, norm: Array) -> Array:
-        return -lr * jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 0)
+        return -lr * divide(g, norm)
 
     def update(grads: Grads, state: State, params: Params | None = None, **extra: Any) -> tuple[Updates, State]:
         return each(formula, grads, lr=lr, norm=norm(widen(grads))), state

@@ -8,7 +8,7 @@ import optax
 from gdlab import register
 from gdlab.pytrees import dot
 from gdlab.rules.extras import requires_extras
-from gdlab.rules.leafwise import each, widen
+from gdlab.rules.leafwise import divide, each, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
@@ -46,9 +46,7 @@ def polyak(lr: Hyperparameter = 1.0, f_min: Hyperparameter = 0.0, max_step: Hype
     """
 
     def step_size(square: Array, value: Array, *, lr: Array, f_min: Array, max_step: Array) -> Array:
-        positive = square > 0
-        ratio = jnp.where(positive, jnp.maximum(value - f_min, 0) / jnp.where(positive, square, 1), 0)
-        return lr * jnp.minimum(ratio, max_step)
+        return lr * jnp.minimum(divide(jnp.maximum(value - f_min, 0), square), max_step)
 
     @requires_extras("polyak")
     def update(

@@ -9,7 +9,7 @@ import optax
 from gdlab import register
 from gdlab.pytrees import dot, precision
 from gdlab.rules.extras import requires_extras
-from gdlab.rules.leafwise import each, root, widen, zeros
+from gdlab.rules.leafwise import divide, each, root, widen, zeros
 from gdlab.rules.moments import bias_correction
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
@@ -83,8 +83,7 @@ def prodigy(
         return root(b2) * past + (1 - root(b2)) * weight * new
 
     def formula(_: Array, m: Array, v: Array, *, step: Array, d: Array, eps: Array) -> Array:
-        denominator = root(v) + d * eps
-        return -step * jnp.where(denominator > 0, m / jnp.where(denominator > 0, denominator, 1), 0)
+        return -step * divide(m, root(v) + d * eps)
 
     def init(params: Params) -> ProdigyState:
         zero = jnp.zeros([], precision(widen(params)))
@@ -105,8 +104,7 @@ def prodigy(
         v = each(lambda v, g, d, b2: b2 * v + (1 - b2) * (d * g) ** 2, state.nu, wide, d=d, b2=b2)
         updates = each(formula, grads, m, v, step=gamma * state.distance, d=d, eps=eps)
         s_norm = dot(s, jax.tree.map(jnp.sign, s)).astype(d.dtype)
-        estimate = jnp.where(s_norm > 0, r / jnp.where(s_norm > 0, s_norm, 1), 0)
-        distance = jnp.maximum(state.distance, estimate)
+        distance = jnp.maximum(state.distance, divide(r, s_norm))
         return updates, ProdigyState(count, distance, r, s, state.initial_params, m, v)
 
     return Rule(init, update)

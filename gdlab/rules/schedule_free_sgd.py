@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.extras import requires_extras
-from gdlab.rules.leafwise import each, narrow, widen
+from gdlab.rules.leafwise import divide, each, narrow, widen
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -92,6 +92,5 @@ def average_and_move(
         return (1 - factor) * z + factor * x - y
 
     total = state.weight_sum + weight
-    share = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
-    x = each(lambda x, z, c: (1 - c) * x + c * z, state.x, z, c=share)
+    x = each(lambda x, z, c: (1 - c) * x + c * z, state.x, z, c=divide(weight, total))
     return each(interpolate, grads, params, z, x, **beta), ScheduleFreeState(total, z, x)

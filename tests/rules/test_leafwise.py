@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdlab.rules.leafwise import each, full, narrow, root, select, widen
+from gdlab.rules.leafwise import divide, each, full, narrow, root, select, widen
 
 
 def test_root_is_the_square_root_of_positive_numbers_and_zero_below():
@@ -19,6 +19,13 @@ def test_root_keeps_nan():
 
 def test_root_has_the_derivative_zero_where_its_argument_is_not_positive():
     np.testing.assert_array_equal(jax.vmap(jax.grad(root))(jnp.asarray([4.0, 0.0, -1.0])), [0.25, 0.0, 0.0])
+
+
+def test_divide_gives_the_other_value_for_a_denominator_of_zero_and_keeps_nan():
+    one, denominators = jnp.asarray(1.0), jnp.asarray([4.0, 0.0, -2.0, jnp.nan])
+    np.testing.assert_array_equal(divide(one, denominators, 7.0), [0.25, 7.0, 7.0, np.nan])
+    slopes = jax.vmap(jax.grad(divide, argnums=1), (None, 0))(one, denominators[:3])
+    np.testing.assert_array_equal(slopes, [-0.0625, 0.0, 0.0])
 
 
 def test_each_computes_in_float32_and_returns_the_dtype_of_the_first_tree():

@@ -98,6 +98,17 @@ def test_rmsprop_centred_on_a_constant_gradient_is_finite():
     np.testing.assert_allclose(updates[-1], np.full((2, 3), -30.0), rtol=0.05)
 
 
+@some_rules(lambda case: not case.needs and case.entry.kind != "accumulate")
+def test_rules_keep_a_gradient_of_nan_in_the_update(case):
+    """A rule that turned it into a number would hide a diverged loss. (`accumulate` makes no update on its first step.)
+
+    With two steps, because some rules use the gradient only from the second step on.
+    """
+    g = jnp.ones((2, 2, 3)).at[:, 1, 1].set(jnp.nan)
+    updates, _ = trajectory(case(**case.defaults), jnp.ones((2, 3)), grads=g)
+    assert np.isnan(updates[-1][1, 1])
+
+
 @some_rules(lambda case: case.scope == "coordinate" and not case.needs)
 def test_rules_do_not_move_a_coordinate_without_a_gradient(case):
     g = jnp.zeros((3, 2, 3)).at[:, 1].set(1.0)
