@@ -12,6 +12,7 @@ from gdlab.rules.counting import due
 from gdlab.rules.extras import requires_extras
 from gdlab.rules.hessian_products import hessian_product
 from gdlab.rules.leafwise import each, normal, zeros
+from gdlab.rules.moments import moving_average, update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -87,9 +88,9 @@ def sophia(
         def estimate() -> PyTree:
             z = normal(key, params)
             products = hessian_product(grad_fn, params)(z)
-            return each(lambda h, z, hz, b2: b2 * h + (1 - b2) * z * hz, state.nu, z, products, b2=b2)
+            return each(lambda h, z, hz, b2: moving_average(h, z * hz, b2), state.nu, z, products, b2=b2)
 
-        mu = each(lambda m, g, b1: b1 * m + (1 - b1) * g, state.mu, grads, b1=b1)
+        mu = update_moment(grads, state.mu, b1=b1)
         nu = jax.lax.cond(due(state.count, period), estimate, lambda: state.nu)
         numbers = {"lr": lr, "gamma": gamma, "eps": eps, "weight_decay": weight_decay}
         return each(_step, grads, mu, nu, params, **numbers), SophiaState(optax.safe_increment(state.count), mu, nu)

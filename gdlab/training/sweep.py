@@ -130,7 +130,7 @@ def assignment(
     makers = {label: _numbers(_factory(maker, optax.GradientTransformation)) for label, maker in rules.items()}
     factories = {label: make for label, (make, _) in makers.items()}
     for name in points.names:
-        refuse_unknown(factories, name)
+        refuse_unknown(factories, name, points.names)
     _refuse_unread(points, rules, factories, problem_axes, make_problem)
     tolerances = {f"stop.{name}": value for name, value in stop._asdict().items() if value is not None}
 
@@ -255,7 +255,7 @@ def rule_axes(rules: Mapping[str, Callable[..., Any]], label: str, names: Sequen
     """Hyperparameter -> the axis that sets it for the rule with this label: `rules.LABEL.x`, else `x`."""
     shared = [name for name in names if name not in OWN and not name.startswith((PROBLEM, RULES))]
     own = {x: name for name in names for its, x in [rule_of(rules, name)] if its == label}
-    return {name: name for name in accepted(rules[label], shared)} | own
+    return {name: name for name in accepted(rules[label], shared)} | {x: own[x] for x in accepted(rules[label], [*own])}
 
 
 def rule_of(labels: Iterable[str], name: str) -> tuple[str | None, str]:
@@ -270,8 +270,8 @@ def rule_of(labels: Iterable[str], name: str) -> tuple[str | None, str]:
     return label, inside.partition(".")[0] if label is None else inside[len(label) + 1 :]
 
 
-def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str) -> None:
-    """Refuse an axis `rules.LABEL.x` without a matching rule or hyperparameter.
+def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str, names: Sequence[str]) -> None:
+    """Refuse an axis `rules.LABEL.x` without a matching rule or hyperparameter; `names` are those of all axes.
 
     Raises:
         SpaceError: there is no such label, or its rule has no such hyperparameter.
@@ -284,7 +284,7 @@ def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str) -> None:
     if label is None:
         raise SpaceError(f"the axis {name!r} sets nothing: no rule is labelled {own!r}{_hint(own, rules)}")
     known = hyperparameters(rules[label])
-    if known is not None and own not in known:
+    if known is not None and own not in known and "of" not in rule_axes(rules, label, names):
         raise SpaceError(
             f"the axis {name!r} sets nothing: {label} has no hyperparameter {own!r}{_hint(own, sorted(known))}"
         )

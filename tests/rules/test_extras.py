@@ -49,9 +49,7 @@ def test_requires_extras_keeps_params_optional_where_the_update_gives_them_a_def
     assert Rule(lambda params: (), optional).update(1.0, (), value=2.0) == (1.0, 2.0)
 
 
-UNCHECKED = ["adafactor", "adamw", "barzilai_borwein", "lamb", "lars", "lion", "polyak", "prodigy"]
-UNCHECKED += ["schedule_free_sgd", "schedule_free_adamw"]
-NEEDS = [(e, name) for e in ENTRIES for name in e.info.get("needs", ()) if e.kind not in UNCHECKED]
+NEEDS = [(e, name) for e in ENTRIES for name in e.info.get("needs", ())]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,9 @@ def test_wrapper_in_a_sweep_over_inner_rules_passes_each_its_own_axes():
         factory = functools.partial(clip_by_norm, of=of)
         expected = sweep(BOWL, factory, {name: over[name] for name in names}, steps=3)["final_loss"]
         np.testing.assert_allclose(data.sel(of=of), expected.broadcast_like(data.sel(of=of)), rtol=1e-6)
+    axes = {"rules.clipped.of": over["of"], "lr": over["lr"], "rules.clipped.beta": over["beta"]}
+    labelled = sweep(BOWL, {"clipped": clip_by_norm}, axes, steps=3)["final_loss"]
+    np.testing.assert_allclose(labelled.squeeze("rule"), data, rtol=1e-6)
 
 
 def test_wrapper_takes_schedules_for_its_own_and_the_inner_rules_numbers():
