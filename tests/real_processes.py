@@ -257,7 +257,7 @@ def fill(ballast):
 
 def watch(at, act, events, lasting=False):
     """Count the events of each phase; act at one of them, and if `lasting` at all that follow."""
-    from gdlab.engine.tile_run import Flight
+    from gdlab.engine.tile_run import TileRun
 
     seen: dict[str, int] = {}
     acting: list[str] = []
@@ -284,14 +284,14 @@ def watch(at, act, events, lasting=False):
         if "results/" in path and (phase := phase_of(path)) is not None:
             happens(phase)
 
-    advance = Flight.advance
+    advance = TileRun.advance
 
     def advanced(self, segment):
         sent = advance(self, segment)
         happens("segment")
         return sent
 
-    Flight.advance = advanced
+    TileRun.advance = advanced
     sys.addaudithook(hook)
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from gdlab.engine.layout import Layout
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.tile_run import Checkpoint
 
 
-def write_snapshot(
+def write_checkpoint(
     folder: Path,
     index: int,
     tile: slice,
     lanes: np.ndarray,
-    snapshot: Snapshot,
+    snapshot: Checkpoint,
     buffers: dict[str, np.ndarray],
     written: str,
 ) -> None:
@@ -37,10 +37,10 @@ def write_snapshot(
     os.replace(partial, path)
 
 
-def read_snapshot(
+def read_checkpoint(
     folder: Path, index: int, tile: slice, lanes: np.ndarray
-) -> tuple[Snapshot, dict[str, np.ndarray], str] | None:
-    """What `write_snapshot` kept of a tile, if of these lanes; None where there is none, or it is damaged."""
+) -> tuple[Checkpoint, dict[str, np.ndarray], str] | None:
+    """What `write_checkpoint` kept of a tile, if of these lanes; None where there is none, or it is damaged."""
     try:
         with _path(folder, index, tile).open("rb") as file, np.load(file) as found:
             arrays = dict(found)
@@ -55,13 +55,13 @@ def read_snapshot(
 
     carry = [arrays[f"carry.{number}"].view(dtype) for number, dtype in enumerate(told["dtypes"])]
     layout = Layout(**told["layout"])
-    snapshot = Snapshot(
+    snapshot = Checkpoint(
         told["segment"], layout, told["chunks"], arrays["slots"], carry, named("status"), named("results")
     )
     return snapshot, named("buffers"), told["written"]
 
 
-def remove_snapshot(folder: Path, index: int, tile: slice) -> None:
+def remove_checkpoint(folder: Path, index: int, tile: slice) -> None:
     """Forget the snapshot of a tile, if there is one."""
     _path(folder, index, tile).unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import label
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.fill_values import fill_dtype, fill_value
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Cover, Group, records
 from gdlab.engine.sink import Variable
@@ -25,7 +25,7 @@ _ABSENT = {"absent": True}
 BUFFERED = 4 * 2**20
 
 
-class Form(NamedTuple):
+class ArraySpec(NamedTuple):
     """How a result is kept."""
 
     shape: tuple[int, ...]
@@ -33,19 +33,19 @@ class Form(NamedTuple):
     dtype: np.dtype
 
 
-class Frame(NamedTuple):
+class GroupMetadata(NamedTuple):
     """What a group says of itself (its attributes, in the types of JSON), its columns, the forms of its results."""
 
     told: dict[str, Any]
     columns: dict[str, np.ndarray]  # those of the lanes, and the steps of the records
-    forms: dict[str, Form]
+    forms: dict[str, ArraySpec]
 
     @property
     def layout(self) -> Layout:
         return Layout(**self.told["layout"])
 
     @property
-    def lanes(self) -> int:
+    def runs(self) -> int:
         """How many lanes there are."""
         return next(iter(self.forms.values())).shape[0]
 
@@ -63,12 +63,12 @@ class Frame(NamedTuple):
         columns = {name: (column.dtype, column.tobytes()) for name, column in self.columns.items()}
         return as_text(self.told["static"]), self.told["coordinates"], columns
 
-    def same(self, other: "Frame") -> bool:
+    def same(self, other: "GroupMetadata") -> bool:
         """Whether two frames say the same."""
         return (as_text(self.told), self.forms, self.whose()) == (as_text(other.told), other.forms, other.whose())
 
 
-def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) -> Frame:
+def metadata_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) -> GroupMetadata:
     """The frame of a group that is laid out in some way."""
     series = [name for name, variable in variables.items() if variable.series]
     told = {
@@ -86,7 +86,7 @@ def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) ->
     if series:
         columns["step"] = np.arange(0, group.process.steps, group.process.every)
     forms = {name: _form(variable, group.size, layout) for name, variable in variables.items()}
-    return Frame(json.loads(json.dumps(told)), columns, forms)
+    return GroupMetadata(json.loads(json.dumps(told)), columns, forms)
 
 
 def program_of(group: Group) -> dict[str, str]:
@@ -101,7 +101,7 @@ def program_of(group: Group) -> dict[str, str]:
     return {"digest": digest.hexdigest(), "data": group.cost.data, "jax": jax.__version__}
 
 
-def changed(frame: Frame, program: Mapping[str, str]) -> str | None:
+def changed(frame: GroupMetadata, program: Mapping[str, str]) -> str | None:
     """What differs between the program of a frame on disk and another, in words; None where nothing is known to differ.
 
     Two versions of JAX trace a function to different programs, so then only the arrays are compared.
@@ -114,14 +114,14 @@ def changed(frame: Frame, program: Mapping[str, str]) -> str | None:
     return None
 
 
-def _form(variable: Variable, lanes: int, layout: Layout) -> Form:
+def _form(variable: Variable, lanes: int, layout: Layout) -> ArraySpec:
     chunk, tile = [max(1, size) for size in variable.shape], min(layout.tile, lanes)
     if variable.series and tile * np.prod(chunk) * variable.dtype.itemsize > BUFFERED:
         chunk[0] = min(layout.blocks, chunk[0])
-    return Form((lanes, *variable.shape), (tile, *map(int, chunk)), np.dtype(variable.dtype))
+    return ArraySpec((lanes, *variable.shape), (tile, *map(int, chunk)), np.dtype(variable.dtype))
 
 
-def write_frame(store: Path, index: int, frame: Frame) -> None:
+def write_metadata(store: Path, index: int, frame: GroupMetadata) -> None:
     """Put the frame of a group on disk, in place of what there is of one; its results stay as they are."""
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
@@ -144,21 +144,22 @@ def write_frame(store: Path, index: int, frame: Frame) -> None:
             shape=form.shape,
             chunks=form.chunks,
             dtype=form.dtype,
-            fill_value=blank_array((), form.dtype)[()],
+            # A boolean or unsigned array can't hold its fill value; readers go by the manifest.
+            fill_value=fill_value(form.dtype) if fill_dtype(form.dtype) == form.dtype else form.dtype.type(0),
             dimension_names=["run", *own],
             compressors=codecs,
         )
     here.attrs.update(frame.told)  # last: a group without attributes is not begun
 
 
-def read_frame(root: Any, index: int) -> Frame | None:
+def read_metadata(root: Any, index: int) -> GroupMetadata | None:
     """The frame of a group of an open store; None where it was not begun, or can't be read."""
     try:
         here = root[name_of(index)]
         told = dict(here.attrs)
         names = [*told["coordinates"].split(), *(["step"] if told["series"] else [])]
-        forms = {name: Form(here[name].shape, here[name].chunks, here[name].dtype) for name in told["results"]}
-        frame = Frame(told, {name: here[name][:] for name in names}, forms)
+        forms = {name: ArraySpec(here[name].shape, here[name].chunks, here[name].dtype) for name in told["results"]}
+        frame = GroupMetadata(told, {name: here[name][:] for name in names}, forms)
         assert frame.layout, frame.covers  # what is missing there is missed at once
         assert set(told["program"]) == {"digest", "data", "jax"}
     except OSError as error:
@@ -210,11 +211,11 @@ def name_of(index: int) -> str:
 
 
 def _cover_to_json(cover: Cover) -> dict[str, Any]:
-    straight = np.array_equal(cover.lanes, np.arange(len(cover.lanes)))
+    straight = np.array_equal(cover.runs, np.arange(len(cover.runs)))
     return {
         "rows": [rows.tolist() for rows in cover.rows],
         "offsets": [offsets.tolist() for offsets in cover.offsets],
-        "lanes": len(cover.lanes) if straight else cover.lanes.tolist(),
+        "lanes": len(cover.runs) if straight else cover.runs.tolist(),
     }
 
 

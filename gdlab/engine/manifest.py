@@ -6,10 +6,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-LEDGER = "ledger.jsonl"
+MANIFEST = "ledger.jsonl"
 
 
-class Ledger:
+class Manifest:
     """What a folder's ledger says. An entry is on disk before `begin` or `enter` returns.
 
     A group is begun with an entry of no runs, which holds the digest of its frame. The entry of a tile holds a digest
@@ -18,7 +18,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / LEDGER
+        self._path = folder / MANIFEST
         self._begun: dict[int, str] = {}
         self._tiles: dict[tuple[int, int, int], str] = {}
         self.missing = not self._path.is_file()
@@ -83,7 +83,7 @@ class Ledger:
         """Write what is known anew, in the order in which an unbroken run writes it."""
         begun = [(index, 0, 0, frame, "") for index, frame in self._begun.items()]
         whole = [(*tile, "", chunks) for tile, chunks in self._tiles.items()]
-        partial = self._path.with_name(f".{LEDGER}.partial")
+        partial = self._path.with_name(f".{MANIFEST}.partial")
         with partial.open("w") as file:
             file.writelines(_line(*entry) for entry in sorted([*begun, *whole]))
             _settle(file)

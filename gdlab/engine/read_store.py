@@ -12,9 +12,18 @@ import numpy as np
 
 from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import Piece, assemble
-from gdlab.engine.fill_values import blank_array
-from gdlab.engine.group_metadata import Frame, changed, digest_of, name_of, plain, program_of, read_frame, remove_folder
-from gdlab.engine.manifest import LEDGER, Ledger
+from gdlab.engine.fill_values import fill_array
+from gdlab.engine.group_metadata import (
+    GroupMetadata,
+    changed,
+    digest_of,
+    name_of,
+    plain,
+    program_of,
+    read_metadata,
+    remove_folder,
+)
+from gdlab.engine.manifest import MANIFEST, Manifest
 from gdlab.engine.plan import Cover, Group
 from gdlab.engine.space import Block, Space
 from gdlab.errors import UserError
@@ -71,10 +80,10 @@ def read_store(folder: Path) -> Stored:
     Raises:
         StoreError: there is no store, or it is damaged, or it is not one that this version reads.
     """
-    root, ledger = open_root(folder), Ledger(folder)
+    root, ledger = open_root(folder), Manifest(folder)
     if ledger.missing or ledger.damaged or (ledger.torn and not ledger.groups):
         state = "is missing" if ledger.missing else "is damaged"
-        raise StoreError(f"{folder / LEDGER} {state}, so it is not known which runs are done. {_way_out(folder)}")
+        raise StoreError(f"{folder / MANIFEST} {state}, so it is not known which runs are done. {_way_out(folder)}")
     groups = []
     series: set[str] = set()
     steps = np.zeros(0, int)
@@ -96,16 +105,16 @@ def read_store(folder: Path) -> Stored:
             raise StoreError(f"{folder}: {damage}. {_way_out(folder)}") from None
         groups.append(Held(frame.static, columns, results, frame.covers))
         done = sum(tile.stop - tile.start for tile in ledger.tiles(index))
-        whole &= done == frame.lanes
+        whole &= done == frame.runs
     if not groups:
         raise StoreError(f"{folder} holds no results: its run stopped before the first of them")
     return Stored(_space(root.attrs["space"]), tuple(groups), frozenset(series), steps, whole)
 
 
-def sound_frame(folder: Path, root: Any, ledger: Ledger, index: int) -> Frame | None:
+def sound_frame(folder: Path, root: Any, ledger: Manifest, index: int) -> GroupMetadata | None:
     """The frame of a group, if it is as it was written."""
     sound = digest_of(folder / STORE, index, root.attrs["space"]) == ledger.frame(index)
-    return read_frame(root, index) if sound else None
+    return read_metadata(root, index) if sound else None
 
 
 def check_programs(folder: Path, groups: Sequence[Group]) -> None:
@@ -114,14 +123,14 @@ def check_programs(folder: Path, groups: Sequence[Group]) -> None:
     Raises:
         StoreError: the data, or the code, have changed since; or there are no results to compare with.
     """
-    root, ledger = open_root(folder), Ledger(folder)
+    root, ledger = open_root(folder), Manifest(folder)
     for index in ledger.groups:
         frame = sound_frame(folder, root, ledger, index)
         if frame is not None and index < len(groups):
             refuse_changed(folder, frame, program_of(groups[index]))
 
 
-def refuse_changed(folder: Path, frame: Frame, program: Mapping[str, str]) -> None:
+def refuse_changed(folder: Path, frame: GroupMetadata, program: Mapping[str, str]) -> None:
     """Raise StoreError if a group's program is not the one that its frame in a folder tells of."""
     what = changed(frame, program)
     if what is not None:
@@ -256,7 +265,7 @@ def _places(array: Any, part: tuple[slice, ...]) -> Iterator[tuple[int, ...]]:
 
 def _done(array: Any, folder: Path, tiles: Sequence[slice]) -> np.ndarray:
     """The values of the tiles that are whole, and blanks elsewhere."""
-    values = blank_array(array.shape, array.dtype)
+    values = fill_array(array.shape, array.dtype)
     for tile in _joined(tiles):
         values[tile] = read_part(array, folder, tile)
     return values

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.engine.checkpoints import read_snapshot, remove_snapshot, write_snapshot
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.checkpoints import read_checkpoint, remove_checkpoint, write_checkpoint
+from gdlab.engine.fill_values import fill_array
 from gdlab.engine.group_metadata import (
-    Frame,
+    GroupMetadata,
     as_text,
     digest_of,
-    frame_of,
+    metadata_of,
     name_of,
     program_of,
-    read_frame,
+    read_metadata,
     remove_folder,
-    write_frame,
+    write_metadata,
 )
 from gdlab.engine.layout import Layout, tiles
-from gdlab.engine.manifest import LEDGER, Ledger
+from gdlab.engine.manifest import MANIFEST, Manifest
 from gdlab.engine.plan import Group
 from gdlab.engine.read_store import (
     FORMAT,
@@ -45,10 +45,10 @@ from gdlab.engine.read_store import (
     root_attributes,
     space_to_json,
 )
-from gdlab.engine.reuse import Known
+from gdlab.engine.reuse import ReusedRuns
 from gdlab.engine.sink import Sink, Variable
 from gdlab.engine.space import Space
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.tile_run import Checkpoint
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -73,13 +73,13 @@ class Store(Sink):
         space: Space,
         *,
         resume: bool = False,
-        known: Mapping[int, Known] | None = None,
+        known: Mapping[int, ReusedRuns] | None = None,
         midway: bool = True,
     ) -> None:
         self._folder, self._resume, self._midway = folder, resume, resume and midway
         self._told = json.loads(json.dumps({"gdlab_format": FORMAT, "space": space_to_json(space)}))
         self._known = dict(known or {})
-        self._frames: dict[int, Frame | None] = {}
+        self._frames: dict[int, GroupMetadata | None] = {}
         self._arrays: dict[int, dict[str, Any]] = {}
         self._variables: dict[int, Mapping[str, Variable]] = {}
         self._buffers: dict[str, np.ndarray] = {}
@@ -90,7 +90,7 @@ class Store(Sink):
     def __enter__(self) -> "Store":
         self._lock = locked(self._folder)
         try:
-            if not self._resume and ((self._folder / STORE).exists() or (self._folder / LEDGER).exists()):
+            if not self._resume and ((self._folder / STORE).exists() or (self._folder / MANIFEST).exists()):
                 raise StoreError(f"{self._folder} holds results already; gdlab resume goes on with them")
             self._open()
         except BaseException:
@@ -107,7 +107,7 @@ class Store(Sink):
 
         path = self._folder / STORE
         found = root_attributes(path)
-        self._ledger = Ledger(self._folder)
+        self._ledger = Manifest(self._folder)
         for partial in list(self._folder.rglob("*.partial")):  # of a process that was killed while it wrote
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         if found is not None and as_text(found) != as_text(self._told) and self._written_with(found["space"]):
@@ -147,7 +147,7 @@ class Store(Sink):
 
     def complete(self, index: int, group: Group) -> bool:
         if index in self._known:
-            return bool((self._known[index].lanes >= 0).all())
+            return bool((self._known[index].runs >= 0).all())
         layout = self.layout(index)
         return layout is not None and all(self._ledger.has(index, tile) for tile in tiles(group.size, layout.tile))
 
@@ -155,7 +155,7 @@ class Store(Sink):
         """Make the arrays of a group, or open them; fill the tiles all of whose lanes are known."""
         import zarr
 
-        self._framed(index, frame_of(group, layout, variables))
+        self._framed(index, metadata_of(group, layout, variables))
         # zarr leaves out a chunk that is all fill value; a finished tile must not look like a missing one. The setting
         # is not kept with the array.
         with zarr.config.set({"array.write_empty_chunks": True}):
@@ -168,12 +168,12 @@ class Store(Sink):
                 if not self._ledger.has(index, tile) and not len(self.wanted(index, tile)):
                     self._finish(index, tile, {n: np.zeros((0, *v.shape), v.dtype) for n, v in variables.items()})
 
-    def _frame(self, index: int) -> Frame | None:
+    def _frame(self, index: int) -> GroupMetadata | None:
         """The frame of a group on disk; None where there is none, or it is not as it was written."""
         if index not in self._frames:
             digest = self._ledger.frame(index)
             sound = digest is not None and digest == self._digest(index)
-            self._frames[index] = read_frame(self._root, index) if sound else None
+            self._frames[index] = read_metadata(self._root, index) if sound else None
         return self._frames[index]
 
     def _digest(self, index: int) -> str | None:
@@ -190,7 +190,7 @@ class Store(Sink):
             if found is not None:
                 refuse_changed(self._folder, found, program_of(group))
 
-    def _framed(self, index: int, wanted: Frame) -> None:
+    def _framed(self, index: int, wanted: GroupMetadata) -> None:
         """See that the frame of a group is on disk; strike its tiles if they don't fit into it."""
         found, home = self._frame(index), self._folder / STORE
         if found is not None and found.same(wanted):
@@ -201,12 +201,12 @@ class Store(Sink):
             refuse_changed(self._folder, found, wanted.told["program"])
         before = self._ledger.frame(index)
         if before is not None:  # what is damaged is made again, and then is as it was
-            write_frame(home, index, wanted)
+            write_metadata(home, index, wanted)
         if before is None or not (found.forms == wanted.forms if found else self._digest(index) == before):
             for tile in self._ledger.tiles(index):
                 self._strike(index, tile, f"{name_of(index)} is not as it was written")
             shutil.rmtree(home / name_of(index), ignore_errors=True)
-            write_frame(home, index, wanted)
+            write_metadata(home, index, wanted)
         digest = self._digest(index)
         assert digest is not None
         self._ledger.begin(index, digest)
@@ -228,18 +228,18 @@ class Store(Sink):
 
     def _strike(self, index: int, tile: slice, reason: str) -> None:
         self._ledger.strike(index, tile)
-        remove_snapshot(self._folder, index, tile)  # it may be from before the damage
+        remove_checkpoint(self._folder, index, tile)  # it may be from before the damage
         self.notes.append(f"{reason}: runs {tile.start} to {tile.stop - 1} of group {index} are run again")
 
     def wanted(self, index: int, tile: slice) -> np.ndarray:
         lanes = np.arange(tile.start, tile.stop)
         if self._ledger.has(index, tile):
             return lanes[:0]
-        return lanes if index not in self._known else lanes[self._known[index].lanes[tile] < 0]
+        return lanes if index not in self._known else lanes[self._known[index].runs[tile] < 0]
 
-    def resumed(self, index: int, tile: slice) -> Snapshot | None:
+    def resumed(self, index: int, tile: slice) -> Checkpoint | None:
         self._buffers, self._recorded = {}, 0
-        found = read_snapshot(self._folder, index, tile, self.wanted(index, tile)) if self._midway else None
+        found = read_checkpoint(self._folder, index, tile, self.wanted(index, tile)) if self._midway else None
         if found is None:
             return None
         snapshot, buffers, written = found
@@ -258,9 +258,9 @@ class Store(Sink):
     def due(self) -> bool:
         return time.monotonic() - self._saved > OFTEN
 
-    def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:
+    def keep(self, index: int, tile: slice, snapshot: Checkpoint) -> None:
         written = self._so_far(index, tile, snapshot.segment * snapshot.layout.blocks)
-        write_snapshot(self._folder, index, tile, self.wanted(index, tile), snapshot, self._buffers, written)
+        write_checkpoint(self._folder, index, tile, self.wanted(index, tile), snapshot, self._buffers, written)
         self._saved = time.monotonic()
 
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
@@ -272,14 +272,14 @@ class Store(Sink):
                 self._arrays[index][name][tile, part] = self._whole(index, name, tile, values, part)
                 continue
             if name not in self._buffers:
-                self._buffers[name] = blank_array((values.shape[0], *variable.shape), variable.dtype)
+                self._buffers[name] = fill_array((values.shape[0], *variable.shape), variable.dtype)
             self._buffers[name][:, first:last] = values
 
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         """Write the rest of a tile; once all of it is there, enter it in the ledger."""
         self._finish(index, tile, {**self._buffers, **results})
         self._buffers = {}
-        remove_snapshot(self._folder, index, tile)
+        remove_checkpoint(self._folder, index, tile)
 
     def _finish(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         for name, values in results.items():
@@ -295,7 +295,7 @@ class Store(Sink):
         lanes = len(self.wanted(index, tile))
         for first in range(self._recorded, array.shape[1], array.chunks[1]):
             part = slice(first, min(first + array.chunks[1], array.shape[1]))
-            blank = blank_array((lanes, part.stop - part.start, *array.shape[2:]), array.dtype)
+            blank = fill_array((lanes, part.stop - part.start, *array.shape[2:]), array.dtype)
             array[tile, part] = self._whole(index, name, tile, blank, part)
 
     def _so_far(self, index: int, tile: slice, recorded: int) -> str:

@@ -4,8 +4,7 @@ from collections import OrderedDict
 
 import pytest
 
-from gdlab.engine import chunk_programs as walk
-from gdlab.engine import layout, program
+from gdlab.engine import chunk_programs, layout, program
 from tests.engine.stored_runs import cut_small, go, kept_often, runs
 
 
@@ -13,7 +12,7 @@ from tests.engine.stored_runs import cut_small, go, kept_often, runs
 def programs(monkeypatch):
     """The programs compiled since the test began."""
     monkeypatch.setattr(program, "_compiled", OrderedDict())
-    monkeypatch.setattr(walk, "_programs", OrderedDict())
+    monkeypatch.setattr(chunk_programs, "_cache", OrderedDict())
     return program._compiled
 
 

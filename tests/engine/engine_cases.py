@@ -9,7 +9,7 @@ from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.evaluate import function
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.engine.space import space
 from gdlab.training.sweep import STATIC, assignment
 
@@ -54,7 +54,7 @@ def trained(problem, rule, over, **settings):
 
 def executed(points, groups, settings=DEFAULT, sink=None, mesh=None):
     """What groups come to in memory, with labels."""
-    memory = Memory() if sink is None else sink
+    memory = MemorySink() if sink is None else sink
     execute(groups, memory, settings, mesh)
     process = groups[0].process
     pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]

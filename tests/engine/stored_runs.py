@@ -5,11 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from gdlab.engine import group_metadata as frame
-from gdlab.engine import layout
+from gdlab.engine import group_metadata, layout
 from gdlab.engine import write_store as store
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.tile_run import Flight
+from gdlab.engine.tile_run import TileRun
 from gdlab.engine.write_store import Store
 from gdlab.rules import gd, momentum
 from tests.engine.engine_cases import bowl, trained
@@ -30,7 +29,7 @@ def cut_small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "WORTHWHILE", 1.0)
         patch.setattr(layout, "SEGMENTS", 4)
-        patch.setattr(frame, "BUFFERED", 8 * 12 * 4)
+        patch.setattr(group_metadata, "BUFFERED", 8 * 12 * 4)
         yield
 
 
@@ -64,11 +63,11 @@ class PowerError(Exception):
 
 def until(segment, monkeypatch):
     """Let the power go when so many segments have been set off."""
-    count, advance = itertools.count(1), Flight.advance
+    count, advance = itertools.count(1), TileRun.advance
 
     def advanced(self, number):
         if next(count) > segment:
             raise PowerError
         return advance(self, number)
 
-    monkeypatch.setattr(Flight, "advance", advanced)
+    monkeypatch.setattr(TileRun, "advance", advanced)

@@ -55,7 +55,7 @@ def test_random_is_sorted_within_its_bounds_and_decided_by_its_seed(scale, seed)
 @pytest.mark.parametrize("ends", [(0, 1), (1, 0), (-1, 2), (1e-3, -1), (float("nan"), 1)])
 @pytest.mark.parametrize("axis", [log, random, sobol])
 def test_a_logarithm_needs_ends_above_zero(axis, ends):
-    with pytest.raises(ValueError, match="needs ends above 0"):
+    with pytest.raises(ValueError, match="needs lo and hi above 0"):
         axis(*ends, 3)
 
 
@@ -113,7 +113,7 @@ def test_rows_are_a_space_wherever_one_is_taken(draw):
         assert (block.dim, [column.tolist() for column in block.columns]) == ("lr_beta", [list(lr), list(beta)])
     (turned,) = space({("beta", "lr"): rows}).blocks
     assert [column.tolist() for column in turned.columns] == [list(beta), list(lr)]
-    assert space({**rows, "seed": 3}).shape == (5, 3)
+    assert space({**rows, "e": [0, 1, 2]}).shape == (5, 3)
     assert space(chain(rows, {"lr": [2.0]})).blocks[0].columns[1][-1] is ABSENT
 
 
@@ -121,14 +121,14 @@ def test_rows_are_a_space_wherever_one_is_taken(draw):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (({}, 3), "there are no axes to draw"),
+        (({}, 3), "the mapping of axes to ranges is empty"),
         (({"a": (1, 2)}, 0), "at least one value, not 0"),
         (({"a": (1, 2)},), "at least one value, not None"),
         (({"a": (1,)}, 3), r"the axis 'a' needs \(lo, hi\) or \(lo, hi, scale\), not \(1,\)"),
         (({"a": "ab"}, 3), "the axis 'a' needs"),
         (({"a": 3}, 3), "the axis 'a' needs"),
         (({"a": (1, 2, "lin")}, 3), "scale must be 'log' or 'linear', not 'lin'"),
-        (({"a": (0, 2)}, 3), "needs ends above 0, not 0 and 2"),
+        (({"a": (0, 2)}, 3), "needs lo and hi above 0, not 0 and 2"),
     ],
 )
 def test_rows_that_can_not_be_drawn_are_refused_in_words(draw, words, said):

@@ -1,4 +1,4 @@
-"""Programs that call Python functions on the host: each its own, however alike their texts are."""
+"""ChunkPrograms that call Python functions on the host: each its own, however alike their texts are."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.engine.engine_cases import planned
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
 
-def on_host(fn, x, how=jax.pure_callback):
+def host_dtype(fn, x, how=jax.pure_callback):
     """`fn(x)` by Python, in float32."""
     further = {"vmap_method": "sequential"} if how is jax.pure_callback else {}
     return how(lambda v: np.float32(fn(v)), SCALAR, x, **further)
@@ -52,7 +52,7 @@ def branched(fn, x):
 )
 def test_evaluate_calls_the_function_of_each_static_value(where, how):
     def fn(c, x):
-        return where(lambda x: on_host(lambda v: v * c, x, how), x)
+        return where(lambda x: host_dtype(lambda v: v * c, x, how), x)
 
     over = {"c": [1, 2, 3], "x": [1.0, 2.0, 5.0]}
     np.testing.assert_array_equal(evaluate(fn, over, static=["c"])["value"], np.outer([1, 2, 3], [1, 2, 5]))
@@ -60,7 +60,7 @@ def test_evaluate_calls_the_function_of_each_static_value(where, how):
 
 def test_evaluate_calls_the_function_of_each_of_two_calls():
     for c in range(1, 6):
-        values = evaluate(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0, 2.0]})["value"]
+        values = evaluate(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0, 2.0]})["value"]
         np.testing.assert_array_equal(values, [c, 2 * c])
         gc.collect()  # the next function may then have the address of this one
 
@@ -69,13 +69,13 @@ def test_sweep_calls_the_gradient_of_each_problem():
     def problem(target):
         @jax.custom_vjp
         def loss(w, batch):
-            return on_host(lambda w: 0.5 * (w - target) ** 2, w)
+            return host_dtype(lambda w: 0.5 * (w - target) ** 2, w)
 
         def forward(w, batch):
             return loss(w, batch), w
 
         def backward(w, cotangent):
-            return cotangent * on_host(lambda w: w - target, w), None
+            return cotangent * host_dtype(lambda w: w - target, w), None
 
         loss.defvjp(forward, backward)
         return Problem(init=lambda key: jnp.zeros(()), loss=loss)
@@ -153,7 +153,7 @@ def test_a_function_that_calls_back_the_same_one_again_compiles_nothing(compilat
 def test_the_cost_names_the_callbacks_and_keeps_them_alive():
     costs = []
     for c in (1, 2):
-        (group,) = planned(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0]})
+        (group,) = planned(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0]})
         costs.append(group.cost)
         gc.collect()
     assert costs[0].program == costs[1].program
@@ -164,13 +164,13 @@ def test_the_cost_names_the_callbacks_and_keeps_them_alive():
 
 def test_nothing_is_kept_in_a_folder_of_a_function_that_calls_back(tmp_path):
     for c in (2, 3):
-        data = evaluate(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0, 2.0]}, folder=tmp_path)
+        data = evaluate(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0, 2.0]}, folder=tmp_path)
         np.testing.assert_array_equal(data["value"], [c, 2 * c])
     assert not list(tmp_path.iterdir())
 
 
 def scaled_on_host(c, x):
-    return on_host(lambda v: v * c, x)
+    return host_dtype(lambda v: v * c, x)
 
 
 def test_workers_call_the_function_of_each_static_value():

@@ -20,7 +20,7 @@ def taken(folder, earlier, wanted):
     """For each lane of the first group that is wanted, the lane of the folder's that it is taken from."""
     go(folder, planned(earlier))
     found = Earlier.of(folder, planned(wanted)[1])
-    return None if found is None else found.known[0].lanes.tolist()
+    return None if found is None else found.known[0].runs.tolist()
 
 
 @pytest.mark.parametrize(

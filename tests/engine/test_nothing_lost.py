@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import zarr
 
-from gdlab.engine import autotune as tune
 from gdlab.engine import write_store as store
-from gdlab.engine.checkpoints import read_snapshot, write_snapshot
+from gdlab.engine.checkpoints import read_checkpoint, write_checkpoint
 from gdlab.engine.execute import Settings, Stopped, execute
-from gdlab.engine.manifest import Ledger
+from gdlab.engine.manifest import Manifest
 from gdlab.engine.read_store import StoreError, open_store
-from gdlab.engine.tile_run import Flight
+from gdlab.engine.tile_run import TileRun
 from gdlab.engine.write_store import Store
 from tests.engine.engine_cases import assert_same_bits, executed
 from tests.engine.stored_runs import OVER, TILED, PowerError, assert_same_files, files, go, runs, until
@@ -55,8 +54,8 @@ def test_a_stop_loses_no_segment(tmp_path, planned, whole_store, monkeypatch):
     count = itertools.count(1)
     with pytest.raises(Stopped):
         go(tmp_path, planned, Settings(tile=8, stop=lambda: next(count) == 6))
-    seen, advance = [], Flight.advance
-    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    seen, advance = [], TileRun.advance
+    monkeypatch.setattr(TileRun, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(tmp_path, planned, resume=True)
     assert_same_files(tmp_path, whole_store)
     assert seen[:3] == [2, 3, 0]
@@ -253,11 +252,11 @@ def test_a_damaged_snapshot_only_costs_time(torn, whole_store, planned, harm):
 def test_any_byte_of_a_snapshot_may_change(torn):
     """It is refused, or it is what it was."""
     path, tile = next(torn.glob(".snapshot*")), slice(8, 16)
-    wanted, content = read_snapshot(torn, 0, tile, np.arange(8, 16)), path.read_bytes()
+    wanted, content = read_checkpoint(torn, 0, tile, np.arange(8, 16)), path.read_bytes()
     rng, refused = np.random.default_rng(0), 0
     for place in rng.choice(len(content), 300, replace=False):
         flip(path, place, rng.integers(8))
-        found = read_snapshot(torn, 0, tile, np.arange(8, 16))
+        found = read_checkpoint(torn, 0, tile, np.arange(8, 16))
         path.write_bytes(content)
         if found is None:
             refused += 1
@@ -272,24 +271,24 @@ def flat(snapshot):
 
 
 def test_what_a_snapshot_holds_comes_back_in_any_dtype(torn):
-    snapshot, buffers, written = read_snapshot(torn, 0, slice(8, 16), np.arange(8, 16))
+    snapshot, buffers, written = read_checkpoint(torn, 0, slice(8, 16), np.arange(8, 16))
     odd = [
         np.asarray(jnp.arange(6.0).astype(dtype)) for dtype in ("bfloat16", "float8_e4m3fn", "float16", "int8", "bool")
     ]
-    write_snapshot(torn, 7, slice(0, 6), np.arange(6), snapshot._replace(carry=odd), buffers, written)
-    found, _, _ = read_snapshot(torn, 7, slice(0, 6), np.arange(6))
+    write_checkpoint(torn, 7, slice(0, 6), np.arange(6), snapshot._replace(carry=odd), buffers, written)
+    found, _, _ = read_checkpoint(torn, 7, slice(0, 6), np.arange(6))
     assert [leaf.dtype for leaf in found.carry] == [leaf.dtype for leaf in odd]
     assert [leaf.tobytes() for leaf in found.carry] == [leaf.tobytes() for leaf in odd]
 
 
 def test_a_snapshot_of_other_lanes_is_of_no_use(torn):
-    assert read_snapshot(torn, 0, slice(8, 16), np.arange(8, 16)) is not None
-    assert read_snapshot(torn, 0, slice(8, 16), np.arange(9, 16)) is None
+    assert read_checkpoint(torn, 0, slice(8, 16), np.arange(8, 16)) is not None
+    assert read_checkpoint(torn, 0, slice(8, 16), np.arange(9, 16)) is None
 
 
 def test_without_midway_a_tile_begins_anew(torn, whole_store, planned, monkeypatch):
-    seen, advance = [], Flight.advance
-    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    seen, advance = [], TileRun.advance
+    monkeypatch.setattr(TileRun, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, planned, resume=True, midway=False)
     assert seen[:4] == [0, 1, 2, 3]
     assert_same_files(torn, whole_store)
@@ -321,7 +320,7 @@ def test_segments_that_no_run_lived_to_see_are_blank_whatever_lies_there(tmp_pat
     assert np.isnan(open_store(tmp_path)["x"].values[..., 9:, :]).all()
     array = zarr.open_array(tmp_path / "store.zarr" / "group_0" / "x", mode="r+")
     array[0:8, 9:12] = 1.0
-    ledger = Ledger(tmp_path)
+    ledger = Manifest(tmp_path)
     ledger.strike(0, slice(0, 8))
     assert late.read_bytes() != wanted["store.zarr/group_0/x/c/0/3/0"]
     with Store(tmp_path, points, resume=True) as sink:
@@ -334,7 +333,7 @@ def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole_store, tmp_pa
     path = folder / "ledger.jsonl"
     content = path.read_bytes()
     path.write_bytes(content[:-9])
-    assert [tile.start for tile in Ledger(folder).tiles(1)] == [0, 8]
+    assert [tile.start for tile in Manifest(folder).tiles(1)] == [0, 8]
     assert np.isnan(open_store(folder)["best_loss"].values[1, 2]).any()
     assert path.read_bytes() == content[:-9]  # reading changes nothing
     assert go(folder, planned, resume=True) == []
@@ -347,7 +346,7 @@ def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole_store, tmp_pa
 )
 def test_entries_of_what_is_no_tile_count_for_nothing(whole_store, tmp_path, planned, entry):
     folder = shutil.copytree(whole_store, tmp_path / "odd")
-    Ledger(folder).enter(entry["group"], slice(*entry["runs"]), "0" * 64)
+    Manifest(folder).enter(entry["group"], slice(*entry["runs"]), "0" * 64)
     go(folder, planned, resume=True)
     assert_same_files(folder, whole_store)
 
@@ -386,9 +385,3 @@ def test_a_store_of_another_format_is_refused(whole_store, tmp_path, planned, nu
         with pytest.raises(StoreError, match=f"has the format {number}, but this version reads 3"):
             read(folder)
     assert files(folder) == before
-
-
-def test_a_cache_that_can_not_be_written_stops_no_run(tmp_path):
-    (tmp_path / "file").touch()
-    tune._write(tmp_path / "file" / "chunks.json", {"program": 8})
-    assert tune._read(tmp_path / "file" / "chunks.json", lambda text: None)["program"] == 8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdlab import Problem, Stop, evaluate, sweep
-from gdlab.engine import tile_run as flight
+from gdlab.engine import tile_run
 from gdlab.engine.execute import Settings
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
@@ -73,8 +73,8 @@ def test_full_tiles_and_the_last_one_share_their_programs(lanes, programs):
 
 
 def test_lanes_that_close_up_go_on_in_the_same_program(programs, segmented, monkeypatch):
-    moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
+    moved, gather = [], tile_run.gather
+    monkeypatch.setattr(tile_run, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     points, groups = trained(bowl(), gd, {"lr": 2.0 ** np.arange(-8, 40)}, steps=48)
     executed(points, groups, Settings(chunk=8))

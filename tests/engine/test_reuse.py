@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gdlab import rules
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.read_store import STORE, StoreError, open_store
-from gdlab.engine.reuse import Known
+from gdlab.engine.reuse import ReusedRuns
 from gdlab.engine.runner import Stopped
 from gdlab.engine.write_store import Store
 from tests.engine.engine_cases import assert_same_bits, bowl, executed, trained
@@ -39,7 +39,7 @@ def test_known_and_new_lanes_together(theirs, source, data):
     first = data.draw(st.integers(0, len(source) - 1))
     tile = slice(first, data.draw(st.integers(first + 1, len(source))))
     part = data.draw(st.sampled_from([None, slice(0, 3), slice(3, 6), slice(6, 7)]))
-    known = Known(source, arrays, folder)
+    known = ReusedRuns(source, arrays, folder)
     for name, array in arrays.items():
         records = part if name == "loss" else None
         theirs_in_part = array[:] if records is None else array[:, records]
@@ -56,7 +56,7 @@ def test_known_and_new_lanes_together(theirs, source, data):
 def test_a_store_that_has_lost_what_was_to_be_taken_over_is_named(theirs, tmp_path):
     root = zarr.create_group(tmp_path / STORE)
     lost = root.create_array("ends", shape=(LANES,), chunks=(8,), dtype="i4")
-    known = Known(np.arange(LANES), {"ends": lost}, tmp_path)
+    known = ReusedRuns(np.arange(LANES), {"ends": lost}, tmp_path)
     with pytest.raises(
         StoreError, match=f"{tmp_path}, whose runs were being taken over, has changed: ends lacks a chunk"
     ):
@@ -85,14 +85,14 @@ def taken(folder, group):
     here = zarr.open_group(folder / STORE, mode="r")["group_0"]
     lanes = {pair: lane for lane, pair in enumerate(zip(here["lr"][:], here["seed"][:], strict=True))}
     source = [lanes.get(pair, -1) for pair in zip(group.columns["lr"], group.columns["seed"], strict=True)]
-    return Known(np.array(source), {name: here[name] for name in here.attrs["results"]}, folder)
+    return ReusedRuns(np.array(source), {name: here[name] for name in here.attrs["results"]}, folder)
 
 
 @pytest.mark.parametrize("tile", [3, None])
 def test_what_is_known_is_not_run_and_stands_beside_what_is(earlier, tile, tmp_path):
     points, groups = runs(RATES)
     known = taken(earlier, groups[0])
-    assert (known.lanes >= 0).sum() == 12
+    assert (known.runs >= 0).sum() == 12
     evaluated = []
     with Store(tmp_path, points, known={0: known}) as store:
         series = store.series

@@ -10,7 +10,7 @@ import pytest
 from gdlab.engine.execute import execute
 from gdlab.engine.program import Program
 from gdlab.engine.read_store import open_store
-from gdlab.engine.tile_run import Flight
+from gdlab.engine.tile_run import TileRun
 from gdlab.engine.write_store import Store
 from gdlab.types import Rule
 from tests.engine.engine_cases import bowl, trained
@@ -92,8 +92,8 @@ def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeyp
         with pytest.raises(PowerError):
             go(torn, (points, groups))
     assert list(torn.glob(".snapshot*"))
-    seen, advance = [], Flight.advance
-    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    seen, advance = [], TileRun.advance
+    monkeypatch.setattr(TileRun, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, (points, groups), resume=True)
     assert seen[0] == 2
     assert_same_files(torn, whole_store)

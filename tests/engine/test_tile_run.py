@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gdlab import Problem, Rule, Stop, log, problems, rules
-from gdlab.engine import tile_run as flight
+from gdlab.engine import tile_run
 from gdlab.engine.execute import Settings
 from gdlab.engine.layout import VECTOR, Layout
-from gdlab.engine.sink import Memory
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.sink import MemorySink
+from gdlab.engine.tile_run import Checkpoint
 from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, trained
 
 STEPS, TOLERANCE = 48, 0.05
@@ -61,7 +61,7 @@ def wavy():
     return trained(problem, rules.gd, {("seed", "lr"): pairs}, steps=192, every=4, stop=Stop(bound=1e4))
 
 
-class Laid(Memory):
+class Laid(MemorySink):
     """A sink that had a group laid out in some way before."""
 
     def __init__(self, rows, width, tile=None):
@@ -76,8 +76,8 @@ class Laid(Memory):
 @pytest.fixture
 def moves(monkeypatch, segmented):
     """What lanes were moved to while a test ran, each time they were: (chunks, layout)."""
-    moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
+    moved, gather = [], tile_run.gather
+    monkeypatch.setattr(tile_run, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     return moved
 
@@ -173,8 +173,8 @@ def test_lanes_that_all_fit_into_one_chunk_stay_where_they_are(moves):
 
 def test_chunks_fall_away_as_lanes_end(moves, monkeypatch):
     used = []
-    place = flight.Flight._place
-    monkeypatch.setattr(flight.Flight, "_place", lambda self, slots: used.append(slots) or place(self, slots))
+    place = tile_run.TileRun._place
+    monkeypatch.setattr(tile_run.TileRun, "_place", lambda self, slots: used.append(slots) or place(self, slots))
     data = executed(*bowls(stop=Stop(bound=1e4)), sink=Laid(1, 8))
     alive = int((data["steps_taken"] == STEPS).sum())
     chunks = [int((slots >= 0).any(axis=(1, 2)).sum()) for slots in used]
@@ -189,7 +189,7 @@ def test_a_tile_is_over_as_soon_as_all_its_lanes_have_ended(moves):
     data = executed(points, groups, Settings(progress=told.append), Laid(1, 8))
     assert (data["converged_at"] == 0).all()
     assert not moves
-    assert len([progress for progress in told if 0 < progress.done < progress.lanes]) == 1
+    assert len([progress for progress in told if 0 < progress.done < progress.runs]) == 1
 
 
 class Keeping(Laid):
@@ -302,6 +302,6 @@ def test_going_on_from_a_snapshot_leaves_it_as_it_was(moves):
 
 
 def assert_same_snapshots(found, wanted):
-    for name, one, other in zip(Snapshot._fields, found, wanted, strict=True):
+    for name, one, other in zip(Checkpoint._fields, found, wanted, strict=True):
         same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), one, other)
         assert all(jax.tree.leaves(same)), name

@@ -8,7 +8,7 @@ from gdlab import Stop, sweep
 from gdlab.engine import execute as engine
 from gdlab.engine import layout
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.rules import gd
 from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, planned, trained
 
@@ -53,7 +53,7 @@ def test_the_chunk_makes_no_difference_to_any_bit(whole, chunk):
 @pytest.mark.parametrize(("most", "segments"), [(1, 1), (2, 2), (5, 3), (6, 6)])
 def test_the_segments_make_no_difference_to_any_bit(whole, most, segments, segmented):
     segmented(most)
-    (timing,) = execute(runs()[1], Memory())
+    (timing,) = execute(runs()[1], MemorySink())
     assert timing.layout.segments == segments
     assert_same_bits(swept(), whole)
 
@@ -133,16 +133,16 @@ def test_steps_that_no_segment_divides(steps, every, segmented):
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 8, 14, 15, 100])
 def test_no_call_evaluates_more_lanes_than_the_chunk(chunk):
     groups = planned(lambda x, y: x + y, {"x": np.arange(5.0), "y": np.arange(3.0)})
-    (timing,) = execute(groups, Memory(), Settings(chunk=chunk))
+    (timing,) = execute(groups, MemorySink(), Settings(chunk=chunk))
     assert timing.layout.chunk <= chunk
-    assert timing.lanes == 15
+    assert timing.runs == 15
 
 
 @pytest.mark.parametrize(("name", "value"), [("chunk", 0), ("chunk", -3), ("tile", 0)])
 def test_a_chunk_and_a_tile_hold_at_least_one_lane(name, value):
     groups = planned(lambda x: x, {"x": [1.0]})
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not {value}"):
-        execute(groups, Memory(), Settings(**{name: value}))
+        execute(groups, MemorySink(), Settings(**{name: value}))
 
 
 def table():
@@ -150,7 +150,7 @@ def table():
 
 
 def test_what_memory_does_not_hold_at_once_flies_in_tiles(monkeypatch):
-    free, tight = Memory(), Memory()
+    free, tight = MemorySink(), MemorySink()
     (before,) = execute(table(), free)
     monkeypatch.setattr(layout, "MEMORY", 15 * 500 * 4)
     (after,) = execute(table(), tight)
@@ -161,7 +161,7 @@ def test_what_memory_does_not_hold_at_once_flies_in_tiles(monkeypatch):
 
 
 def test_what_the_compiler_says_needs_too_much_is_narrowed_and_changes_nothing(monkeypatch):
-    free, tight = Memory(), Memory()
+    free, tight = MemorySink(), MemorySink()
     (before,) = execute(table(), free)
     monkeypatch.setattr(engine, "MEMORY", before.memory // 6)
     (after,) = execute(table(), tight)
@@ -174,5 +174,5 @@ def test_a_chunk_that_is_asked_for_is_kept_whatever_the_memory(monkeypatch):
     monkeypatch.setattr(engine, "MEMORY", 1)
     monkeypatch.setattr(layout, "MEMORY", 1)
     groups = planned(lambda x: x * jnp.ones(9), {"x": np.arange(4.0)})
-    (timing,) = execute(groups, Memory(), Settings(chunk=4))
+    (timing,) = execute(groups, MemorySink(), Settings(chunk=4))
     assert timing.layout.chunk == 4

@@ -9,11 +9,11 @@ import xarray
 import zarr
 
 from gdlab import chain, evaluate, sweep
-from gdlab.engine import group_metadata as frame
+from gdlab.engine import group_metadata
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
 from gdlab.engine.read_store import STORE, StoreError, open_store, read_store
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.engine.space import space
 from gdlab.engine.write_store import Store
 from gdlab.rules import gd, momentum
@@ -76,7 +76,7 @@ def test_tiles_of_any_size_read_back_the_same(tile, chunk, tmp_path):
 @pytest.mark.parametrize("tile", [2, None])
 def test_series_that_have_a_chunk_for_each_segment_read_back_the_same(tile, tmp_path, segmented, monkeypatch):
     segmented(5)
-    monkeypatch.setattr(frame, "BUFFERED", 0)
+    monkeypatch.setattr(group_metadata, "BUFFERED", 0)
     points, groups = runs(steps=37, every=2)
     found = stored(tmp_path, points, groups, tile=tile)
     here = zarr.open_group(tmp_path / STORE, mode="r")["group_1/x"]
@@ -87,7 +87,7 @@ def test_series_that_have_a_chunk_for_each_segment_read_back_the_same(tile, tmp_
 
 def test_so_do_series_of_tiles_all_of_whose_runs_end_early(tmp_path, segmented, monkeypatch):
     segmented(16)
-    monkeypatch.setattr(frame, "BUFFERED", 0)
+    monkeypatch.setattr(group_metadata, "BUFFERED", 0)
     points, groups = runs({"lr": [1e9, 1e12, 0.1], "beta": [0.5]}, steps=48, every=1)
     found = stored(tmp_path, points, groups, tile=2)
     here = zarr.open_group(tmp_path / STORE, mode="r")["group_0/loss"]
@@ -152,7 +152,7 @@ class PowerError(Exception):
 def test_an_interrupted_store_lists_exactly_the_tiles_that_are_whole(writes, tmp_path, monkeypatch):
     """Eight arrays are written for each of five tiles; the power goes after so many."""
     points, groups = runs()
-    whole = Memory()
+    whole = MemorySink()
     execute(groups, whole)
     left, write = iter(range(writes)), zarr.Array.__setitem__
 
