@@ -185,14 +185,14 @@ def assert_same(folder, wanted):
     found, wanted = contents(folder), contents(wanted)
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []
-    assert not [path for path in folder.rglob("*") if ".snapshot" in path.name or path.name.endswith(".partial")]
+    assert not [path for path in folder.rglob("*") if ".checkpoint" in path.name or path.name.endswith(".partial")]
 
 
 def phase_of(path):
     """What is at work when a file of a results folder is written."""
     marks = {
-        "landscape": "landscape", ".snapshot-": "snapshot", "ledger": "ledger", "runs.csv": "table", "/c/": "chunk",
-        "provenance": "provenance", "/figures": "figure", "store.zarr": "frame", "config.yaml": "begin",
+        "landscape": "landscape", ".checkpoint-": "checkpoint", "manifest": "manifest", "runs.csv": "table", "/c/": "chunk",
+        "provenance": "provenance", "/figures": "figure", "store.zarr": "metadata", "config.yaml": "begin",
     }  # fmt: skip
     return next((phase for mark, phase in marks.items() if mark in path), None)
 

@@ -15,7 +15,7 @@ from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.distribute import FailedRunsError, execute_on
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.group_metadata import plain
+from gdlab.engine.group_metadata import to_json
 from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.progress import Progress
 from gdlab.engine.read_store import open_store, space_to_json
@@ -91,7 +91,7 @@ def _stored(points: Space, groups: Sequence[Group], folder: Path, settings: Sett
         columns = {name: (column.dtype.str, column.tobytes()) for name, column in group.columns.items()}
         fixed = {name: np.asarray(value) for name, value in group.process.fixed.items()}
         numbers = {name: (value.dtype.str, value.shape, value.tobytes()) for name, value in fixed.items()}
-        static = {name: plain(value) for name, value in group.static.items()}
+        static = {name: to_json(value) for name, value in group.static.items()}
         inputs.append((group.cost.program, static, columns, numbers))
     home = folder / hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
     home.mkdir(parents=True, exist_ok=True)

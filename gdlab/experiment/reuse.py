@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdlab.engine.group_metadata import GroupMetadata, as_text, name_of, plain, program_of
+from gdlab.engine.group_metadata import GroupMetadata, as_text, name_of, program_of, to_json
 from gdlab.engine.identity import bits
 from gdlab.engine.manifest import Manifest
 from gdlab.engine.plan import Group, traced_dtype
-from gdlab.engine.read_store import DamageError, StoreError, check_tile, open_root, sound_frame
+from gdlab.engine.read_store import DamageError, StoreError, check_tile, checked_metadata, open_root
 from gdlab.engine.reuse import ReusedRuns
 from gdlab.experiment import results
 
@@ -75,16 +75,18 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Reus
         return {}
     known = {}
     for index in ledger.groups:
-        frame = sound_frame(folder, root, ledger, index)
+        frame = checked_metadata(folder, root, ledger, index)
         if frame is None:
             continue
         for number, group in enumerate(groups):
             if not _alike(frame, group):
                 continue
-            arrays = {name: root[name_of(index)][name] for name in frame.forms}
+            arrays = {name: root[name_of(index)][name] for name in frame.arrays}
             whole = np.zeros(frame.runs, bool)
             for tile in ledger.tiles(index):
-                whole[tile] = not check or _sound(arrays, folder, tile, root.attrs["space"], ledger.chunks(index, tile))
+                whole[tile] = not check or _sound(
+                    arrays, folder, tile, root.attrs["space"], ledger.chunk_digest(index, tile)
+                )
             lanes = _same({name: frame.columns[name] for name in group.columns}, group.columns, whole)
             if (lanes >= 0).any():
                 known[number] = ReusedRuns(lanes, arrays, folder)
@@ -93,10 +95,10 @@ def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Reus
 
 def _alike(frame: GroupMetadata, group: Group) -> bool:
     """Whether the lanes of a frame's group are evaluated as those of a group are."""
-    static = {name: plain(value) for name, value in group.static.items()}
-    alike = as_text(frame.told["static"]) == as_text(static)
-    alike = alike and frame.told["coordinates"].split() == list(group.columns)
-    return alike and frame.told["program"] == program_of(group)
+    static = {name: to_json(value) for name, value in group.static.items()}
+    alike = as_text(frame.attributes["static"]) == as_text(static)
+    alike = alike and frame.attributes["coordinates"].split() == list(group.columns)
+    return alike and frame.attributes["program"] == program_of(group)
 
 
 def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chunks: str) -> bool:

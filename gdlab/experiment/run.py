@@ -147,7 +147,7 @@ def run(
         told["earlier"] = earlier.folder.name if earlier else None
         files = {results.CONFIG: text, results.PROVENANCE: results.provenance_text(told)}
         folder = results.make_folder(out, config.name, digest[:8], began, files)
-        store = Store(folder, prepared.space, known=earlier.known if earlier else None)
+        store = Store(folder, prepared.space, reused=earlier.known if earlier else None)
         notes = [earlier.note] if earlier else []
         return _work(folder, prepared, told, store, began, running, formats, notes)
 
@@ -180,7 +180,7 @@ def resume(
         )
         known = earlier.known if earlier else None
         # No run is begun by one version and ended by another.
-        store = Store(folder, prepared.space, resume=True, known=known, midway=same)
+        store = Store(folder, prepared.space, resume=True, reused=known, checkpoints=same)
         return _work(folder, prepared, told, store, began, running, formats, notes)
 
 

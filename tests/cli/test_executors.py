@@ -76,7 +76,7 @@ def test_processes_leave_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa:
 
 @pytest.mark.slow
 def test_an_interrupt_keeps_what_is_done_and_other_workers_go_on(lab, home, unbroken):  # noqa: F811
-    done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("ledger", 5), signals=[signal.SIGINT])
+    done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("manifest", 5), signals=[signal.SIGINT])
     folder = the_folder(home)
     assert done.code == 130
     assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err

@@ -54,7 +54,7 @@ def assert_same_files(folder, wanted):
     found, wanted = files(folder), files(wanted)
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []
-    assert not list(folder.glob(".snapshot*"))
+    assert not list(folder.glob(".checkpoint*"))
 
 
 class PowerError(Exception):

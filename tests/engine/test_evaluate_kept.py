@@ -23,7 +23,6 @@ def short_tiles(monkeypatch):
     monkeypatch.setattr(layout, "TILE", 1e5)
 
 
-@pytest.mark.smoke
 @pytest.mark.usefixtures("short_tiles")
 def test_evaluate_resumes_a_stopped_call(tmp_path, monkeypatch):
     asked = []
@@ -37,6 +36,7 @@ def test_evaluate_resumes_a_stopped_call(tmp_path, monkeypatch):
     assert_same_bits(data, gdlab.evaluate(height, OVER, chunk=16).drop_attrs())
 
 
+@pytest.mark.smoke
 def test_evaluate_reads_complete_results_without_compiling(tmp_path, compilations):
     first = gdlab.evaluate(height, OVER, folder=tmp_path)
     before = compilations()

@@ -31,7 +31,7 @@ def torn(tmp_path, planned, often, monkeypatch):
         until(6, patch)
         with pytest.raises(PowerError):
             go(folder, planned)
-    assert [path.name for path in folder.glob(".snapshot*")] == [".snapshot-0-8.npz"]
+    assert [path.name for path in folder.glob(".checkpoint*")] == [".checkpoint-0-8.npz"]
     return folder
 
 
@@ -47,7 +47,7 @@ def test_a_run_that_broke_off_is_gone_on_with(tmp_path, planned, whole_store, mo
             go(folder, planned)
     assert go(folder, planned, resume=True) == []
     assert_same_files(folder, whole_store)
-    assert (folder / "ledger.jsonl").read_bytes() == (whole_store / "ledger.jsonl").read_bytes()
+    assert (folder / "manifest.jsonl").read_bytes() == (whole_store / "manifest.jsonl").read_bytes()
 
 
 def test_a_stop_loses_no_segment(tmp_path, planned, whole_store, monkeypatch):
@@ -135,10 +135,10 @@ def test_a_chunk_of_another_sweep_of_the_same_shape_is_found_out(whole_store, tm
 
 
 def test_chunks_of_a_tile_under_way_that_are_exchanged_are_found_out(torn, planned, whole_store):
-    (snapshot,) = torn.glob(".snapshot*")
+    (snapshot,) = torn.glob(".checkpoint*")
     exchange(*(torn / f"store.zarr/group_0/x/c/1/{segment}/0" for segment in (0, 1)))
     notes = go(torn, planned, resume=True)
-    assert snapshot.name == ".snapshot-0-8.npz"
+    assert snapshot.name == ".checkpoint-0-8.npz"
     assert any("written for another place" in note and "runs 8 to 15 of group 0 begin anew" in note for note in notes)
     assert_same_files(torn, whole_store)
 
@@ -178,14 +178,14 @@ def test_what_is_no_file_or_no_such_json_is_said_and_made_good(whole_store, tmp_
 @pytest.mark.parametrize("harm", [misplaced_folder, dangling, no_mapping, deep])
 def test_a_ledger_that_is_none_is_said(whole_store, tmp_path, harm):
     folder = shutil.copytree(whole_store, tmp_path / "harmed")
-    harm(folder / "ledger.jsonl")
+    harm(folder / "manifest.jsonl")
     with pytest.raises(StoreError, match=f"gdlab resume {folder} finds out what is lost and runs it again"):
         open_store(folder, finished=True)
 
 
 @pytest.mark.parametrize(
     ("name", "harm"),
-    [(name, harm) for name in ("store.zarr/zarr.json", "ledger.jsonl") for harm in (cut, flip, delete)],
+    [(name, harm) for name in ("store.zarr/zarr.json", "manifest.jsonl") for harm in (cut, flip, delete)],
 )
 def test_harm_to_what_concerns_all_groups_is_made_good(whole_store, tmp_path, planned, name, harm):
     folder = shutil.copytree(whole_store, tmp_path / "harmed")
@@ -233,7 +233,7 @@ def test_harm_to_what_an_unfinished_tile_has_on_disk_is_made_good(torn, whole_st
 
 
 def test_a_snapshot_from_before_harm_is_not_gone_on_with(torn, whole_store, planned, tmp_path):
-    old = next(torn.glob(".snapshot*"))
+    old = next(torn.glob(".checkpoint*"))
     content = old.read_bytes()
     go(torn, planned, resume=True)
     old.write_bytes(content)  # as if its run had been killed before it was removed
@@ -244,14 +244,14 @@ def test_a_snapshot_from_before_harm_is_not_gone_on_with(torn, whole_store, plan
 
 @pytest.mark.parametrize("harm", [cut, flip, delete])
 def test_a_damaged_snapshot_only_costs_time(torn, whole_store, planned, harm):
-    harm(next(torn.glob(".snapshot*")))
+    harm(next(torn.glob(".checkpoint*")))
     go(torn, planned, resume=True)
     assert_same_files(torn, whole_store)
 
 
 def test_any_byte_of_a_snapshot_may_change(torn):
     """It is refused, or it is what it was."""
-    path, tile = next(torn.glob(".snapshot*")), slice(8, 16)
+    path, tile = next(torn.glob(".checkpoint*")), slice(8, 16)
     wanted, content = read_checkpoint(torn, 0, tile, np.arange(8, 16)), path.read_bytes()
     rng, refused = np.random.default_rng(0), 0
     for place in rng.choice(len(content), 300, replace=False):
@@ -330,7 +330,7 @@ def test_segments_that_no_run_lived_to_see_are_blank_whatever_lies_there(tmp_pat
 
 def test_a_line_of_the_ledger_that_was_cut_short_is_no_entry(whole_store, tmp_path, planned):
     folder = shutil.copytree(whole_store, tmp_path / "cut")
-    path = folder / "ledger.jsonl"
+    path = folder / "manifest.jsonl"
     content = path.read_bytes()
     path.write_bytes(content[:-9])
     assert [tile.start for tile in Manifest(folder).tiles(1)] == [0, 8]

@@ -91,7 +91,7 @@ def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeyp
         until(2, patch)
         with pytest.raises(PowerError):
             go(torn, (points, groups))
-    assert list(torn.glob(".snapshot*"))
+    assert list(torn.glob(".checkpoint*"))
     seen, advance = [], TileRun.advance
     monkeypatch.setattr(TileRun, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, (points, groups), resume=True)

@@ -212,13 +212,13 @@ class Resuming(Laid):
 
     def __init__(self, tile, snapshot, *cut):
         super().__init__(*cut)
-        self.only, self.snapshot = tile, snapshot
+        self.only, self.checkpoint = tile, snapshot
 
     def wanted(self, index, tile):
         return np.arange(tile.start, tile.stop if tile == self.only else tile.start)
 
     def resumed(self, index, tile):
-        return self.snapshot
+        return self.checkpoint
 
 
 def jittered(lr=0.1, noise=0.1):

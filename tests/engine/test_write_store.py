@@ -41,7 +41,7 @@ def stored(folder, points, groups, **settings):
 
 def tiles_of(folder):
     """The tiles that the ledger lists: (group, lanes)."""
-    entries = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     return [(entry["group"], slice(*entry["runs"])) for entry in entries if entry["runs"] != [0, 0]]
 
 
@@ -219,17 +219,17 @@ def test_a_tile_is_a_chunk_of_each_array(folder):
 
 
 def test_a_folder_that_holds_results_is_left_alone(folder):
-    before = (folder / "ledger.jsonl").read_bytes()
+    before = (folder / "manifest.jsonl").read_bytes()
     with pytest.raises(StoreError, match="holds results already; gdlab resume goes on with them"):
         Store(folder, runs()[0]).__enter__()
-    assert (folder / "ledger.jsonl").read_bytes() == before
+    assert (folder / "manifest.jsonl").read_bytes() == before
 
 
 def test_a_ledger_is_never_taken_over(tmp_path):
-    (tmp_path / "ledger.jsonl").write_text("{}\n")
+    (tmp_path / "manifest.jsonl").write_text("{}\n")
     with pytest.raises(StoreError, match="holds results already"):
         Store(tmp_path, space({"x": [1.0]})).__enter__()
-    assert (tmp_path / "ledger.jsonl").read_text() == "{}\n"
+    assert (tmp_path / "manifest.jsonl").read_text() == "{}\n"
 
 
 def test_no_store_is_said_to_be_none(tmp_path):
