@@ -44,7 +44,8 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
     """The cost of a run.
 
     Args:
-        whole: the closed jaxpr that starts the run, advances it by one record in a call named `ADVANCE`, and finishes it.
+        whole: the closed jaxpr that starts the run, advances it by one record (the call named `ADVANCE`), and finishes
+            it.
         trees: the structures of the carry, of a record (if there are steps), and of the results.
     """
     advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
@@ -89,12 +90,12 @@ def _arrays(closed: Any) -> Iterator[Any]:
 
 
 def _callbacks(jaxpr: Any) -> Iterator[Any]:
-    """The identities of the calls of Python functions, in order. They keep the functions alive."""
+    """Keys of the calls of Python functions, in order. They keep the functions alive."""
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in CALLBACKS:
             called = eqn.params.get("callback")
             called = getattr(called, "callback_func", called)  # JAX wraps the user's function
-            # A bound method is another object each time that it is read off its owner.
+            # Each access of a bound method creates another object.
             bound = (called.__self__, called.__func__) if isinstance(called, MethodType) else (called,)
             yield tuple(map(Itself, bound)), identity({n: v for n, v in eqn.params.items() if n != "callback"})
         for inner in _inner(eqn):
@@ -145,7 +146,7 @@ def _inner(eqn: Any) -> Iterator[Any]:
 
 
 def _live(jaxpr: Any) -> int:
-    """The largest number of bytes of intermediate values that are live at the same time, in the order of the equations."""
+    """The largest number of bytes of intermediate values that are live at the same time."""
     last = {var: place for place, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if not hasattr(var, "val")}
     last |= {var: len(jaxpr.eqns) for var in jaxpr.outvars if not hasattr(var, "val")}
     alive: dict[Any, int] = {}

@@ -35,7 +35,7 @@ class _Executable(NamedTuple):
 
 
 class Program:
-    """A traced function of pytrees. It is compiled in the background by `compile`, or by the first call, which waits."""
+    """A traced function of pytrees, compiled in the background by `compile`, or by the first call, which waits."""
 
     def __init__(self, lower: Callable[[], Any], consts: list[Any], result: Any, donate: int | None, key: str):
         self.result = result  # the shapes and dtypes that it returns, for all devices together
@@ -68,7 +68,7 @@ class Program:
 
     @property
     def memory(self) -> int:
-        """Bytes on each device while it runs: arguments, results and temporaries; 0 if the backend does not report them."""
+        """Bytes on each device while it runs: arguments, results, temporaries; 0 if the backend does not report them."""
         analysis = self._compiled.call.memory_analysis()
         if analysis is None:
             return 0
