@@ -192,7 +192,8 @@ def phase_of(path):
     """What is at work when a file of a results folder is written."""
     marks = {
         "landscape": "landscape", ".checkpoint-": "checkpoint", "manifest": "manifest", "runs.csv": "table",
-        "/c/": "chunk", "provenance": "provenance", "/figures": "figure", "store.zarr": "metadata", "config.yaml": "begin",
+        "/c/": "chunk", "provenance": "provenance", "/figures": "figure", "store.zarr": "metadata",
+        "config.yaml": "begin",
     }  # fmt: skip
     return next((phase for mark, phase in marks.items() if mark in path), None)
 

@@ -68,7 +68,7 @@ class Program:
 
     @property
     def memory(self) -> int:
-        """Bytes on each device while it runs: arguments, results, temporaries; 0 if the backend does not report them."""
+        """Bytes on each device: arguments, results and temporaries; 0 if the backend does not report them."""
         analysis = self._compiled.call.memory_analysis()
         if analysis is None:
             return 0

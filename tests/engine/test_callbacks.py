@@ -1,4 +1,4 @@
-"""ChunkPrograms that call Python functions on the host: each its own, however alike their texts are."""
+"""Programs that call Python functions on the host are not shared, even if their texts are equal."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +112,7 @@ def test_evaluate_calls_the_method_of_each_object(called):
         np.testing.assert_array_equal(evaluate(fn, {"x": [1.0, 2.0]})["value"], [by, 2 * by])
 
 
-def test_debug_callbacks_are_called_each_their_own():
+def test_evaluate_calls_each_debug_callback():
     for name in ("one", "other"):
         seen = []
 
@@ -125,7 +125,7 @@ def test_debug_callbacks_are_called_each_their_own():
         assert set(seen) == {1.0, 2.0}, name
 
 
-def test_debug_print_prints_the_text_of_each_function(capfd):
+def test_evaluate_prints_the_debug_text_of_each_function(capfd):
     for word in ("one", "other"):
 
         def fn(x, word=word):
@@ -142,7 +142,7 @@ def tripled(v):
     return np.float32(3 * v)
 
 
-def test_a_function_that_calls_back_the_same_one_again_compiles_nothing(compilations):
+def test_evaluate_compiles_nothing_for_the_same_callback(compilations):
     fn = lambda x: jax.pure_callback(tripled, SCALAR, x, vmap_method="sequential")
     evaluate(fn, {"x": [1.0, 2.0]})
     before = compilations()
@@ -150,7 +150,7 @@ def test_a_function_that_calls_back_the_same_one_again_compiles_nothing(compilat
     assert compilations() == before
 
 
-def test_the_cost_names_the_callbacks_and_keeps_them_alive():
+def test_cost_names_callbacks_and_keeps_them_alive():
     costs = []
     for c in (1, 2):
         (group,) = planned(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0]})
@@ -162,7 +162,7 @@ def test_the_cost_names_the_callbacks_and_keeps_them_alive():
     assert group.cost.callbacks == ()
 
 
-def test_nothing_is_kept_in_a_folder_of_a_function_that_calls_back(tmp_path):
+def test_evaluate_stores_nothing_of_a_function_with_a_callback(tmp_path):
     for c in (2, 3):
         data = evaluate(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0, 2.0]}, folder=tmp_path)
         np.testing.assert_array_equal(data["value"], [c, 2 * c])
@@ -173,15 +173,15 @@ def scaled_on_host(c, x):
     return host_dtype(lambda v: v * c, x)
 
 
-def test_workers_call_the_function_of_each_static_value():
+def test_execute_on_calls_the_function_of_each_static_value():
     with ThreadPoolExecutor(1) as executor:
         over = {"c": [1, 2, 3], "x": [1.0, 2.0]}
         values = evaluate(scaled_on_host, over, static=["c"], executor=executor)["value"]
     np.testing.assert_array_equal(values, [[1, 2], [2, 4], [3, 6]])
 
 
-def test_a_primitive_of_ones_own_that_calls_back_is_never_shared():
-    """The walk through the program does not know it; its text says that it calls back."""
+def test_program_with_an_unknown_callback_primitive_is_not_shared():
+    """The search through the jaxpr does not know the primitive; the text of the program shows the callback."""
     from jax.extend.core import Primitive
     from jax.interpreters import batching, mlir
 

@@ -1,4 +1,4 @@
-"""Runs that are let go before their end: they end with what they had, and the others never notice."""
+"""`TileRun.release` ends runs early with their current results, and does not affect the others."""
 
 from types import SimpleNamespace
 
@@ -36,7 +36,7 @@ def begun(group, rows, width):
 
 
 def flown(cut, gone, *, spread=False, pack=False):
-    """The records of all segments, what each lane ends with, and how many chunks were in use in each segment."""
+    """The records of all segments, the final results, and the number of chunks in use in each segment."""
     (group,) = bowls()[1]
     tile, records, chunks = begun(group, *cut), [], []
     for segment in range(SEGMENTS):
@@ -57,7 +57,7 @@ def flown(cut, gone, *, spread=False, pack=False):
 
 @pytest.mark.parametrize("how", [{}, {"pack": True}, {"spread": True}, {"spread": True, "pack": True}], ids=str)
 @pytest.mark.parametrize("cut", CUTS)
-def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, how):
+def test_release_ends_runs_and_changes_no_bit_of_the_others(cut, how):
     records, ends, chunks = flown(cut, GONE, **how)
     kept, lasted, most = flown(cut, {})
     stays = np.setdiff1d(np.arange(96), np.concatenate(list(GONE.values())))
@@ -78,7 +78,7 @@ def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, ho
         assert chunks[-1] < most[-1]
 
 
-def test_one_that_is_let_go_twice_or_had_ended_keeps_its_end():
+def test_release_keeps_the_results_of_runs_that_have_ended():
     (group,) = bowls()[1]
     tile = begun(group, 1, 8)
     for segment in range(4):
@@ -97,7 +97,7 @@ def test_one_that_is_let_go_twice_or_had_ended_keeps_its_end():
     assert not tile.status["alive"][ended].any()
 
 
-def test_what_it_ends_with_is_evaluated_once_at_each_place():
+def test_results_are_evaluated_once_per_placement():
     counted = []
     (group,) = trained(
         Problem(init=lambda key: jax.random.normal(key, (2,)), loss=bowl().loss),
@@ -118,7 +118,7 @@ def test_what_it_ends_with_is_evaluated_once_at_each_place():
         assert len(counted) == segment + 1
 
 
-def test_all_may_be_let_go():
+def test_release_accepts_all_runs():
     (group,) = bowls()[1]
     tile = begun(group, 2, 8)
     tile.advance(0)
@@ -132,7 +132,7 @@ def test_all_may_be_let_go():
 
 @settings(derandomize=True, deadline=None)
 @given(st.data())
-def test_the_others_are_dealt_out_evenly_each_at_its_place_of_a_row(data):
+def test_rebalance_divides_runs_evenly_and_keeps_their_columns(data):
     devices, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     width = data.draw(st.sampled_from([1, 8, 16]))
     lanes = np.array(data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6)))
