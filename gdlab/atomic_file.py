@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Write a file atomically: it exists complete or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to beside `path`, of the same ending, which takes its place once the block has ended well.
+    """A temporary path with the same suffix as `path`; it replaces `path` if the block ends without an exception.
 
-    The folder is made if need be.
+    A missing folder is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

@@ -1,7 +1,4 @@
-"""The words of the lab: parameters, rules, problems, probes, runs.
-
-Every other module speaks in these. Nothing here computes.
-"""
+"""The types that all packages share: parameters, rules, problems, probes, runs. Nothing here computes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +15,11 @@ Updates = PyTree
 State = PyTree
 
 # `Rule(init, update)`: `init(params) -> state`; `update(grads, state, params=None, **extra) -> (updates, state)`,
-# and `params + updates` is the next point. It is optax's own type, so that a rule of either library serves in the
-# other.
+# and `params + updates` is the next point. It is the type of optax, so each library accepts the rules of the other.
 Rule = optax.GradientTransformationExtraArgs
 
-# A rule factory: hyperparameters in, a Rule out. It is called inside the traced program, so a number may be a tracer.
+# A rule factory takes hyperparameters and returns a Rule. It is called inside the traced program, so a number may be a
+# tracer.
 RuleFactory = Callable[..., optax.GradientTransformation]
 
 # One point of a labelled space: a value for each axis name.
@@ -31,7 +28,7 @@ Point = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is minimised, where it starts and what is known about it.
+    """A function to minimise, its starting point, and known facts about it.
 
     Attributes:
         init: `init(key) -> params`, the starting point.
@@ -41,13 +38,13 @@ class Problem:
         data: a pytree of arrays whose leading axis counts the examples, or None.
         sample: `sample(key, step, size) -> batch`, an endless stream, in place of `data`.
         eval_data: held-out examples, shaped like `data`.
-        outputs, criterion: `outputs(params, batch) -> z`, what a model says, and `criterion(z, batch) -> scalar`, what
-            that costs: the loss but for penalties, and `loss` may be left out where there are none. For rules that
-            linearise the model (Gauss-Newton, natural gradient).
+        outputs, criterion: the model `outputs(params, batch) -> z`, and `criterion(z, batch) -> scalar`, the loss
+            without penalties; without penalties `loss` may be omitted. For rules that linearise the model
+            (Gauss-Newton, natural gradient).
         metrics: `{name: f(params, batch) -> scalar}`, measured on `eval_data` (or `data`) at the end of a run.
-        facts: what is known in closed form. Keys in use: `minimum` (the least value), `minimisers` (array [k, d], a row
-            each), `hessian` (array [d, d]), `smoothness` (the largest Hessian eigenvalue L), `strong_convexity` (the
-            smallest), `domain` (((x0, x1), (y0, y1)), the window people draw).
+        facts: quantities in closed form. Keys in use: `minimum` (the least value), `minimisers` (array [k, d], one per
+            row), `hessian` (array [d, d]), `smoothness` (the largest Hessian eigenvalue L), `strong_convexity` (the
+            smallest), `domain` (((x0, x1), (y0, y1)), the usual window of plots).
     """
 
     init: Callable[[Array], Params]
@@ -63,7 +60,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         if (self.outputs is None) != (self.criterion is None):
-            raise ValueError("outputs and criterion belong together: give both, or neither")
+            raise ValueError("outputs and criterion must be given together")
         if self.loss is None:
             outputs, criterion = self.outputs, self.criterion
             if outputs is None or criterion is None:
@@ -71,14 +68,14 @@ class Problem:
             object.__setattr__(self, "loss", lambda params, batch: criterion(outputs(params, batch), batch))
 
     def value_and_grad(self, params: Params, batch: Any) -> tuple[Array, Grads]:
-        """The value at `params` on `batch` and the direction that a rule is given for its gradient."""
+        """The loss at `params` on `batch`, and the gradient that a rule receives."""
         if self.gradient is not None:
             return self.gradient(params, batch)
         return jax.value_and_grad(self.loss)(params, batch)
 
 
 class Step(NamedTuple):
-    """What a probe sees: one step of a run, before its update is applied."""
+    """The argument of a probe: one step of a run, before its update is applied."""
 
     problem: Problem
     params: Params  # the point at which `grads` was taken
@@ -88,9 +85,9 @@ class Step(NamedTuple):
     value: Array  # the loss at `params` on `batch`
     batch: Any
     index: Array  # type: ignore[assignment]  # the step's number, from 0
-    key: Array  # random, the same for every run of one seed
-    # P, by which the rule divided its momentum (see `gdlab.rules.preconditioner`); None: by nothing, or it doesn't say.
-    # A function, so that a run that does not ask does not pay.
+    key: Array  # a random key, the same for all runs of one seed
+    # Returns P, by which the rule divided its momentum (see `gdlab.rules.preconditioner`); None if the rule has none or
+    # does not expose it. A function, so that it is computed only if a probe calls it.
     preconditioner: Callable[[], PyTree | None] = lambda: None
 
 
@@ -99,7 +96,7 @@ Probe = Callable[[Step], Array] | tuple[Callable[..., Any], Callable[..., Any]]
 
 
 class Stop(NamedTuple):
-    """When a run ends before its last step. None: never for that reason.
+    """Criteria that end a run before its last step; None turns a criterion off.
 
     Attributes:
         grad_norm: converged once the Euclidean norm of the gradient is at most this.
@@ -114,14 +111,15 @@ class Stop(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
-        final_loss: the loss at the final point on all of `data`; NaN for a diverged run.
-        best_loss: the least finite loss among those at which a gradient was taken; NaN if there was none.
-        steps_taken: how many updates were applied.
-        diverged_at: the step at which the run left the finite numbers or passed `Stop.bound`; -1 = never. 0 means that
-            the starting point itself was bad.
+        final_loss: the loss at the final point on all of `data`, or for a problem with `sample` on one fresh batch; NaN
+            for a diverged run.
+        best_loss: the least finite loss of all points at which a gradient was taken; NaN if there is none.
+        steps_taken: the number of updates.
+        diverged_at: the step at which the run left the finite numbers or passed `Stop.bound`; -1 = never. 0: at its
+            starting point.
         converged_at: the step at which a tolerance of `Stop` was met; -1 = never.
         metrics: `eval_loss` and `eval_NAME` for each of the problem's metrics, at the final point; NaN if diverged.
     """
@@ -135,31 +133,30 @@ class Outcome(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """One run: where it ended, in which state, what was recorded on the way and how it ended."""
+    """One run: final params, final state of the rule, records and outcome."""
 
     params: Params
     state: State
-    series: Mapping[
-        str, Array
-    ]  # `{name: [T, ...]}`, T = ceil(steps / every); NaN (-1 for integers) after the run's end
+    series: Mapping[str, Array]  # [T, ...], T = ceil(steps / every); NaN (-1 for integers) after the end of the run
     outcome: Outcome
 
 
 class Process(NamedTuple):
-    """A computation in the engine's terms: begun, advanced, ended. Every function is pure and sees one lane only.
+    """A computation in steps that the engine runs at each point of a space. Its functions are pure and see one run.
 
-    `start(point) -> carry`; `advance(point, carry, first, blocks) -> (carry, record)` does `blocks * every` steps from
-    step number `first` (traced, the same for every lane, a multiple of `blocks * every`) and returns
-    `{name: array [blocks, ...]}`; `status(carry)` is `{"alive": bool, ...}`: what a lane that is not alive finishes
-    with is settled, and its records are blank (NaN, or -1 for integers), so the engine may let it go;
-    `finish(point, carry) -> {name: array}`. A plain function is a process of no steps.
+    `start(point) -> carry`; `advance(point, carry, first, blocks) -> (carry, records)` takes `blocks * every` steps
+    from step number `first` (traced, the same for all runs, a multiple of `blocks * every`) and returns
+    `{name: array [blocks, ...]}`; `status(carry) -> {"alive": bool, ...}`; `finish(point, carry) -> {name: array}`.
+    Once a run is not alive, its final results do not change and its records are fill values (NaN, or -1 for integers),
+    so the engine may remove it. A plain function is a process without steps.
 
     Attributes:
-        steps: how many steps there are; an `advance` past them changes nothing.
+        steps: the number of steps; an `advance` beyond them changes nothing.
         every: steps between two records.
-        names: the axes that `point` is read for; an axis not named here makes no difference to the result.
-        outer: those of `names` on which work shared by many lanes depends (the seed, which alone decides the batches).
-        fixed: values that complete a point, the same in every lane, traced so that another value is the same program.
+        names: the axes that `point` is read for; the result does not depend on any other axis.
+        outer: those of `names` on which work depends that runs can share (the seed, which alone decides the batches).
+        fixed: further values of a point, the same for all runs; traced, so another value needs no other program.
+        labels: those of `names` whose values describe a group without the name of the axis.
     """
 
     start: Callable[[Point], Any]
@@ -171,3 +168,4 @@ class Process(NamedTuple):
     names: tuple[str, ...]
     outer: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = {}
+    labels: tuple[str, ...] = ()

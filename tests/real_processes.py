@@ -185,14 +185,15 @@ def assert_same(folder, wanted):
     found, wanted = contents(folder), contents(wanted)
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []
-    assert not [path for path in folder.rglob("*") if ".snapshot" in path.name or path.name.endswith(".partial")]
+    assert not [path for path in folder.rglob("*") if ".checkpoint" in path.name or path.name.endswith(".partial")]
 
 
 def phase_of(path):
     """What is at work when a file of a results folder is written."""
     marks = {
-        "landscape": "landscape", ".snapshot-": "snapshot", "ledger": "ledger", "runs.csv": "table", "/c/": "chunk",
-        "provenance": "provenance", "/figures": "figure", "store.zarr": "frame", "config.yaml": "begin",
+        "landscape": "landscape", ".checkpoint-": "checkpoint", "manifest": "manifest", "runs.csv": "table",
+        "/c/": "chunk", "provenance": "provenance", "/figures": "figure", "store.zarr": "metadata",
+        "config.yaml": "begin",
     }  # fmt: skip
     return next((phase for mark, phase in marks.items() if mark in path), None)
 
@@ -257,7 +258,7 @@ def fill(ballast):
 
 def watch(at, act, events, lasting=False):
     """Count the events of each phase; act at one of them, and if `lasting` at all that follow."""
-    from gdlab.engine.tile_run import Flight
+    from gdlab.engine.tile_run import TileRun
 
     seen: dict[str, int] = {}
     acting: list[str] = []
@@ -284,14 +285,14 @@ def watch(at, act, events, lasting=False):
         if "results/" in path and (phase := phase_of(path)) is not None:
             happens(phase)
 
-    advance = Flight.advance
+    advance = TileRun.advance
 
     def advanced(self, segment):
         sent = advance(self, segment)
         happens("segment")
         return sent
 
-    Flight.advance = advanced
+    TileRun.advance = advanced
     sys.addaudithook(hook)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gdlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gdlab.engine.executor_adapter import Crew
+    from gdlab.engine.executor_adapter import ExecutorAdapter
 
 FORMS = {
     "dask://HOST:PORT": "the workers of a dask scheduler that runs there",
@@ -30,7 +30,7 @@ class OnError(UserError):
     """What `--on` asks for can't be had."""
 
 
-def read(text: str) -> "Callable[[], AbstractContextManager[Crew]]":
+def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
     """What opens the workers that a text names; they are let go when the context ends.
 
     Raises:
@@ -48,10 +48,10 @@ def read(text: str) -> "Callable[[], AbstractContextManager[Crew]]":
 
 
 @contextmanager
-def _scheduler(address: str) -> "Iterator[Crew]":
+def _scheduler(address: str) -> "Iterator[ExecutorAdapter]":
     with _dask():
         from distributed import Client
-    from gdlab.engine.executor_adapter import Crew
+    from gdlab.engine.executor_adapter import ExecutorAdapter
 
     try:
         client = Client(f"tcp://{address}", timeout=PATIENCE, set_as_default=False)
@@ -61,33 +61,33 @@ def _scheduler(address: str) -> "Iterator[Crew]":
     with client:
         if not client.ncores():
             print(f"waiting for a worker of {address}", file=sys.stderr, flush=True)
-        yield Crew(client)
+        yield ExecutorAdapter(client)
 
 
 @contextmanager
-def _local_cluster() -> "Iterator[Crew]":
+def _local_cluster() -> "Iterator[ExecutorAdapter]":
     with _dask():
         from distributed import Client, LocalCluster
-    from gdlab.engine.executor_adapter import Crew
+    from gdlab.engine.executor_adapter import ExecutorAdapter
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with _calm():
         cluster = LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster, set_as_default=False) as client:
-        yield Crew(client)
+        yield ExecutorAdapter(client)
 
 
 @contextmanager
-def _processes(count: int) -> "Iterator[Crew]":
+def _processes(count: int) -> "Iterator[ExecutorAdapter]":
     from concurrent.futures import ProcessPoolExecutor
 
-    from gdlab.engine.executor_adapter import Crew
+    from gdlab.engine.executor_adapter import ExecutorAdapter
 
     spawn = multiprocessing.get_context("spawn")
     with _calm():
         executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=_attend)
     with executor:
-        yield Crew(executor)
+        yield ExecutorAdapter(executor)
 
 
 @contextmanager

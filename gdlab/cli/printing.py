@@ -57,7 +57,7 @@ class Bar:
         self._bar.update(
             self._task,
             description=f"{verb} {state.label} ({state.group + 1}/{state.groups})",
-            total=state.lanes,
+            total=state.runs,
             completed=int(state.done),
             diverged=state.status.get("diverged", 0),
         )

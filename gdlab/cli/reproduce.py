@@ -36,7 +36,7 @@ def reproduce(
     EXPERIMENT: one of `gdlab list experiments`, or all. Exit code 4: a claim did not hold.
     """
     with mistakes():
-        from gdlab.engine.devices import chunks_file, start
+        from gdlab.engine.devices import start
 
         if fast and size is not None:
             raise UserError("--fast is a size of its own: give it or --size")
@@ -56,7 +56,7 @@ def reproduce(
                 overrides=overrides,
                 out=out,
                 command=["gdlab", *sys.argv[1:]],
-                running=Running(found, chunks_file(), bar, interrupt),
+                running=Running(found, bar, interrupt),
                 formats=formats or FORMATS,
                 fresh=fresh or gallery is not None,  # or its time would be that of taking runs over
                 gallery_folder=gallery,

@@ -12,7 +12,7 @@ from gdlab.cli.options import FORMATS, devices_option, formats_option, load, on_
 from gdlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gdlab.engine.executor_adapter import Crew
+    from gdlab.engine.executor_adapter import ExecutorAdapter
     from gdlab.experiment.run import Finished
 
 
@@ -45,7 +45,7 @@ def run(
     after the segment under way, and gdlab resume goes on from there.
     """
     with mistakes():
-        from gdlab.engine.devices import chunks_file, start
+        from gdlab.engine.devices import start
 
         workers = _workers(on, devices)
         found = start(devices)
@@ -57,7 +57,7 @@ def run(
         prepared = experiment.prepare(load(config, overrides))
         if dry_run:
             compute = prepared.config.compute
-            print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile, chunks_file()))
+            print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile))
             return
         with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
             finished = experiment.run(
@@ -65,7 +65,7 @@ def run(
                 out,
                 config_folder=config.resolve().parent,
                 command=["gdlab", *sys.argv[1:]],
-                running=experiment.Running(found, chunks_file(), bar, interrupt, crew),
+                running=experiment.Running(found, bar, interrupt, crew),
                 formats=formats or FORMATS,
                 fresh=fresh,
             )
@@ -81,7 +81,7 @@ def run(
 def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | None, on: str | None) -> None:
     """Go on with a run that was stopped, from where it was. What is there is checked, and run again if damaged."""
     with mistakes():
-        from gdlab.engine.devices import chunks_file, start
+        from gdlab.engine.devices import start
 
         workers = _workers(on, devices)
         found = start(devices)
@@ -93,13 +93,13 @@ def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | N
         with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
             finished = experiment.resume(
                 find_folder(folder),
-                running=experiment.Running(found, chunks_file(), bar, interrupt, crew),
+                running=experiment.Running(found, bar, interrupt, crew),
                 formats=formats or FORMATS,
             )
         _told(finished, quiet)
 
 
-def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[Crew | None]":
+def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[ExecutorAdapter | None]":
     """What opens the workers that `--on` names; None where it is not given."""
     if on is None:
         return nullcontext()

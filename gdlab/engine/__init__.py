@@ -1,1 +1,1 @@
-"""The engine: any pure function over a labelled space, as few compiled programs as its shapes allow."""
+"""The engine evaluates a pure function at every point of a labelled space, in as few compiled programs as possible."""

@@ -1,4 +1,4 @@
-"""The values of one axis: numbers as an array, anything else as a list."""
+"""The values of one axis: an array of numbers, or a list of anything else."""
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,15 +9,15 @@ import numpy as np
 from gdlab.engine.identity import bits, identity
 from gdlab.errors import UserError
 
-Column: TypeAlias = np.ndarray | list[Any]
+AxisValues: TypeAlias = np.ndarray | list[Any]
 
 
 class SpaceError(UserError, ValueError):
-    """The space can't be what was asked for."""
+    """The space is invalid."""
 
 
 class Absent(enum.Enum):
-    """The type of `ABSENT`, which stands where an axis is not given: what it names has its default there."""
+    """The type of `ABSENT`: the axis has no value at this point, so the parameter it names has its default."""
 
     ABSENT = "absent"
 
@@ -30,21 +30,21 @@ class Absent(enum.Enum):
 ABSENT = Absent.ABSENT
 
 
-def column(name: str, values: Any) -> Column:
-    """The values of the axis `name`: an array where all are numbers (not truth values), else a list.
+def axis_values(name: str, values: Any) -> AxisValues:
+    """The values of the axis `name`: an array if all are numbers (not booleans), else a list.
 
-    Numbers among which some are `ABSENT` make a list.
+    Numbers mixed with `ABSENT` are a list.
 
     Raises:
-        SpaceError: no values, an array of several dimensions, a whole number of more than 32 bits, NaN.
+        SpaceError: no values, an array of several dimensions, an integer of more than 32 bits, NaN.
     """
     listed = values if hasattr(values, "dtype") else list(iterable(name, values))
     if not hasattr(listed, "dtype"):
         given = [value for value in listed if value is not ABSENT]
-        if not all(_is_number(value) for value in given):
+        if not all(is_number(value) for value in given):
             return listed
         if any(isinstance(value, int) and not -(2**31) <= value < 2**31 for value in given):
-            raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
+            raise SpaceError(f"the integers of the axis {name!r} must fit in 32 bits")
         if given and len(given) < len(listed):
             numbers = iter(_array(name, given).tolist())
             return [ABSENT if value is ABSENT else next(numbers) for value in listed]
@@ -54,36 +54,46 @@ def column(name: str, values: Any) -> Column:
 
 
 def iterable(name: str, values: Any) -> Iterable[Any]:
-    """The values, which are refused if they are not several.
+    """The values, checked to be a collection.
 
     Raises:
-        SpaceError: a single value, a text, a mapping.
+        SpaceError: a single value, a string, a mapping.
     """
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise SpaceError(f"the axis {name!r} needs a list or an array of values, not {values!r}")
     return values
 
 
-def at(values: Column, places: np.ndarray) -> Column:
-    """The values at some places."""
-    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
+def is_number(value: Any) -> bool:
+    """Whether a value is an integer or a float; a boolean is not."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-def joined(name: str, columns: Sequence[Column]) -> Column:
-    """Columns one after the other."""
-    arrays = [part for part in columns if isinstance(part, np.ndarray)]
-    if len(arrays) == len(columns):
+def plain(value: Any) -> Any:
+    """A NumPy scalar as the Python number; any other value unchanged."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def take(values: AxisValues, indices: np.ndarray) -> AxisValues:
+    """The values at some indices."""
+    return values[indices] if isinstance(values, np.ndarray) else [values[index] for index in indices]
+
+
+def concatenated(name: str, parts: Sequence[AxisValues]) -> AxisValues:
+    """The values of several parts of one axis, one part after another."""
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(arrays) == len(parts):
         return np.concatenate(arrays)
-    return column(name, [value for part in columns for value in plain(part)])
+    return axis_values(name, [value for part in parts for value in as_list(part)])
 
 
-def plain(values: Column) -> list[Any]:
-    """The values as a list, numbers as Python's own."""
+def as_list(values: AxisValues) -> list[Any]:
+    """The values as a list of Python objects."""
     return values.tolist() if isinstance(values, np.ndarray) else values
 
 
-def first_places(columns: Sequence[Column]) -> np.ndarray:
-    """The rows of some columns that are not there already further up, in order."""
+def first_occurrences(columns: Sequence[AxisValues]) -> np.ndarray:
+    """The indices of the rows of some columns that differ from every earlier row, in order."""
     codes = np.stack([_codes(values) for values in columns], axis=1)
     return np.sort(np.unique(codes, axis=0, return_index=True)[1])
 
@@ -95,18 +105,14 @@ def _array(name: str, values: Any) -> np.ndarray:
     if not len(array):
         raise SpaceError(f"the axis {name!r} has no values")
     if array.dtype.kind in "iu" and (array.min() < -(2**31) or array.max() >= 2**31):
-        raise SpaceError(f"the whole numbers of the axis {name!r} must fit in 32 bits")
+        raise SpaceError(f"the integers of the axis {name!r} must fit in 32 bits")
     if array.dtype.kind == "f" and np.isnan(array).any():
-        raise SpaceError(f"the axis {name!r} holds a value that is not a number (NaN)")
+        raise SpaceError(f"the axis {name!r} contains NaN")
     return array
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def _codes(values: Column) -> np.ndarray:
-    """A whole number for each value, the same for equal ones."""
+def _codes(values: AxisValues) -> np.ndarray:
+    """An integer for each value, equal for equal values."""
     if isinstance(values, np.ndarray):
         return np.unique(bits(values), return_inverse=True)[1]
     seen: dict[Any, int] = {}

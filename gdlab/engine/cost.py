@@ -1,4 +1,4 @@
-"""What one lane costs: floating-point operations and bytes, read off its jaxpr. The machine has no say in it."""
+"""Hardware-independent estimate of the operations and bytes of one run, from its jaxpr."""
 
 import hashlib
 import math
@@ -12,39 +12,41 @@ import numpy as np
 
 from gdlab.engine.identity import Itself, identity
 
-# The name of the function that advances a lane by one record, in the jaxpr of the whole.
+# The name, in the jaxpr of a run, of the function that advances it by one record.
 ADVANCE = "gdlab_advance"
 CONVOLUTION = "conv_general_dilated"
 # Primitives that call a Python function on the host: `jax.pure_callback`, `io_callback`, `jax.debug.callback`, ...
 CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
-# The address of a function in the text of a program: it differs from process to process.
+# The address of a function in the text of a program; it differs between processes.
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Cost(NamedTuple):
-    """Of one lane alone, nothing shared and nothing fused: upper bounds."""
+    """Upper bounds for one run, without sharing between runs and without fusion."""
 
-    once: float = 0.0  # operations at its start and its finish together
+    once: float = 0.0  # operations of its start and its finish together
     block: float = 0.0  # operations between two records
-    carry: int = 0  # bytes that it takes from step to step
+    carry: int = 0  # bytes of its state between steps
     record: int = 0  # bytes of a record
-    result: int = 0  # bytes that it finishes with
-    live: int = 0  # bytes of all values that are needed at the same time, where they are most
-    convolved: float = 0.0  # operations of convolutions, of those of a block
-    program: str = ""  # a digest of what is computed, the arrays that are closed over included
+    result: int = 0  # bytes of its final results
+    live: int = 0  # the largest number of bytes that are live at the same time
+    convolved: float = 0.0  # operations of convolutions between two records
+    program: str = ""  # a digest of the program and of the arrays in it
     data: str = ""  # a digest of these arrays alone
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls, which the digest leaves out
 
     def steps(self, blocks: int) -> float:
-        """Operations of so many records and all the rest."""
+        """Operations of a run of this many records."""
         return self.once + blocks * self.block
 
 
 def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
-    """The cost of a lane, of the closed jaxpr that starts it, advances it by a record and finishes it.
+    """The cost of a run.
 
-    The second of these is the call of `ADVANCE`. `trees`: how the arrays of the carry, of a record if there are any,
-    and of the results are called.
+    Args:
+        whole: the closed jaxpr that starts the run, advances it by one record (the call named `ADVANCE`), and finishes
+            it.
+        trees: the structures of the carry, of a record (if there are steps), and of the results.
     """
     advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
@@ -60,7 +62,7 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
 
 
 def _digests(closed: Any, trees: Sequence[Any]) -> tuple[str, str]:
-    """Of the program's text and its arrays; of its arrays alone, in any order. No digest depends on the process."""
+    """Digests of the text and the arrays of a program, and of its arrays alone; the same in every process."""
     text = _ADDRESS.sub("", f"{closed.jaxpr} {list(trees)}")
     arrays = [_digest(array) for one in (closed, *trees) if hasattr(one, "jaxpr") for array in _arrays(one)]
     program = hashlib.sha256(" ".join([text, *arrays]).encode()).hexdigest()
@@ -75,7 +77,7 @@ def _digest(array: Any) -> str:
 
 
 def _arrays(closed: Any) -> Iterator[Any]:
-    """The arrays in a jaxpr and in those within it, in order: those that it closes over, and those written into it."""
+    """The constant arrays of a jaxpr and of the jaxprs inside it, in order."""
     yield from getattr(closed, "consts", ())
     for eqn in getattr(closed, "jaxpr", closed).eqns:
         yield from (var.val for var in eqn.invars if np.ndim(getattr(var, "val", 0)))
@@ -88,12 +90,12 @@ def _arrays(closed: Any) -> Iterator[Any]:
 
 
 def _callbacks(jaxpr: Any) -> Iterator[Any]:
-    """The identities of the calls of Python functions, in order. They keep the functions alive."""
+    """Keys of the calls of Python functions, in order. They keep the functions alive."""
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in CALLBACKS:
             called = eqn.params.get("callback")
             called = getattr(called, "callback_func", called)  # JAX wraps the user's function
-            # A bound method is another object each time that it is read off its owner.
+            # Each access of a bound method creates another object.
             bound = (called.__self__, called.__func__) if isinstance(called, MethodType) else (called,)
             yield tuple(map(Itself, bound)), identity({n: v for n, v in eqn.params.items() if n != "callback"})
         for inner in _inner(eqn):
@@ -106,10 +108,11 @@ def _numbers(const: Any) -> Any:
 
 
 def operations(jaxpr: Any, only: str = "") -> float:
-    """Floating-point operations: two for each product of a matrix product or a convolution, one for each other value.
+    """Floating-point operations: two for each multiplication of a matrix product or a convolution, one for each value
+    that another primitive reads or writes.
 
-    A loop whose length the program does not know counts once; of branches the dearest counts. `only`: of primitives of
-    this name.
+    A loop of unknown length counts once; of the branches of a condition the most expensive counts. `only`: count
+    primitives of this name only.
     """
     return float(sum(_of_equation(eqn, only) for eqn in jaxpr.eqns))
 
@@ -143,7 +146,7 @@ def _inner(eqn: Any) -> Iterator[Any]:
 
 
 def _live(jaxpr: Any) -> int:
-    """The most bytes alive at once of what the jaxpr itself makes, in the order in which it is written."""
+    """The largest number of bytes of intermediate values that are live at the same time."""
     last = {var: place for place, eqn in enumerate(jaxpr.eqns) for var in eqn.invars if not hasattr(var, "val")}
     last |= {var: len(jaxpr.eqns) for var in jaxpr.outvars if not hasattr(var, "val")}
     alive: dict[Any, int] = {}

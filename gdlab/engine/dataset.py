@@ -1,11 +1,12 @@
-"""Results with their labels: the groups of a plan put back into the space they came from."""
+"""Assemble the results of the groups of a plan into one labelled Dataset."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdlab.engine.axis_values import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, AxisValues, SpaceError, is_number
+from gdlab.engine.fill_values import fill_missing
 from gdlab.engine.plan import Cover
 from gdlab.engine.space import Space
 
@@ -14,26 +15,21 @@ if TYPE_CHECKING:
 
 
 class Piece(NamedTuple):
-    """The results of a group, [lanes, ...], and where the lanes stand in the space."""
+    """The results of a group, [runs, ...], and the points they belong to."""
 
     covers: Sequence[Cover]
     results: Mapping[str, np.ndarray]
 
 
-def assemble(
-    space: Space,
-    pieces: Sequence[Piece],
-    series: set[str],
-    steps: np.ndarray,
-) -> "xarray.Dataset":
-    """One Dataset whose dims are the blocks of the space, then `step` for series, then whatever a result itself has.
+def assemble(space: Space, pieces: Sequence[Piece], series: set[str], steps: np.ndarray) -> "xarray.Dataset":
+    """A Dataset whose dims are the blocks of the space, then `step` for series, then the axes of a result itself.
 
-    Zipped axes share a dim named after them all (lr_beta), with a
-    coordinate each. A value that a group does not depend on stands at every place it applies to. Where groups differ
-    in the size of a result, the smaller are filled up with NaN (-1 for integers).
+    Zipped axes share a dim named after all of them (lr_beta), with a coordinate each. A result is repeated over an axis
+    on which it does not depend. Where a group lacks a result, or has fewer values of it than another group, the fill
+    value stands: NaN, or -1 for integers and booleans, which are then signed integers.
 
     Raises:
-        SpaceError: a result that is named like an axis.
+        SpaceError: a result with the name of an axis.
     """
     import xarray
 
@@ -55,41 +51,33 @@ def assemble(
 
 def _refuse_collisions(space: Space, pieces: Sequence[Piece]) -> None:
     taken = {*space.names, *(block.dim for block in space.blocks), "step"}
-    called = {name for piece in pieces for name in piece.results}
-    called |= {f"{n}_{i}" for piece in pieces for n, values in piece.results.items() for i in range(values.ndim - 1)}
-    if taken & called:
-        raise SpaceError(f"a result and an axis are both called {sorted(taken & called)[0]!r}")
+    names = {name for piece in pieces for name in piece.results}
+    names |= {f"{n}_{i}" for piece in pieces for n, values in piece.results.items() for i in range(values.ndim - 1)}
+    if taken & names:
+        raise SpaceError(f"a result and an axis have the same name, {sorted(taken & names)[0]!r}")
 
 
 def _placed(space: Space, name: str, pieces: Sequence[Piece]) -> np.ndarray:
+    """A result at every point of the space."""
     own = tuple(max(sizes) for sizes in zip(*(piece.results[name].shape[1:] for piece in pieces), strict=True))
     dtype = np.result_type(*(piece.results[name].dtype for piece in pieces))
-    covered = np.zeros((*space.shape, *own), bool)
-    whole = np.empty(covered.shape, dtype)
+    whole = np.zeros((*space.shape, *own), dtype)
+    present = np.zeros(whole.shape, bool)
     for covers, results in pieces:
         values = results[name]
         part = tuple(slice(size) for size in values.shape[1:])
         for cover in covers:
             target: Any = (*np.ix_(*cover.rows), *part) if cover.rows else part
-            whole[target], covered[target] = values[cover.placed()], True
-    return (
-        whole if covered.all() else np.where(covered, whole, blank(dtype)).astype(np.result_type(dtype, blank(dtype)))
-    )
+            whole[target], present[target] = values[cover.run_numbers()], True
+    return fill_missing(whole, present)
 
 
-def blank(dtype: np.dtype) -> np.generic:
-    """What stands where there is no result: NaN, or -1 in a signed dtype that holds the others too."""
-    if np.issubdtype(dtype, np.inexact):
-        return dtype.type(np.nan)
-    return dtype.type(-1) if np.issubdtype(dtype, np.signedinteger) else np.int32(-1)
-
-
-def label(column: np.ndarray | list[Any]) -> np.ndarray:
-    """The values of an axis as a coordinate: numbers (NaN where the axis is not given), truth values and words as they
-    are, anything else by its name."""
+def label(column: AxisValues) -> np.ndarray:
+    """The values of an axis as a coordinate: numbers (NaN where the axis is absent), booleans and strings as they are,
+    any other value by its name."""
     if isinstance(column, np.ndarray):
         return column
-    if all(value is ABSENT or (isinstance(value, int | float) and not isinstance(value, bool)) for value in column):
+    if all(value is ABSENT or is_number(value) for value in column):
         return np.array([np.nan if value is ABSENT else value for value in column])
-    plain = (str, bool, int, float)
-    return np.array([v if isinstance(v, plain) else getattr(v, "__name__", str(v)) for v in column], object)
+    kept = (str, bool, int, float)
+    return np.array([v if isinstance(v, kept) else getattr(v, "__name__", str(v)) for v in column], object)

@@ -1,4 +1,4 @@
-"""What the command line asks of JAX before its backend starts: a device for each core, and a cache of programs."""
+"""Set up JAX before its backend starts: CPU cores as devices, and a cache of compiled programs on disk."""
 
 import contextlib
 import os
@@ -10,28 +10,27 @@ from gdlab.errors import UserError
 if TYPE_CHECKING:
     import jax
 
-# Programs are kept on disk, so that a second process need not compile them again, unless this variable is empty.
+# The environment variable with the folder of compiled programs; empty: no cache.
 CACHE = "GDLAB_CACHE"
 
 
 class DevicesError(UserError):
-    """There are not so many devices."""
+    """There are fewer devices than requested."""
 
 
 def start(devices: int | None = None) -> "list[jax.Device]":
-    """The devices to use, `devices` of them, by default all.
+    """The first `devices` devices, by default all.
 
-    Before the backend starts: let the CPU's cores count as devices, and keep compiled programs on disk.
-
-    The programs lie in `$XDG_CACHE_HOME/gdlab`, by default `~/.cache/gdlab`; the variable `GDLAB_CACHE` names another
-    folder, and empty switches it off.
+    If the backend has not started, each CPU core becomes a device, and compiled programs are cached on disk: in the
+    folder that `GDLAB_CACHE` names, by default `$XDG_CACHE_HOME/gdlab` or `~/.cache/gdlab`. An empty `GDLAB_CACHE`
+    turns the cache off.
 
     Raises:
-        DevicesError: there are fewer.
+        DevicesError: there are fewer devices.
     """
     import jax
 
-    with contextlib.suppress(RuntimeError):  # the backend has started: its devices are what there is
+    with contextlib.suppress(RuntimeError):  # the backend has started, so its devices are fixed
         if jax.config.values["jax_num_cpu_devices"] < 0:
             cores = os.cpu_count() or 1
             jax.config.update("jax_num_cpu_devices", min(devices or cores, cores))
@@ -46,14 +45,8 @@ def start(devices: int | None = None) -> "list[jax.Device]":
     return found[:devices]
 
 
-def chunks_file() -> Path | None:
-    """Where the widths of chunks that were measured are remembered."""
-    folder = cache_folder()
-    return folder and folder / "chunks.json"
-
-
 def cache_folder() -> Path | None:
-    """Where gdlab keeps what it can make again; None where nothing is to be kept."""
+    """The folder of compiled programs; None if the cache is off."""
     named = os.environ.get(CACHE)
     if named is not None:
         return Path(named) if named else None

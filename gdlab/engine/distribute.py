@@ -1,4 +1,4 @@
-"""Run the groups of a plan on the workers of an executor, a tile a task; only this process writes to the sink."""
+"""Run the groups of a plan on the workers of an executor, one tile a task; only this process writes to the sink."""
 
 import math
 import time
@@ -6,207 +6,199 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gdlab.engine.execute import Settings, Timing, check, programs_of, run_mesh, variables
-from gdlab.engine.executor_adapter import PAUSE, Crew, Source, WorkersError, lost
+from gdlab.engine.executor_adapter import PAUSE, ExecutorAdapter, Source, WorkersError, lost_workers
 from gdlab.engine.layout import Layout, lay_out, tiles
-from gdlab.engine.messages import Failed, Lacking, Parcel, Ran, Task, Terms, Unfit
+from gdlab.engine.messages import CommonSettings, GroupsNeeded, TaskDone, TaskFailed, TileTask, WorkerRejected
 from gdlab.engine.plan import Group, describe, records
-from gdlab.engine.progress import Watch
+from gdlab.engine.progress import ProgressTracker
 from gdlab.engine.runner import Stopped
 from gdlab.engine.sink import Sink
-from gdlab.engine.worker import digest, settings_of_jax, turn, versions, work
+from gdlab.engine.worker import device_lock, digest, jax_settings, versions, work
 
-# Tiles for each worker, about: so many that all of them end at about the same time.
-EACH = 4
-# Tasks that wait or run, for each worker.
+# Tiles per worker, about: enough that all workers finish at about the same time.
+TILES_PER_WORKER = 4
+# Submitted tasks per worker.
 AHEAD = 2
-# Failures that a message tells of one by one.
-TOLD = 8
+# Failures that an error message lists.
+LISTED = 8
 
 
 class Failure(NamedTuple):
-    """Lanes of a group whose task raised an exception on its worker."""
+    """Runs of a group whose task raised an exception on its worker."""
 
     group: int
     label: str
-    lanes: slice
+    runs: slice
     reason: str
 
 
 class FailedRunsError(Exception):
-    """Some tasks failed; the others are done, and what came out is in the sink (`data`: a Dataset, where there is one).
+    """Some tasks failed. All others are done, and their results are in the sink.
 
-    The lanes in `failures` are blank there.
+    `failures` lists the runs that failed. `data` is a Dataset of all results, with fill values for these runs, if the
+    results were to be kept in memory.
     """
 
     def __init__(self, failures: Sequence[Failure]) -> None:
-        lines = [f"  {f.label}, runs {f.lanes.start} to {f.lanes.stop - 1}: {f.reason}" for f in failures[:TOLD]]
-        more = [f"  and {len(failures) - TOLD} more"] if len(failures) > TOLD else []
+        lines = [f"  {f.label}, runs {f.runs.start} to {f.runs.stop - 1}: {f.reason}" for f in failures[:LISTED]]
+        more = [f"  and {len(failures) - LISTED} more"] if len(failures) > LISTED else []
         super().__init__("\n".join(["some runs failed; the others are done", *lines, *more]))
         self.failures = tuple(failures)
         self.data: Any = None
 
 
-class _Job(NamedTuple):
-    """A task, and the tile that it is the wanted part of."""
+class _SubmittedTask(NamedTuple):
+    """A task, and the tile whose wanted runs it computes."""
 
-    task: Task
+    task: TileTask
     tile: slice
 
 
-class _Sum:
-    """What the tasks of a group took, all together."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout, self.devices, self.memory, self.compile_seconds, self.run_seconds = layout, 0, 0, 0.0, 0.0
-
-    def add(self, ran: Ran) -> None:
-        self.devices, self.memory = max(self.devices, ran.devices), max(self.memory, ran.memory)
-        self.compile_seconds += ran.compile_seconds
-        self.run_seconds += ran.run_seconds
-
-
 def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sink, settings: Settings) -> list[Timing]:
-    """Evaluate every lane of every group that the sink wants, on the workers of an executor.
+    """Evaluate every run that the sink wants, on the workers of an executor.
 
-    Each worker calls `source` once, which returns the groups again: a `functools.partial` of a module's function, as a
-    rule. It has all devices of the worker's process. A task may run twice and comes to the same; results are written as
-    they come, and the bits are those of `execute` with the same layout. Times are those of all workers together.
+    Each worker calls `source` once to get the groups; it is usually a `functools.partial` of a function of a module. A
+    task uses all devices of its worker's process, and may run more than once. For equal layouts the results are the
+    bits of `execute`. Times are sums over all workers.
 
     Args:
-        executor: a `Crew`, or what makes one (see there).
+        executor: an `ExecutorAdapter`, or an executor that it accepts.
 
     Raises:
-        WorkersError: the workers can't be used, or are gone; what was done is in the sink.
+        WorkersError: the workers can't be used, or are lost; the results so far are in the sink.
         FailedRunsError: some tasks raised an exception; all others are done.
         ValueError: as `execute`.
-        Stopped: `settings.stop` said so. Tasks under way were waited for, those not begun were not.
+        Stopped: `settings.stop` returned true. Tasks that had begun were completed, the others cancelled.
     """
     check(settings)
-    crew = executor if isinstance(executor, Crew) else Crew(executor)
-    key, parcel = crew.pack(source)
-    terms = Terms(versions(), settings_of_jax(), key, digest(groups), settings.compact)
-    return _Execution(crew, groups, sink, settings, terms, parcel).run()
+    adapter = executor if isinstance(executor, ExecutorAdapter) else ExecutorAdapter(executor)
+    return _Execution(adapter, groups, source, sink, settings).run()
 
 
 class _Execution:
     def __init__(
-        self, crew: Crew, groups: Sequence[Group], sink: Sink, settings: Settings, terms: Terms, parcel: Parcel
+        self, adapter: ExecutorAdapter, groups: Sequence[Group], source: Source, sink: Sink, settings: Settings
     ) -> None:
-        self._crew, self._groups, self._sink, self._settings = crew, groups, sink, settings
-        self._terms, self._parcel = terms, parcel
-        self._watch = Watch(groups, settings.progress)
-        self._waiting: dict[Any, _Job] = {}  # in the order in which they were submitted
-        self._sums: list[_Sum] = []
+        self._adapter, self._groups, self._sink, self._settings = adapter, groups, sink, settings
+        key, self._source = adapter.pack(source)
+        self._common = CommonSettings(versions(), jax_settings(), key, digest(groups), settings.compact)
+        self._tracker = ProgressTracker(groups, settings.progress)
+        self._submitted: dict[Any, _SubmittedTask] = {}  # by future, in order of submission
+        self._timings: list[Timing] = []
         self._failures: list[Failure] = []
 
     def run(self) -> list[Timing]:
-        jobs, stopped = self._jobs(), False
+        tasks, stopped = self._tasks(), False
         try:
             while True:
                 if self._settings.stop() and not stopped:
-                    jobs, stopped = iter(()), True
-                    self._give_up(self._crew.size)  # executors begin with what was submitted first
-                self._submit(jobs)
-                if not self._waiting:
+                    tasks, stopped = iter(()), True
+                    self._cancel(keep=self._adapter.size)  # executors begin tasks in order of submission
+                self._submit(tasks)
+                if not self._submitted:
                     break
-                done = [future for future in self._waiting if future.done()]
+                done = [future for future in self._submitted if future.done()]
                 if not done:
                     time.sleep(PAUSE)
                 for future in done:
                     self._take(future, stopped)
         except BaseException:
-            self._give_up(0)
+            self._cancel(keep=0)
             raise
         if stopped:
             raise Stopped
         if self._failures:
             raise FailedRunsError(self._failures)
-        return [
-            Timing(describe(group), group.size, s.layout, s.devices, s.memory, s.compile_seconds, s.run_seconds)
-            for group, s in zip(self._groups, self._sums, strict=True)
-        ]
+        return self._timings
 
-    def _jobs(self) -> Iterator[_Job]:
-        """All there is to do, a group begun when it is reached."""
+    def _tasks(self) -> Iterator[_SubmittedTask]:
+        """All tasks; a group is begun when its first task is due."""
         mesh = run_mesh()
         for index, group in enumerate(self._groups):
-            self._watch.enter(index, "compile")
-            layout = self._sink.layout(index) or self._cut(group)
-            with turn:
+            self._tracker.enter(index, "compile")
+            layout = self._sink.layout(index) or self._layout_of(group)
+            with device_lock:
                 named = variables(group, programs_of(group, layout, mesh))
             self._sink.begin(index, group, layout, named)
-            self._sums.append(_Sum(layout))
+            self._timings.append(Timing(describe(group), group.size, layout, 0, 0, 0.0, 0.0))
             for tile in tiles(group.size, layout.tile):
-                lanes = self._sink.wanted(index, tile)
-                if len(lanes):
-                    yield _Job(Task(index, lanes, layout), tile)
+                runs = self._sink.wanted(index, tile)
+                if len(runs):
+                    yield _SubmittedTask(TileTask(index, runs, layout), tile)
                 else:
-                    self._passed(index, tile, {})
+                    self._end_tile(index, tile, {})
 
-    def _cut(self, group: Group) -> Layout:
-        """The layout of a group that has none: tiles of whole chunks, `EACH` for each worker in all."""
-        site, size, process = self._crew.site, self._crew.size, group.process
+    def _layout_of(self, group: Group) -> Layout:
+        """The layout of a group that has not been begun: tiles of whole chunks, `TILES_PER_WORKER` in all."""
+        worker, workers, process = self._adapter.worker_info, self._adapter.size, group.process
         layout = lay_out(
-            group.sharing(),
+            group.outer_counts(),
             group.cost,
             records(process),
             process.steps,
-            size * site.devices,
-            cached=site.platform == "cpu",
+            workers * worker.devices,
+            cached=worker.platform == "cpu",
             chunk=self._settings.chunk,
             tile=self._settings.tile,
         )
         if self._settings.tile is not None:
             return layout
-        share = sum(each.size for each in self._groups) / (EACH * size)
-        whole = layout.chunk * site.devices
+        share = sum(each.size for each in self._groups) / (TILES_PER_WORKER * workers)
+        whole = layout.chunk * worker.devices
         return layout._replace(tile=min(layout.tile, math.ceil(share / whole) * whole))
 
-    def _submit(self, jobs: Iterator[_Job]) -> None:
-        if len(self._waiting) >= AHEAD * (most := self._crew.size):
-            return
-        for job in jobs:
-            self._waiting[self._crew.submit(work, self._terms, None, job.task)] = job
-            if len(self._waiting) >= AHEAD * most:
-                return
+    def _submit(self, tasks: Iterator[_SubmittedTask]) -> None:
+        most = AHEAD * self._adapter.size
+        while len(self._submitted) < most and (one := next(tasks, None)) is not None:
+            self._submitted[self._adapter.submit(work, self._common, None, one.task)] = one
 
     def _take(self, future: Any, stopped: bool) -> None:
-        """See what became of a task."""
-        job = self._waiting.pop(future)
-        index, tile = job.task.group, job.tile
+        """Handle the outcome of a task."""
+        submitted = self._submitted.pop(future)
+        index, tile = submitted.task.group, submitted.tile
         try:
-            with lost():
+            with lost_workers():
                 outcome = future.result()
         except WorkersError:
             raise
-        except Exception as error:  # what the executor says: that a task has lost several workers, say
-            outcome = Failed(f"{type(error).__name__}: {error}")
+        except Exception as error:  # from the executor, for example that a task has lost several workers
+            outcome = TaskFailed(f"{type(error).__name__}: {error}")
         match outcome:
-            case Lacking() if not stopped:
-                self._waiting[self._crew.submit(work, self._terms, self._parcel, job.task)] = job
-            case Lacking():
+            case GroupsNeeded() if not stopped:
+                again = self._adapter.submit(work, self._common, self._source, submitted.task)
+                self._submitted[again] = submitted
+            case GroupsNeeded():
                 pass
-            case Unfit(reason):
+            case WorkerRejected(reason):
                 raise WorkersError(reason)
-            case Failed(reason):
+            case TaskFailed(reason):
                 self._failures.append(Failure(index, describe(self._groups[index]), tile, reason))
-                self._passed(index, tile, {})
-            case Ran():
-                landing = self._sink.tile(index, tile)
-                landing.resumed()  # what there may be of a part of the tile is written anew
+                self._end_tile(index, tile, {})
+            case TaskDone():
+                writer = self._sink.tile(index, tile)
+                writer.resumed()  # discards what the sink holds of an unfinished tile
                 for first, values in outcome.records:
-                    landing.series(first, values)
-                landing.write(outcome.results)
-                self._sums[index].add(outcome)
-                self._passed(index, tile, outcome.counts)
+                    writer.series(first, values)
+                writer.write(outcome.results)
+                self._add_time(index, outcome)
+                self._end_tile(index, tile, outcome.counts)
 
-    def _passed(self, index: int, tile: slice, counts: Any) -> None:
-        self._watch.enter(index, "run")
-        self._watch.of = tile.stop - tile.start
-        self._watch.leave(counts)
+    def _add_time(self, index: int, done: TaskDone) -> None:
+        timing = self._timings[index]
+        self._timings[index] = timing._replace(
+            devices=max(timing.devices, done.devices),
+            memory=max(timing.memory, done.memory),
+            compile_seconds=timing.compile_seconds + done.compile_seconds,
+            run_seconds=timing.run_seconds + done.run_seconds,
+        )
 
-    def _give_up(self, keep: int) -> None:
-        """Cancel what has not begun, but for the first so many tasks."""
-        for future in list(self._waiting)[keep:]:
+    def _end_tile(self, index: int, tile: slice, counts: Any) -> None:
+        self._tracker.enter(index, "run")
+        self._tracker.begin_tile(tile.stop - tile.start)
+        self._tracker.end_tile(counts)
+
+    def _cancel(self, keep: int) -> None:
+        """Cancel the tasks that have not begun, except for the first `keep` tasks."""
+        for future in list(self._submitted)[keep:]:
             if future.cancel():
-                del self._waiting[future]
+                del self._submitted[future]

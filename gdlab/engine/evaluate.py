@@ -1,4 +1,4 @@
-"""The engine's door: a function or a process, and a space, in; a labelled Dataset out."""
+"""Public entry point of the engine: evaluates a function over a labelled space and returns a Dataset."""
 
 import functools
 import hashlib
@@ -15,11 +15,11 @@ from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.distribute import FailedRunsError, execute_on
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.group_metadata import plain
+from gdlab.engine.group_metadata import to_json
 from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.progress import Progress
 from gdlab.engine.read_store import open_store, space_to_json
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.engine.space import Over, Space, space
 from gdlab.engine.write_store import Store
 from gdlab.types import Array, Point, Process
@@ -35,6 +35,7 @@ def evaluate(
     fixed: Mapping[str, Any] | None = None,
     static: Sequence[str] = (),
     outer: Sequence[str] = (),
+    counts: Sequence[str] = ("seed",),
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
@@ -44,57 +45,55 @@ def evaluate(
     """Evaluate a pure function at every point of a labelled space, in as few compiled programs as its shapes allow.
 
     Args:
-        fn: called with the axes' names as keywords; returns an array, or a dict of arrays by name. One array becomes
-        the
-            variable `value`.
-        over: `{name: values}`, in the order in which the dims shall stand; see `gdlab.engine.space.space`.
-        fixed: further keywords, the same at every point; traced, like the axes.
-        static: axes of numbers that must not be traced. Those that can't be are found out, at the price of a few
-        traces.
-        outer: axes on which work depends that points share: it is then done once for a row of them.
-        chunk: how many points one call evaluates; by default as many as memory allows, up to some thousands.
+        fn: called with the names of the axes as keywords; returns an array, or a dict of arrays by name. A single array
+            becomes the variable `value`.
+        over: `{name: values}`, in the order of the dims; see `gdlab.engine.space.space`.
+        fixed: further keyword arguments, the same at every point; traced, like the axes.
+        static: axes of numbers that must not be traced. Axes that can't be traced are found by trying, which takes a
+            few traces.
+        outer: axes on which work depends that several points share; this work is then done once for these points.
+        counts: axes whose values may be given as a count n, which means 0, 1, ..., n - 1.
+        chunk: how many points one call of the compiled body evaluates; chosen by the engine by default.
         progress: called with a `Progress` as work gets done.
-        stop: asked every few seconds: whether to stop there.
-        folder: where results are kept as they come, in a folder of their own; a call that was stopped, or killed, then
-            goes on from there, and one for what is there already only reads it. What is computed has its name from all
-            that decides it, so that nothing stale is read. Nothing is kept of a function that calls back to Python
-            (`jax.pure_callback`, `jax.debug.print`, ...): what that does can't be named.
-        executor: whose workers evaluate it, if not this process: see `gdlab.engine.executor_adapter.Crew`.
+        stop: called every few seconds; the evaluation stops if it returns true.
+        folder: results are written to a subfolder of this folder as they come. A call that was stopped or killed then
+            continues, and a call whose results exist reads them. The subfolder is named after everything that
+            determines the results. A function that calls back to Python (`jax.pure_callback`, `jax.debug.print`, ...)
+            is not stored, since the callback can't be identified.
+        executor: its workers evaluate the points instead of this process; see
+            `gdlab.engine.executor_adapter.ExecutorAdapter`.
 
     Raises:
-        gdlab.engine.space.SpaceError: a space that is empty, ambiguous, or has an axis that `fn` does not take.
-        gdlab.engine.execute.Stopped: `stop` said so.
-        gdlab.engine.read_store.StoreError: another process writes to the same results in `folder`.
-        ValueError: `folder` and `executor` together.
+        gdlab.engine.space.SpaceError: a space that is empty or ambiguous, or has an axis that `fn` does not take.
+        gdlab.engine.execute.Stopped: `stop` returned true.
+        gdlab.engine.read_store.StoreError: another process writes the same results to `folder`.
+        ValueError: `folder` and `executor` are both given.
         gdlab.engine.executor_adapter.WorkersError, gdlab.engine.distribute.FailedRunsError: see
             `gdlab.engine.distribute.execute_on`.
     """
-    assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer))
+    assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer), tuple(counts))
     build, points = assigned()
     if folder is not None:
         if executor is not None:
-            raise ValueError(
-                "results are kept in a folder by this process, not by an executor's workers: give only one"
-            )
+            raise ValueError("an executor's workers do not write to a folder: give `folder` or `executor`, not both")
         groups = plan(points, build, static)
         if not any(group.cost.callbacks for group in groups):
-            return _kept(points, groups, folder, Settings(chunk=chunk, progress=progress, stop=stop))
+            return _stored(points, groups, folder, Settings(chunk=chunk, progress=progress, stop=stop))
     return run(
         points, build, static=static, chunk=chunk, progress=progress, stop=stop, executor=executor, assigned=assigned
     )
 
 
-def _kept(points: Space, groups: Sequence[Group], folder: Path, settings: Settings) -> "xarray.Dataset":
-    """Execute into a store within a folder, or what is left of it."""
-    decides: list[Any] = [space_to_json(points), jax.default_backend(), jax.__version__]
+def _stored(points: Space, groups: Sequence[Group], folder: Path, settings: Settings) -> "xarray.Dataset":
+    """Execute into a store in a subfolder, or complete the store that is there."""
+    inputs: list[Any] = [space_to_json(points), jax.default_backend(), jax.__version__]
     for group in groups:
         columns = {name: (column.dtype.str, column.tobytes()) for name, column in group.columns.items()}
         fixed = {name: np.asarray(value) for name, value in group.process.fixed.items()}
         numbers = {name: (value.dtype.str, value.shape, value.tobytes()) for name, value in fixed.items()}
-        called = {name: plain(value) for name, value in group.static.items()}
-        decides.append((group.cost.program, called, columns, numbers))
-    text = repr(decides)
-    home = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+        static = {name: to_json(value) for name, value in group.static.items()}
+        inputs.append((group.cost.program, static, columns, numbers))
+    home = folder / hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
     home.mkdir(parents=True, exist_ok=True)
     with Store(home, points, resume=True) as store:
         execute(groups, store, settings)
@@ -102,22 +101,26 @@ def _kept(points: Space, groups: Sequence[Group], folder: Path, settings: Settin
 
 
 def _assigned(
-    fn: Callable[..., Any], over: Over, fixed: Mapping[str, Any] | None, outer: tuple[str, ...]
+    fn: Callable[..., Any],
+    over: Over,
+    fixed: Mapping[str, Any] | None,
+    outer: tuple[str, ...],
+    counts: tuple[str, ...],
 ) -> tuple[Build, Space]:
-    """A function over a space in the engine's terms."""
-    points = space(over)
+    """The space, and the build that evaluates a function over it."""
+    points = space(over, counts)
     numbers = dict(fixed or {})
     names = (*points.names, *numbers)
     parameters = inspect.signature(fn).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in names:
         if names.count(name) > 1:
-            raise SpaceError(f"{name!r} is an axis, and fixed as well")
+            raise SpaceError(f"{name!r} is both an axis and fixed")
         if name not in parameters and not open_ended:
             raise SpaceError(f"the function takes no {name!r}; it takes {', '.join(parameters) or 'nothing'}")
     for name, value in numbers.items():
         if np.asarray(value).dtype.kind not in "iuf":
-            raise SpaceError(f"what is fixed must be a number, and {name} is {value!r}")
+            raise SpaceError(f"fixed[{name!r}] must be a number, not {value!r}")
 
     def build(values: Mapping[str, Any]) -> Process:
         given = {name: value for name, value in values.items() if value is not ABSENT}
@@ -129,7 +132,7 @@ def _assigned(
 
 
 def function(fn: Callable[..., Any], names: tuple[str, ...], fixed: Mapping[str, Any]) -> Process:
-    """A plain function as a process: no steps, everything at the finish."""
+    """A plain function as a process without steps, which evaluates it in `finish`."""
 
     def finish(point: Point, carry: Any) -> dict[str, Array]:
         result = fn(**point)
@@ -162,22 +165,22 @@ def run(
 ) -> "xarray.Dataset":
     """Plan, execute and assemble in memory.
 
-    The workers of an executor need `assigned`, which returns `build` and `points` once more and can be pickled.
+    With an executor, `assigned` must be a function that returns `build` and `points` again, and can be pickled.
     """
     groups = plan(points, build, static)
-    memory, settings = Memory(), Settings(chunk=chunk, compact=compact, progress=progress, stop=stop)
+    sink, settings = MemorySink(), Settings(chunk=chunk, compact=compact, progress=progress, stop=stop)
 
     def assembled() -> "xarray.Dataset":
-        pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]
+        pieces = [Piece(group.covers, results) for group, results in zip(groups, sink.results, strict=True)]
         steps, every = groups[0].process.steps, groups[0].process.every
-        return assemble(points, pieces, memory.series_names, np.arange(0, steps, every))
+        return assemble(points, pieces, sink.series_names, np.arange(0, steps, every))
 
     if executor is None:
-        timings = execute(groups, memory, settings)
+        timings = execute(groups, sink, settings)
     else:
         assert assigned is not None
         try:
-            timings = execute_on(executor, groups, functools.partial(planned, assigned, static), memory, settings)
+            timings = execute_on(executor, groups, functools.partial(planned, assigned, static), sink, settings)
         except FailedRunsError as failed:
             failed.data = assembled()
             raise
@@ -188,6 +191,6 @@ def run(
 
 
 def planned(assigned: Callable[[], tuple[Build, Space]], static: Sequence[str]) -> tuple[Group, ...]:
-    """The groups of a space and a build that another function returns."""
+    """The groups of the build and the space that `assigned` returns."""
     build, points = assigned()
     return plan(points, build, static)

@@ -1,100 +1,96 @@
-"""Run the groups of a plan, tile by tile and segment by segment, and hand the results to a sink."""
+"""Run the groups of a plan, tile by tile and segment by segment, and pass the results to a sink."""
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from gdlab.engine.autotune import tuned
-from gdlab.engine.chunk_programs import Programs, programs
-from gdlab.engine.fill_values import on_host
+from gdlab.engine.chunk_programs import ChunkPrograms, chunk_programs
+from gdlab.engine.fill_values import fill_dtype, host_dtype
 from gdlab.engine.layout import MEMORY, Layout, lay_out, rows_needed, tiles
 from gdlab.engine.plan import Group, describe, outer_index, records
 from gdlab.engine.program import Program
-from gdlab.engine.progress import Progress, Watch
+from gdlab.engine.progress import Progress, ProgressTracker
 from gdlab.engine.runner import Runner, Stopped
 from gdlab.engine.sink import Sink, Variable
 
-# Groups whose programs are compiled while one runs.
+# Groups whose programs are compiled while another group runs.
 AHEAD = 2
 
 
 class Settings(NamedTuple):
-    """What a caller may decide about an execution."""
+    """Settings of an execution."""
 
-    chunk: int | None = None  # lanes in a chunk; None: as many as suit
-    tile: int | None = None  # lanes under way at once; None: as many as memory allows
-    memory: Path | None = None  # where chunks that were measured are remembered; None: in this process only
-    compact: bool = True  # whether lanes that have ended make room
+    chunk: int | None = None  # runs of a chunk; None: chosen by `lay_out`
+    tile: int | None = None  # runs of a tile; None: as many as memory allows
+    compact: bool = True  # whether runs that have ended are removed from the chunks
     progress: Callable[[Progress], None] = lambda progress: None
-    stop: Callable[[], bool] = lambda: False  # asked after each segment
-    note: Callable[[str], None] = lambda text: None  # called with what is worth saying of how a group was laid out
+    stop: Callable[[], bool] = lambda: False  # called after each segment
 
 
-NO_WISHES = Settings()
+DEFAULT_SETTINGS = Settings()
 
 
 class Timing(NamedTuple):
-    """What one group took."""
+    """Layout, memory and times of one group."""
 
     label: str
-    lanes: int
+    runs: int
     layout: Layout
     devices: int
-    memory: int
+    memory: int  # bytes
     compile_seconds: float
     run_seconds: float
 
 
 def execute(
-    groups: Sequence[Group], sink: Sink, settings: Settings = NO_WISHES, mesh: Mesh | None = None
+    groups: Sequence[Group], sink: Sink, settings: Settings = DEFAULT_SETTINGS, mesh: Mesh | None = None
 ) -> list[Timing]:
-    """Evaluate every lane of every group that the sink wants, on all devices of `mesh` (by default all there are).
+    """Evaluate every run that the sink wants, on all devices of `mesh` (by default all devices of JAX).
 
     Raises:
-        ValueError: `settings.chunk` or `settings.tile` below 1.
-        Stopped: `settings.stop` said so.
+        ValueError: `settings.chunk` or `settings.tile` is below 1.
+        Stopped: `settings.stop` returned true.
     """
     check(settings)
     mesh = mesh or run_mesh()
-    watch = Watch(groups, settings.progress)
+    tracker = ProgressTracker(groups, settings.progress)
     timings = []
-    ready: dict[int, Programs] = {}
-    fresh: dict[int, list[Program]] = {}
+    ready: dict[int, ChunkPrograms] = {}
+    compiling: dict[int, list[Program]] = {}
     for index, group in enumerate(groups):
-        watch.enter(index, "compile")
+        tracker.enter(index, "compile")
         for ahead in range(index, min(index + 1 + AHEAD, len(groups))):
             if ahead not in ready:
                 layout = sink.layout(ahead) or layout_of(groups[ahead], settings, mesh)
                 ready[ahead] = programs_of(groups[ahead], layout, mesh)
-                fresh[ahead] = [] if sink.complete(ahead, groups[ahead]) else ready[ahead].compile()
-        compiled, complete = ready.pop(index), sink.complete(index, group)
+                compiling[ahead] = [] if sink.complete(ahead, groups[ahead]) else ready[ahead].compile()
+        programs, complete = ready.pop(index), sink.complete(index, group)
         if not complete and sink.layout(index) is None and settings.chunk is None:
-            compiled = _fit(group, compiled)
-        sink.begin(index, group, compiled.layout, variables(group, compiled))
-        watch.enter(index, "run")
+            programs = _fitting(group, programs)
+        sink.begin(index, group, programs.layout, variables(group, programs))
+        tracker.enter(index, "run")
         started = time.perf_counter()
-        runner = Runner(group, compiled, compact=settings.compact, stop=settings.stop, told=watch.within)
-        for tile in tiles(group.size, compiled.layout.tile):
-            watch.of = tile.stop - tile.start
-            lanes = sink.wanted(index, tile)
-            if len(lanes):
-                runner.run(lanes, sink.tile(index, tile))
-            watch.leave(runner.counts if len(lanes) else {})
+        runner = Runner(group, programs, compact=settings.compact, stop=settings.stop, report=tracker.within)
+        for tile in tiles(group.size, programs.layout.tile):
+            tracker.begin_tile(tile.stop - tile.start)
+            runs = sink.wanted(index, tile)
+            if len(runs):
+                runner.run(runs, sink.tile(index, tile))
+            tracker.end_tile(runner.counts if len(runs) else {})
             if settings.stop():
                 raise Stopped
         timings.append(
             Timing(
                 label=describe(group),
-                lanes=group.size,
-                layout=runner.of.layout,
+                runs=group.size,
+                layout=runner.programs.layout,
                 devices=mesh.size,
-                memory=0 if complete else compiled.memory,
-                compile_seconds=sum(program.compile_seconds for program in fresh[index]),
+                memory=0 if complete else programs.memory,
+                compile_seconds=sum(program.compile_seconds for program in compiling[index]),
                 run_seconds=time.perf_counter() - started,
             )
         )
@@ -102,69 +98,61 @@ def execute(
 
 
 def check(settings: Settings) -> None:
-    """Refuse what can't be.
+    """Check the settings.
 
     Raises:
-        ValueError: `chunk` or `tile` below 1.
+        ValueError: `chunk` or `tile` is below 1.
     """
     for name in ("chunk", "tile"):
-        asked = getattr(settings, name)
-        if asked is not None and asked < 1:
-            raise ValueError(f"{name} must be at least 1, not {asked}")
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
 
 
 def run_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of one axis, called run, over some devices, by default all."""
+    """A mesh with the single axis "run" over some devices, by default all devices of JAX."""
     found = list(jax.devices() if devices is None else devices)
     return jax.make_mesh((len(found),), ("run",), axis_types=(AxisType.Auto,), devices=found)
 
 
-def variables(group: Group, compiled: Programs) -> dict[str, Variable]:
-    """The results of a group: its series first, then what it finishes with."""
+def variables(group: Group, programs: ChunkPrograms) -> dict[str, Variable]:
+    """The results of a group: series first, then final results."""
     named = {}
-    if compiled.advance is not None:
-        for name, leaf in compiled.advance.result[1].items():
+    if programs.advance is not None:
+        for name, leaf in programs.advance.result[1].items():
             shape = (records(group.process), *leaf.shape[4:])
-            named[name] = Variable(on_host(leaf.dtype), shape, True)
-    for name, leaf in compiled.finish.result.items():
-        named[name] = Variable(on_host(leaf.dtype), tuple(leaf.shape[3:]), False)
+            named[name] = Variable(fill_dtype(host_dtype(leaf.dtype)), shape, True)
+    for name, leaf in programs.finish.result.items():
+        named[name] = Variable(host_dtype(leaf.dtype), tuple(leaf.shape[3:]), False)
     return named
 
 
 def layout_of(group: Group, settings: Settings, mesh: Mesh) -> Layout:
-    """How a group is laid out, if it has not been before."""
-    lanes = group.sharing()
-    cached = mesh.devices.flat[0].platform == "cpu"
-
-    def with_chunk(chunk: int | None) -> Layout:
-        process = group.process
-        return lay_out(
-            lanes,
-            group.cost,
-            records(process),
-            process.steps,
-            mesh.size,
-            cached=cached,
-            chunk=chunk,
-            tile=settings.tile,
-        )
-
-    if settings.chunk:
-        return with_chunk(settings.chunk)
-    return tuned(group, mesh, with_chunk, settings.memory, settings.note)
+    """The layout of a group that has not been begun."""
+    process = group.process
+    return lay_out(
+        group.outer_counts(),
+        group.cost,
+        records(process),
+        process.steps,
+        mesh.size,
+        cached=mesh.devices.flat[0].platform == "cpu",
+        chunk=settings.chunk,
+        tile=settings.tile,
+    )
 
 
-def programs_of(group: Group, layout: Layout, mesh: Mesh) -> Programs:
-    """The programs of a group, with room for any of its tiles."""
+def programs_of(group: Group, layout: Layout, mesh: Mesh) -> ChunkPrograms:
+    """The programs of a group, with enough chunks for its largest tile."""
     outer = outer_index(group.columns, group.outer, group.size)
     rows = max(
         rows_needed(np.bincount(outer[tile] - outer[tile][0]), layout.width) for tile in tiles(group.size, layout.tile)
     )
-    return programs(group, layout, -(-rows // (mesh.size * layout.rows)), mesh)
+    return chunk_programs(group, layout, -(-rows // (mesh.size * layout.rows)), mesh)
 
 
-def _fit(group: Group, compiled: Programs) -> Programs:
-    """The programs, or, where the compiler says that they need too much memory, those of a narrower layout."""
-    while compiled.memory > 2 * MEMORY and compiled.layout.chunk > 1:
-        compiled = programs_of(group, compiled.layout.narrowed(), compiled.mesh)
-    return compiled
+def _fitting(group: Group, programs: ChunkPrograms) -> ChunkPrograms:
+    """The programs, or those of a narrower layout if the compiler reports that they need too much memory."""
+    while programs.memory > 2 * MEMORY and programs.layout.chunk > 1:
+        programs = programs_of(group, programs.layout.narrowed(), programs.mesh)
+    return programs

@@ -1,4 +1,4 @@
-"""Any executor as the engine sees it: how many workers it has, what they are, and how work is packed for them."""
+"""Adapter for the executors of dask and of `concurrent.futures`."""
 
 import functools
 import hashlib
@@ -13,33 +13,34 @@ from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecuto
 from contextlib import contextmanager
 from typing import Any
 
-from gdlab.engine.messages import Parcel, Site
+from gdlab.engine.messages import GroupSource, WorkerInfo
 from gdlab.engine.plan import Group
-from gdlab.engine.worker import differing, hello, versions
+from gdlab.engine.worker import hello, version_mismatch, versions
 from gdlab.errors import UserError
 
-# Seconds between two looks at what has been done.
+# Seconds between two checks for finished tasks.
 PAUSE = 0.02
 
-# What an executor raises when it has broken down; of a task's own exceptions none comes out of it.
+# What an executor raises if it breaks down. Tasks themselves raise none of these: `work` returns their exceptions.
 _BREAKDOWNS = (BrokenExecutor, CancelledError, OSError)
 
-# Makes the groups of an execution, in any process, the same each time.
+# Returns the groups of an execution, the same in any process.
 Source = Callable[[], tuple[Group, ...]]
 
 
 class WorkersError(UserError):
-    """The workers can't do the work, or are gone."""
+    """The workers can't be used, or are lost."""
 
 
-class Crew:
-    """The workers of an executor: anything with `submit(fn, *args)` whose futures have `done`, `result` and `cancel`.
+class ExecutorAdapter:
+    """Wraps an executor: any object with `submit(fn, *args)` whose futures have `done`, `result` and `cancel`.
 
-    A dask `Client` serves too. Threads are handed their work as it is, others pickled: by cloudpickle for dask, which
-    sends lambdas and what a script defines; by pickle else, which sends a function by the name of its module.
+    A dask `Client` works too. Threads share the objects of this process. For dask, functions are pickled by
+    cloudpickle, which sends lambdas and what a script defines; for other executors by pickle, which sends a function by
+    the name of its module.
 
     Raises:
-        WorkersError: processes that would be forked from this one.
+        WorkersError: the executor forks its processes.
     """
 
     def __init__(self, executor: Any) -> None:
@@ -51,24 +52,24 @@ class Crew:
         context = getattr(executor, "_mp_context", None)
         if context is not None and context.get_start_method() == "fork":
             raise WorkersError(
-                "the executor forks its processes, which JAX does not survive; make it as "
+                "the executor forks its processes, and JAX does not work after a fork; create it as "
                 "ProcessPoolExecutor(n, mp_context=multiprocessing.get_context('spawn'))"
             )
 
     @property
     def size(self) -> int:
-        """How many workers there are now, as far as is known; at least one."""
+        """The current number of workers, or an estimate of it; at least 1."""
         if self._client is not None:
-            with lost():
+            with lost_workers():
                 return max(1, len(self._client.ncores()))
         return getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1
 
     @functools.cached_property
-    def site(self) -> Site:
-        """What a worker is. Waits for the first one.
+    def worker_info(self) -> WorkerInfo:
+        """Versions and devices of a worker. Waits for the first one.
 
         Raises:
-            WorkersError: it can't run gdlab, or has other versions than this process.
+            WorkersError: it can't import gdlab, or has other versions than this process.
         """
         future = self.submit(hello)
         try:
@@ -77,76 +78,72 @@ class Crew:
         except BaseException:
             future.cancel()
             raise
-        with lost():
+        with lost_workers():
             try:
-                site = Site(**future.result())
+                info = WorkerInfo(**future.result())
             except _BREAKDOWNS:
                 raise
             except Exception as error:
                 raise WorkersError(
-                    f"a worker can't run gdlab: {type(error).__name__}: {error}. Install gdlab there as it is here"
+                    f"a worker can't run gdlab: {type(error).__name__}: {error}. Install the same gdlab there"
                 ) from error
-        wrong = differing(versions(), site)
-        if wrong is not None:
-            raise WorkersError(wrong)
-        return site
+        mismatch = version_mismatch(versions(), info)
+        if mismatch is not None:
+            raise WorkersError(mismatch)
+        return info
 
     def submit(self, fn: Callable[..., Any], *args: Any) -> Any:
         """A future of `fn(*args)`.
 
         Raises:
-            WorkersError: they are gone.
+            WorkersError: the workers are lost.
         """
-        with lost():
+        with lost_workers():
             return self._executor.submit(fn, *args)
 
-    def pack(self, source: Source) -> tuple[str, Parcel]:
-        """A name for a source, the same for the same bytes, and the source as the workers get it.
+    def pack(self, source: Source) -> tuple[str, GroupSource]:
+        """A key of the source, equal for equal pickles, and the source in the form that is sent to the workers.
 
         Raises:
-            WorkersError: an argument of it can't be pickled.
+            WorkersError: an argument of the source can't be pickled.
         """
         if isinstance(self._executor, ThreadPoolExecutor):
             return uuid.uuid4().hex, source
         pickler = pickle if self._client is None else importlib.import_module("cloudpickle")
         try:
-            parcel = pickler.dumps(source)
-        except Exception as error:  # of any kind: pickling runs the code of what is pickled
+            pickled = pickler.dumps(source)
+        except Exception as error:  # pickling runs the code of the objects, which may raise anything
             raise WorkersError(_unpicklable(source, error, pickler.dumps)) from error
-        return hashlib.sha256(parcel).hexdigest(), parcel
+        return hashlib.sha256(pickled).hexdigest(), pickled
 
 
 @contextmanager
-def lost() -> Iterator[None]:
-    """A context in which an executor that has broken down says so.
-
-    Raises:
-        WorkersError: it has.
-    """
+def lost_workers() -> Iterator[None]:
+    """A context that turns the breakdown of an executor into a `WorkersError`."""
     try:
         yield
     except _BREAKDOWNS as error:
         cause = str(error).rstrip(".") or type(error).__name__
-        raise WorkersError(f"the workers are gone: {cause}") from error
+        raise WorkersError(f"the workers are lost: {cause}") from error
 
 
 def _unpicklable(source: Source, error: Exception, dumps: Callable[[Any], bytes]) -> str:
-    """Which argument can't be sent, why, and what to do."""
-    named = next((name for name, value in _arguments(source) if not _sendable(value, dumps)), None)
-    what = f"the argument {named!r}" if named else "what is to be run"
+    """Which argument can't be pickled, why, and what to do."""
+    named = next((name for name, value in _arguments(source) if not _picklable(value, dumps)), None)
+    what = f"the argument {named!r}" if named else "the function to be run"
     cause = str(error).strip().partition("\n")[0]
     if dumps is pickle.dumps:
-        way = (
-            "Define it with `def` at the top of a module that the workers can import, and in place of a Problem give "
-            "the function that makes it; or use dask, which sends lambdas and closures too"
+        remedy = (
+            "Define it with `def` at the top level of a module that the workers can import, and pass the function that "
+            "makes a Problem instead of the Problem; or use dask, which also sends lambdas and closures"
         )
     else:
-        way = "Make what it holds inside of the function that needs it"
-    return f"{what} can't be sent to the workers: {type(error).__name__}: {cause}. {way}"
+        remedy = "Create the objects it holds inside the function that needs them"
+    return f"{what} can't be sent to the workers: {type(error).__name__}: {cause}. {remedy}"
 
 
 def _arguments(call: Any) -> Iterator[tuple[str, Any]]:
-    """What a partial function holds by name, and the partial functions of gdlab's that it holds."""
+    """The arguments of a partial function by name; of a partial function of gdlab within it, the arguments of that."""
     if not isinstance(call, functools.partial):
         return
     signature = inspect.signature(call.func)
@@ -159,9 +156,9 @@ def _arguments(call: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _sendable(value: Any, dumps: Callable[[Any], bytes]) -> bool:
+def _picklable(value: Any, dumps: Callable[[Any], bytes]) -> bool:
     try:
         dumps(value)
-    except Exception:  # of any kind: pickling runs the code of what is pickled
+    except Exception:  # pickling runs the code of the objects, which may raise anything
         return False
     return True

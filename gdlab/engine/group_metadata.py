@@ -1,6 +1,6 @@
-"""The frame of a group on disk: all but its results. It says whose results they are and how they are cut.
+"""Metadata of a group on disk: its axes, layout, program and the specifications of its arrays.
 
-A frame follows from the plan, so it can be made again where it was damaged; the results are then read as before.
+The metadata follows from the plan, so damaged metadata can be written again, and the results are then read as before.
 """
 
 import hashlib
@@ -15,68 +15,72 @@ import numpy as np
 
 from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.dataset import label
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.fill_values import fill_dtype, fill_value
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Cover, Group, records
 from gdlab.engine.sink import Variable
 
 _ABSENT = {"absent": True}
-# A series of a tile of at most this many bytes is one chunk, and waits in memory until the tile is whole.
+# A series of a tile of at most this many bytes is one chunk, which is kept in memory until the tile is complete.
 BUFFERED = 4 * 2**20
 
 
-class Form(NamedTuple):
-    """How a result is kept."""
+class ArraySpec(NamedTuple):
+    """Shape, chunks and dtype of the array of a result."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     dtype: np.dtype
 
 
-class Frame(NamedTuple):
-    """What a group says of itself (its attributes, in the types of JSON), its columns, the forms of its results."""
+class GroupMetadata(NamedTuple):
+    """Attributes of a group (JSON values), its columns, and the specifications of its arrays."""
 
-    told: dict[str, Any]
-    columns: dict[str, np.ndarray]  # those of the lanes, and the steps of the records
-    forms: dict[str, Form]
+    attributes: dict[str, Any]
+    columns: dict[str, np.ndarray]  # the values of the axes for each run, and the steps of the records
+    arrays: dict[str, ArraySpec]
 
     @property
     def layout(self) -> Layout:
-        return Layout(**self.told["layout"])
+        return Layout(**self.attributes["layout"])
 
     @property
-    def lanes(self) -> int:
-        """How many lanes there are."""
-        return next(iter(self.forms.values())).shape[0]
+    def runs(self) -> int:
+        """The number of runs."""
+        return next(iter(self.arrays.values())).shape[0]
 
     @property
     def covers(self) -> tuple[Cover, ...]:
-        return tuple(map(_cover, self.told["covers"]))
+        return tuple(map(_cover, self.attributes["covers"]))
 
     @property
     def static(self) -> dict[str, Any]:
-        """The static values, without those of axes that are not given."""
-        return {name: value for name, value in self.told["static"].items() if value != _ABSENT}
+        """The static values, without those of absent axes."""
+        return {name: value for name, value in self.attributes["static"].items() if value != _ABSENT}
 
-    def whose(self) -> tuple[Any, ...]:
-        """What the lanes are."""
+    def runs_key(self) -> tuple[Any, ...]:
+        """A key that is equal for metadata of the same runs."""
         columns = {name: (column.dtype, column.tobytes()) for name, column in self.columns.items()}
-        return as_text(self.told["static"]), self.told["coordinates"], columns
+        return as_text(self.attributes["static"]), self.attributes["coordinates"], columns
 
-    def same(self, other: "Frame") -> bool:
-        """Whether two frames say the same."""
-        return (as_text(self.told), self.forms, self.whose()) == (as_text(other.told), other.forms, other.whose())
+    def same(self, other: "GroupMetadata") -> bool:
+        """Whether two metadata are equal."""
+        return (as_text(self.attributes), self.arrays, self.runs_key()) == (
+            as_text(other.attributes),
+            other.arrays,
+            other.runs_key(),
+        )
 
 
-def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) -> Frame:
-    """The frame of a group that is laid out in some way."""
+def metadata_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) -> GroupMetadata:
+    """The metadata of a group for a layout."""
     series = [name for name, variable in variables.items() if variable.series]
-    told = {
-        # xarray reads the names of coordinates that are no dims from this attribute
+    attributes = {
+        # xarray reads the names of coordinates that are not dims from this attribute.
         "coordinates": " ".join(group.columns),
         "results": list(variables),
         "series": series,
-        "static": {name: plain(value) for name, value in group.static.items()},
+        "static": {name: to_json(value) for name, value in group.static.items()},
         "records": records(group.process),
         "covers": [_cover_to_json(cover) for cover in group.covers],
         "layout": layout._asdict(),
@@ -85,14 +89,14 @@ def frame_of(group: Group, layout: Layout, variables: Mapping[str, Variable]) ->
     columns = dict(group.columns)
     if series:
         columns["step"] = np.arange(0, group.process.steps, group.process.every)
-    forms = {name: _form(variable, group.size, layout) for name, variable in variables.items()}
-    return Frame(json.loads(json.dumps(told)), columns, forms)
+    arrays = {name: _array_spec(variable, group.size, layout) for name, variable in variables.items()}
+    return GroupMetadata(json.loads(json.dumps(attributes)), columns, arrays)
 
 
 def program_of(group: Group) -> dict[str, str]:
-    """What a group computes: a digest of its program, one of the arrays in it, and the version of JAX that traced it.
+    """The program of a group: its digest, a digest of the arrays in it, and the version of JAX that traced it.
 
-    The values that every run has are part of the program.
+    The digest of the program includes the fixed values of the process.
     """
     digest = hashlib.sha256(group.cost.program.encode())
     for name, value in sorted(group.process.fixed.items()):
@@ -101,12 +105,12 @@ def program_of(group: Group) -> dict[str, str]:
     return {"digest": digest.hexdigest(), "data": group.cost.data, "jax": jax.__version__}
 
 
-def changed(frame: Frame, program: Mapping[str, str]) -> str | None:
-    """What differs between the program of a frame on disk and another, in words; None where nothing is known to differ.
+def changed(metadata: GroupMetadata, program: Mapping[str, str]) -> str | None:
+    """What differs between the program of some metadata and another, as text; None if no difference is known.
 
-    Two versions of JAX trace a function to different programs, so then only the arrays are compared.
+    Two versions of JAX trace a function to different programs, so for these only the arrays are compared.
     """
-    before = frame.told["program"]
+    before = metadata.attributes["program"]
     if before["data"] != program["data"]:
         return "the arrays that its problem or rule uses (a data file, for example)"
     if before["jax"] == program["jax"] and before["digest"] != program["digest"]:
@@ -114,15 +118,15 @@ def changed(frame: Frame, program: Mapping[str, str]) -> str | None:
     return None
 
 
-def _form(variable: Variable, lanes: int, layout: Layout) -> Form:
-    chunk, tile = [max(1, size) for size in variable.shape], min(layout.tile, lanes)
+def _array_spec(variable: Variable, runs: int, layout: Layout) -> ArraySpec:
+    chunk, tile = [max(1, size) for size in variable.shape], min(layout.tile, runs)
     if variable.series and tile * np.prod(chunk) * variable.dtype.itemsize > BUFFERED:
         chunk[0] = min(layout.blocks, chunk[0])
-    return Form((lanes, *variable.shape), (tile, *map(int, chunk)), np.dtype(variable.dtype))
+    return ArraySpec((runs, *variable.shape), (tile, *map(int, chunk)), np.dtype(variable.dtype))
 
 
-def write_frame(store: Path, index: int, frame: Frame) -> None:
-    """Put the frame of a group on disk, in place of what there is of one; its results stay as they are."""
+def write_metadata(store: Path, index: int, metadata: GroupMetadata) -> None:
+    """Write the metadata of a group in place of any that exists; its results are not changed."""
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
@@ -132,48 +136,50 @@ def write_frame(store: Path, index: int, frame: Frame) -> None:
         file.unlink(missing_ok=True)
     here = zarr.open_group(store, mode="r+").create_group(name_of(index))
     codecs = [ZstdCodec(level=0), Crc32cCodec()]
-    for name, column in frame.columns.items():
+    for name, column in metadata.columns.items():
         shutil.rmtree(home / name, ignore_errors=True)
         dim = "step" if name == "step" else "run"
         here.create_array(name, data=np.ascontiguousarray(column), dimension_names=[dim], compressors=codecs)
-    for name, form in frame.forms.items():
-        own = ["step"] if name in frame.told["series"] else []
-        own += [f"{name}_{i}" for i in range(len(form.shape) - 1 - len(own))]
+    for name, spec in metadata.arrays.items():
+        own = ["step"] if name in metadata.attributes["series"] else []
+        own += [f"{name}_{i}" for i in range(len(spec.shape) - 1 - len(own))]
         here.create_array(
             name,
-            shape=form.shape,
-            chunks=form.chunks,
-            dtype=form.dtype,
-            fill_value=blank_array((), form.dtype)[()],
+            shape=spec.shape,
+            chunks=spec.chunks,
+            dtype=spec.dtype,
+            # An array of booleans or unsigned integers can't hold its fill value; gdlab reads the manifest instead.
+            fill_value=fill_value(spec.dtype) if fill_dtype(spec.dtype) == spec.dtype else spec.dtype.type(0),
             dimension_names=["run", *own],
             compressors=codecs,
         )
-    here.attrs.update(frame.told)  # last: a group without attributes is not begun
+    here.attrs.update(metadata.attributes)  # last, since a group without attributes counts as not begun
 
 
-def read_frame(root: Any, index: int) -> Frame | None:
-    """The frame of a group of an open store; None where it was not begun, or can't be read."""
+def read_metadata(root: Any, index: int) -> GroupMetadata | None:
+    """The metadata of a group of an open store; None if the group was not begun or its metadata can't be read."""
     try:
         here = root[name_of(index)]
-        told = dict(here.attrs)
-        names = [*told["coordinates"].split(), *(["step"] if told["series"] else [])]
-        forms = {name: Form(here[name].shape, here[name].chunks, here[name].dtype) for name in told["results"]}
-        frame = Frame(told, {name: here[name][:] for name in names}, forms)
-        assert frame.layout, frame.covers  # what is missing there is missed at once
-        assert set(told["program"]) == {"digest", "data", "jax"}
+        attributes = dict(here.attrs)
+        names = [*attributes["coordinates"].split(), *(["step"] if attributes["series"] else [])]
+        found = {name: here[name] for name in attributes["results"]}
+        arrays = {name: ArraySpec(array.shape, array.chunks, array.dtype) for name, array in found.items()}
+        metadata = GroupMetadata(attributes, {name: here[name][:] for name in names}, arrays)
+        assert metadata.layout, metadata.covers  # raises if a key is missing
+        assert set(attributes["program"]) == {"digest", "data", "jax"}
     except OSError as error:
         if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
             return None
         raise
-    except Exception:  # of the many kinds that zarr and JSON raise
+    except Exception:  # zarr and JSON raise errors of many types
         return None
-    return frame
+    return metadata
 
 
-def digest_of(store: Path, index: int, space: Any) -> str | None:
-    """A digest of the frame of a group as it is on disk, and of the space of the store (as JSON).
+def metadata_digest(store: Path, index: int, space: Any) -> str | None:
+    """A digest of the metadata of a group on disk, and of the space of the store (as JSON).
 
-    None without one, and where a file of it is a folder or a link to nothing.
+    None if a file of the metadata is missing, is a folder, or is a dangling link.
     """
     home = store / name_of(index)
     try:
@@ -199,43 +205,43 @@ def digest_of(store: Path, index: int, space: Any) -> str | None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder that is where a file belongs; a file stays."""
+    """Remove a folder at a path where a file belongs; a file is kept."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
 
 
 def name_of(index: int) -> str:
-    """What a group is called in its store."""
+    """The name of a group in its store."""
     return f"group_{index}"
 
 
 def _cover_to_json(cover: Cover) -> dict[str, Any]:
-    straight = np.array_equal(cover.lanes, np.arange(len(cover.lanes)))
+    in_order = np.array_equal(cover.runs, np.arange(len(cover.runs)))
     return {
         "rows": [rows.tolist() for rows in cover.rows],
         "offsets": [offsets.tolist() for offsets in cover.offsets],
-        "lanes": len(cover.lanes) if straight else cover.lanes.tolist(),
+        "runs": len(cover.runs) if in_order else cover.runs.tolist(),
     }
 
 
 def _cover(written: Mapping[str, Any]) -> Cover:
-    lanes = written["lanes"]
+    runs = written["runs"]
     return Cover(
         tuple(np.asarray(rows, int) for rows in written["rows"]),
         tuple(np.asarray(offsets, int) for offsets in written["offsets"]),
-        np.arange(lanes) if isinstance(lanes, int) else np.asarray(lanes, int),
+        np.arange(runs) if isinstance(runs, int) else np.asarray(runs, int),
     )
 
 
-def as_text(told: Any) -> str:
-    """What JSON can hold as a text, in which true, 1, 1.0 and -0.0 differ as they don't by `==`."""
-    return json.dumps(told, sort_keys=True)
+def as_text(value: Any) -> str:
+    """A JSON value as text. True, 1 and 1.0 differ in it, and so do 0.0 and -0.0, although they compare equal."""
+    return json.dumps(value, sort_keys=True)
 
 
-def plain(value: Any) -> Any:
-    """A static value as JSON can hold it; what it can't, by its name."""
+def to_json(value: Any) -> Any:
+    """A static value as JSON; a value that JSON can't hold by its name."""
     if value is ABSENT:
         return _ABSENT
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [to_json(v) for v in value]
     return value if value is None or isinstance(value, bool | int | float | str) else label([value])[0]

@@ -9,16 +9,15 @@ import jax
 import numpy as np
 
 
-def identity(value: Any, inside: tuple[int, ...] = ()) -> Any:
-    """A hashable key, equal for two values only if they are of one type and hold the same bits.
+def identity(value: Any, containers: tuple[int, ...] = ()) -> Any:
+    """A hashable key, equal for two values only if they have the same type and the same bits.
 
-    So True, 1 and 1.0 are three values, and so are 0.0 and -0.0, within a tuple too. Sequences, mappings, sets and
-    dataclasses are compared part by part, in the order in which they are iterated over; arrays by dtype, shape and
-    bytes. Anything else is compared by its own `==` if it is hashable, and is the same as itself alone if it is not. A
-    NumPy scalar counts as the Python number that a function gets in its place. The key keeps its value alive wherever
-    it compares by `is`.
+    True, 1 and 1.0 are three values, and so are 0.0 and -0.0, also inside a tuple. Sequences, mappings, sets and
+    dataclasses are compared part by part, in their order of iteration; arrays by dtype, shape and bytes. Any other
+    hashable value is compared with its own `==`; an unhashable one equals only itself. A NumPy scalar counts as the
+    Python number that a function receives in its place. The key keeps a value alive if it compares the value by `is`.
 
-    `inside`: the ids of the containers that the value is in; one that holds itself is compared by `is` there.
+    `containers`: the ids of the containers around the value; a container inside itself is compared by `is`.
     """
     if isinstance(value, np.generic) and value.dtype.kind in "biufcSU":
         value = value.item()
@@ -26,13 +25,12 @@ def identity(value: Any, inside: tuple[int, ...] = ()) -> Any:
     if isinstance(value, float | complex):
         return kind, np.complex128(value).tobytes()
     if isinstance(value, np.ndarray | np.generic | jax.Array):
-        return kind, *_array(value, inside)
-    if id(value) in inside:
+        return kind, *_array(value, containers)
+    if id(value) in containers:
         return kind, Itself(value)
     parts = _parts(value)
     if parts is not None:
-        within = (*inside, id(value))
-        return kind, tuple(identity(part, within) for part in parts)
+        return kind, tuple(identity(part, (*containers, id(value))) for part in parts)
     try:
         hash(value)
     except TypeError:
@@ -41,9 +39,9 @@ def identity(value: Any, inside: tuple[int, ...] = ()) -> Any:
 
 
 def bits(column: np.ndarray) -> np.ndarray:
-    """The numbers of an axis as whole numbers of 64 bits, equal for equal values of the column; 0.0 is not -0.0.
+    """The numbers of an axis as 64-bit integers, equal for equal values of the column; 0.0 differs from -0.0.
 
-    Whole numbers stay as they are. Other numbers are those of double precision, the widest that a program computes in.
+    Integers keep their values. Floats are viewed in double precision, the widest precision of a program.
     """
     if column.dtype.kind == "f":
         return np.ascontiguousarray(column, np.float64).view(np.int64)
@@ -51,7 +49,7 @@ def bits(column: np.ndarray) -> np.ndarray:
 
 
 class Itself:
-    """A value that is equal to itself alone."""
+    """A key that is equal only for the same object."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -64,7 +62,7 @@ class Itself:
 
 
 def _parts(value: Any) -> Any:
-    """What a container holds: its parts and its attributes; None of what is no container."""
+    """The elements and attributes of a container; None if the value is no container."""
     if getattr(type(value), "__dataclass_params__", None) is not None and type(value).__dataclass_params__.eq:
         names = [field.name for field in dataclasses.fields(value)]
         fields = {name: getattr(value, name) for name in names if hasattr(value, name)}
@@ -80,12 +78,12 @@ def _attributes(value: Any) -> dict[str, Any]:
     return getattr(value, "__dict__", {})
 
 
-def _array(value: Any, inside: tuple[int, ...]) -> tuple[Any, ...]:
-    """What an array is, a digest in place of its bytes."""
+def _array(value: Any, containers: tuple[int, ...]) -> tuple[Any, ...]:
+    """The dtype, shape and attributes of an array, and a digest of its bytes."""
     if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return str(value.dtype), *_array(jax.random.key_data(value), inside)
+        return str(value.dtype), *_array(jax.random.key_data(value), containers)
     if isinstance(value, jax.Array):
-        return value.weak_type, *_array(np.asarray(value), inside)
+        return value.weak_type, *_array(np.asarray(value), containers)
     held = value.tolist() if value.dtype.hasobject else hashlib.sha256(value.tobytes()).digest()
-    # The attributes of a masked array are its mask, for instance.
-    return value.dtype, value.shape, identity([held, *_attributes(value).items()], inside)
+    # The mask of a masked array is an attribute, for example.
+    return value.dtype, value.shape, identity([held, *_attributes(value).items()], containers)

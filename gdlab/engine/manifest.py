@@ -1,4 +1,4 @@
-"""The ledger of a store: which groups were begun and which tiles are whole, a line each."""
+"""The manifest of a store: one line for each group that was begun and each tile that is complete."""
 
 import json
 import os
@@ -6,20 +6,20 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-LEDGER = "ledger.jsonl"
+MANIFEST = "manifest.jsonl"
 
 
-class Ledger:
-    """What a folder's ledger says. An entry is on disk before `begin` or `enter` returns.
+class Manifest:
+    """The entries of a folder's manifest. An entry is on disk before `begin_group` or `add_tile` returns.
 
-    A group is begun with an entry of no runs, which holds the digest of its frame. The entry of a tile holds a digest
-    of its chunks and of their places (`gdlab.engine.read_store.digest_of_chunks`). Each line has a checksum. The last
-    one may be `torn`, its writer killed: that is no entry. `damaged` counts the others that can't be read.
+    The entry of a group holds no runs and the digest of the group's metadata. The entry of a tile holds a digest of its
+    chunks and their places (`gdlab.engine.read_store.digest_of_chunks`). Each line has a checksum. An incomplete last
+    line, whose writer was killed, is no entry (`torn`); `damaged` counts the other lines that can't be read.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / LEDGER
-        self._begun: dict[int, str] = {}
+        self._path = folder / MANIFEST
+        self._groups: dict[int, str] = {}
         self._tiles: dict[tuple[int, int, int], str] = {}
         self.missing = not self._path.is_file()
         self.damaged, self.torn = 0, False
@@ -27,93 +27,93 @@ class Ledger:
         for line in lines:
             entry = _read(line)
             if entry is not None:
-                self._note(*entry)
+                self._add(*entry)
             elif line.endswith(b"\n"):
                 self.damaged += 1
             else:
                 self.torn = True
 
-    def _note(self, index: int, start: int, stop: int, frame: str, chunks: str) -> None:
-        if frame:
-            self._begun[index] = frame
+    def _add(self, index: int, start: int, stop: int, metadata: str, chunks: str) -> None:
+        if metadata:
+            self._groups[index] = metadata
         else:
             self._tiles[index, start, stop] = chunks
 
     @property
     def groups(self) -> list[int]:
         """The groups that were begun."""
-        return sorted(self._begun)
+        return sorted(self._groups)
 
-    def frame(self, index: int) -> str | None:
-        """The digest of the frame that a group was begun with; None if it was not."""
-        return self._begun.get(index)
+    def metadata_digest(self, index: int) -> str | None:
+        """The digest of the metadata with which a group was begun; None if it was not begun."""
+        return self._groups.get(index)
 
     def tiles(self, index: int) -> list[slice]:
-        """The tiles of a group that are whole, the first runs first."""
+        """The complete tiles of a group, in order."""
         return [slice(start, stop) for group, start, stop in sorted(self._tiles) if group == index]
 
-    def has(self, index: int, tile: slice) -> bool:
-        """Whether a tile is whole."""
+    def has_tile(self, index: int, tile: slice) -> bool:
+        """Whether a tile is complete."""
         return (index, tile.start, tile.stop) in self._tiles
 
-    def chunks(self, index: int, tile: slice) -> str:
-        """The digest of the chunks of a tile that is whole."""
+    def chunk_digest(self, index: int, tile: slice) -> str:
+        """The digest of the chunks of a complete tile."""
         return self._tiles[index, tile.start, tile.stop]
 
-    def begin(self, index: int, frame: str) -> None:
-        """A group is begun, or has another frame than before."""
-        known = index in self._begun
-        self._begun[index] = frame
+    def begin_group(self, index: int, metadata: str) -> None:
+        """Add a group, or replace the digest of its metadata."""
+        known = index in self._groups
+        self._groups[index] = metadata
         if known:
             self.rewrite()
         else:
-            self._append(_line(index, 0, 0, frame))
+            self._append(_line(index, 0, 0, metadata))
 
-    def enter(self, index: int, tile: slice, chunks: str) -> None:
-        """A tile is whole; `chunks` is the digest of its chunks."""
+    def add_tile(self, index: int, tile: slice, chunks: str) -> None:
+        """Add a complete tile; `chunks` is the digest of its chunks."""
         self._tiles[index, tile.start, tile.stop] = chunks
         self._append(_line(index, tile.start, tile.stop, chunks=chunks))
 
-    def strike(self, index: int, tile: slice) -> None:
-        """A tile is whole no longer."""
+    def remove_tile(self, index: int, tile: slice) -> None:
+        """Remove a tile that is no longer complete."""
         del self._tiles[index, tile.start, tile.stop]
         self.rewrite()
 
     def rewrite(self) -> None:
-        """Write what is known anew, in the order in which an unbroken run writes it."""
-        begun = [(index, 0, 0, frame, "") for index, frame in self._begun.items()]
-        whole = [(*tile, "", chunks) for tile, chunks in self._tiles.items()]
-        partial = self._path.with_name(f".{LEDGER}.partial")
+        """Write all entries again, in the order of a run that was not interrupted."""
+        groups = [(index, 0, 0, metadata, "") for index, metadata in self._groups.items()]
+        complete = [(*tile, "", chunks) for tile, chunks in self._tiles.items()]
+        partial = self._path.with_name(f".{MANIFEST}.partial")
         with partial.open("w") as file:
-            file.writelines(_line(*entry) for entry in sorted([*begun, *whole]))
-            _settle(file)
+            file.writelines(_line(*entry) for entry in sorted([*groups, *complete]))
+            _sync(file)
         os.replace(partial, self._path)
 
     def _append(self, line: str) -> None:
         with self._path.open("a") as file:
             file.write(line)
-            _settle(file)
+            _sync(file)
 
 
-def _settle(file: Any) -> None:
+def _sync(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 
-def _line(index: int, start: int, stop: int, frame: str = "", chunks: str = "") -> str:
-    told: dict[str, Any] = {"group": index, "runs": [start, stop]}
-    told |= {name: digest for name, digest in (("frame", frame), ("chunks", chunks)) if digest}
-    return json.dumps(told | {"crc32": _checksum(index, start, stop, frame, chunks)}) + "\n"
+def _line(index: int, start: int, stop: int, metadata: str = "", chunks: str = "") -> str:
+    entry: dict[str, Any] = {"group": index, "runs": [start, stop]}
+    entry |= {name: digest for name, digest in (("metadata", metadata), ("chunks", chunks)) if digest}
+    return json.dumps(entry | {"crc32": _checksum(index, start, stop, metadata, chunks)}) + "\n"
 
 
 def _read(line: bytes) -> tuple[int, int, int, str, str] | None:
     try:
-        told = json.loads(line)
-        entry = told["group"], *told["runs"], told.get("frame", ""), told.get("chunks", "")
-        return entry if line.endswith(b"\n") and told["crc32"] == _checksum(*entry) else None
+        found = json.loads(line)
+        entry = found["group"], *found["runs"], found.get("metadata", ""), found.get("chunks", "")
+        return entry if line.endswith(b"\n") and found["crc32"] == _checksum(*entry) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _checksum(index: int, start: int, stop: int, frame: str, chunks: str) -> int:
-    return zlib.crc32(f"{index} {start} {stop} {frame} {chunks}".encode())
+def _checksum(index: int, start: int, stop: int, metadata: str, chunks: str) -> int:
+    return zlib.crc32(f"{index} {start} {stop} {metadata} {chunks}".encode())

@@ -1,4 +1,4 @@
-"""What a worker is told, and what it answers: plain values, which any executor can carry."""
+"""The messages between an execution and its workers: plain values, which any executor can send."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -8,12 +8,12 @@ import numpy as np
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Group
 
-# A function without arguments that returns the groups; or that, pickled.
-Parcel: TypeAlias = bytes | Callable[[], Sequence[Group]]
+# A function without arguments that returns the groups, or that function pickled.
+GroupSource: TypeAlias = bytes | Callable[[], Sequence[Group]]
 
 
-class Site(NamedTuple):
-    """What a worker is."""
+class WorkerInfo(NamedTuple):
+    """Host, versions and devices of a worker."""
 
     host: str
     versions: dict[str, str]
@@ -22,46 +22,46 @@ class Site(NamedTuple):
     devices: int
 
 
-class Terms(NamedTuple):
-    """What the tasks of an execution have in common."""
+class CommonSettings(NamedTuple):
+    """What all tasks of an execution share."""
 
     versions: dict[str, str]
-    config: dict[str, Any]  # of JAX: what results depend on
-    key: str  # the name of the parcel
+    config: dict[str, Any]  # the settings of JAX on which results depend
+    key: str  # identifies the group source
     plan: str  # the digest of the groups
     compact: bool
 
 
-class Task(NamedTuple):
-    """Some lanes of a group, to be run to their end."""
+class TileTask(NamedTuple):
+    """Some runs of a group, to be run to their end."""
 
     group: int
-    lanes: np.ndarray
+    runs: np.ndarray
     layout: Layout
 
 
-class Lacking(NamedTuple):
-    """The worker has no groups of that name yet, and was given no parcel."""
+class GroupsNeeded(NamedTuple):
+    """The worker does not have the groups yet, and the task came without their source."""
 
 
-class Unfit(NamedTuple):
-    """The worker can't do any task of this execution; the text says why."""
-
-    reason: str
-
-
-class Failed(NamedTuple):
-    """The task raised an exception; the text says which."""
+class WorkerRejected(NamedTuple):
+    """The worker can't run any task of this execution; `reason` says why."""
 
     reason: str
 
 
-class Ran(NamedTuple):
-    """The task is done: `records` by the number of their first, `results`, both with the lanes first."""
+class TaskFailed(NamedTuple):
+    """The task raised an exception; `reason` describes it."""
 
-    records: list[tuple[int, Mapping[str, np.ndarray]]]
+    reason: str
+
+
+class TaskDone(NamedTuple):
+    """The results of a task. In all arrays the runs come first."""
+
+    records: list[tuple[int, Mapping[str, np.ndarray]]]  # (number of the first record, records by name)
     results: Mapping[str, np.ndarray]
-    counts: Mapping[str, int]  # how many lanes had each status at their end
+    counts: Mapping[str, int]  # the number of runs that ended with each status
     devices: int
     memory: int  # bytes
     compile_seconds: float

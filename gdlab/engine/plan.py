@@ -1,8 +1,8 @@
-"""From a space to groups: all the points that one compiled program can evaluate, each point once.
+"""Split a space into groups: the points that one compiled program can evaluate, each point once.
 
-Numbers are traced, so they share a program. What can't be traced (names, truth values, whatever a shape or a branch
-depends on) is static and splits the space, and so does whether an axis is given at all. Axes that make no difference to
-a group are not multiplied out in it.
+Numbers are traced, so they share a program. Values that can't be traced (strings, booleans, and numbers on which a
+shape or a branch depends) are static and split the space, and so does an axis that is absent in a part of the space.
+A group holds each run once, however many values of an axis that it does not read.
 """
 
 import itertools
@@ -14,68 +14,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.engine.axis_values import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, AxisValues, SpaceError, is_number, plain
 from gdlab.engine.cost import ADVANCE, Cost, cost
 from gdlab.engine.identity import bits, identity
 from gdlab.engine.space import Block, Space
 from gdlab.types import Point, Process
 
-# Static values of the space in (ABSENT for an axis that is not given there), the process that evaluates the rest out.
+# Takes the static values of a group (`ABSENT` for an axis that is not given there); returns the process that evaluates
+# its points.
 Build = Callable[[Mapping[str, Any]], Process]
-# The rows of each block of a space that a part of it has.
+# The rows of each block of a space that belong to a part of it.
 Part = tuple[np.ndarray, ...]
 
 
 class Cover(NamedTuple):
-    """Where lanes stand in the space.
+    """Which run of a group belongs to which point of the space.
 
-    At row `rows[b][i_b]` of each block b stands lane `lanes[sum_b offsets[b][i_b]]`.
+    The point at row `rows[b][i_b]` of each block b is run `runs[sum_b offsets[b][i_b]]` of the group.
     """
 
     rows: tuple[np.ndarray, ...]
     offsets: tuple[np.ndarray, ...]
-    lanes: np.ndarray
+    runs: np.ndarray
 
-    def placed(self) -> np.ndarray:
-        """The lane at every combination of the rows."""
+    def run_numbers(self) -> np.ndarray:
+        """The run at every combination of the rows: an array with one axis for each block."""
         total = np.zeros((), int)
         for offsets in self.offsets:
             total = total[..., None] + offsets
-        return self.lanes[total]
+        return self.runs[total]
 
 
 class Group(NamedTuple):
-    """Points that one program evaluates, a lane each; lanes that share `outer` values stand together."""
+    """Points that one program evaluates, one run each; runs with equal `outer` values are neighbours."""
 
     static: Mapping[str, Any]
     process: Process
-    columns: Mapping[str, np.ndarray]  # what is traced: a value for each lane
-    outer: tuple[str, ...]  # those of the columns on which work that lanes can share depends
+    columns: Mapping[str, np.ndarray]  # the traced axes: a value for each run
+    outer: tuple[str, ...]  # the columns on which work depends that runs can share
     covers: tuple[Cover, ...]
-    cost: Cost  # of one lane
+    cost: Cost  # of one run
 
     @property
     def size(self) -> int:
-        """How many lanes there are."""
+        """The number of runs."""
         return len(next(iter(self.columns.values()))) if self.columns else 1
 
-    def sharing(self, lanes: np.ndarray | None = None) -> np.ndarray:
-        """How many of some lanes, by default of all, have each of their outer values."""
-        some = np.arange(self.size) if lanes is None else lanes
+    def outer_counts(self, runs: np.ndarray | None = None) -> np.ndarray:
+        """How many of some runs (by default all) have each combination of outer values."""
+        some = np.arange(self.size) if runs is None else runs
         return np.bincount(outer_index({name: self.columns[name][some] for name in self.outer}, self.outer, len(some)))
 
 
 def plan(space: Space, build: Build, static: Sequence[str] = ()) -> tuple[Group, ...]:
     """The fewest groups that cover the space.
 
-    `static` names axes of numbers that are known not to be traceable; others are found out by tracing.
+    `static` names axes of numbers that can't be traced; axes that are not named are found by tracing.
 
     Raises:
-        SpaceError: an axis that makes no difference to any group.
-        TypeError: whatever the process itself raises when it is traced with all axes static.
+        SpaceError: an axis that no group reads.
+        TypeError: the error of the process itself when it is traced with all axes static.
     """
     columns = {n: c for b in space.blocks for n, c in zip(b.names, b.columns, strict=True)}
-    names = {n for n, c in columns.items() if n in static or not _numeric(c)}
+    names = {n for n, c in columns.items() if n in static or not _is_numeric(c)}
     sometimes = {n for n, c in columns.items() if isinstance(c, list) and any(v is ABSENT for v in c)}
     groups: dict[Any, list[_Piece]] = {}  # by what they compute
     read: set[str] = set()
@@ -95,19 +96,18 @@ def plan(space: Space, build: Build, static: Sequence[str] = ()) -> tuple[Group,
     unread = [name for name in space.names if name not in read]
     if unread:
         raise SpaceError(
-            f"the axis {unread[0]!r} makes no difference: nothing here is called that. Known: {', '.join(sorted(read))}"
+            f"unknown axis {unread[0]!r}: nothing has a parameter of this name; "
+            f"the axes in use are {', '.join(sorted(read)) or 'none'}"
         )
     return tuple(_united(pieces) for pieces in groups.values())
 
 
-def _numeric(column: np.ndarray | list[Any]) -> bool:
-    return isinstance(column, np.ndarray) or all(
-        v is ABSENT or (isinstance(v, int | float | np.number) and not isinstance(v, bool)) for v in column
-    )
+def _is_numeric(column: AxisValues) -> bool:
+    return isinstance(column, np.ndarray) or all(value is ABSENT or is_number(value) for value in column)
 
 
 def _split(space: Space, region: Part, fixed: frozenset[str], sometimes: set[str]) -> list[Part]:
-    """The parts of a region in each of which the fixed names have one value, and each name is given or is not."""
+    """Parts of a region in each of which the `fixed` names have one value and no axis is absent at some points only."""
     parts = []
     for block, rows in zip(space.blocks, region, strict=True):
         deciding = [
@@ -120,7 +120,7 @@ def _split(space: Space, region: Part, fixed: frozenset[str], sometimes: set[str
             continue
         by_value: dict[Any, list[int]] = {}
         for row in rows:
-            value = tuple(identity(_plain(c[row])) if whole else c[row] is ABSENT for whole, c in deciding)
+            value = tuple(identity(plain(c[row])) if whole else c[row] is ABSENT for whole, c in deciding)
             by_value.setdefault(value, []).append(row)
         parts.append([np.asarray(part) for part in by_value.values()])
     return list(itertools.product(*parts))
@@ -129,19 +129,15 @@ def _split(space: Space, region: Part, fixed: frozenset[str], sometimes: set[str
 def _values(space: Space, part: Part, fixed: frozenset[str], sometimes: set[str]) -> dict[str, Any]:
     """The static values of a part."""
     return {
-        name: _plain(column[rows[0]])
+        name: plain(column[rows[0]])
         for block, rows in zip(space.blocks, part, strict=True)
         for name, column in zip(block.names, block.columns, strict=True)
         if name in fixed or (name in sometimes and column[rows[0]] is ABSENT)
     }
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 class _Piece(NamedTuple):
-    """What a part of the space adds to a group: its distinct lanes, and where they stand."""
+    """The distinct runs of a part of the space, and the points they belong to."""
 
     key: Any
     static: Mapping[str, Any]
@@ -155,31 +151,32 @@ class _Piece(NamedTuple):
 
 def _piece(space: Space, part: Part, values: dict[str, Any], process: Process, price: Cost) -> _Piece:
     kept = {name: value for name, value in values.items() if name in process.names}
-    lanes: list[tuple[dict[str, np.ndarray], np.ndarray, int]] = []  # columns, the lane of each row, how many lanes
+    # Of each block: columns of its distinct rows, which of these each row is, how many there are.
+    blocks: list[tuple[dict[str, np.ndarray], np.ndarray, int]] = []
     outer = []
     for block, rows in zip(space.blocks, part, strict=True):
         traced = _traced(block, rows, process, values)
         first, inverse = distinct(tuple(traced.values()), len(rows))
-        lanes.append(({name: column[first] for name, column in traced.items()}, inverse, len(first)))
+        blocks.append(({name: column[first] for name, column in traced.items()}, inverse, len(first)))
         outer.append(bool(traced) and set(traced) <= set(process.outer))
-    # Outer blocks vary slowest: lanes that share work then stand together.
+    # Outer blocks vary slowest, so runs that share work are neighbours.
     order = [*np.flatnonzero(outer), *np.flatnonzero(np.logical_not(outer))]
-    strides, size = [0] * len(lanes), 1
+    strides, size = [0] * len(blocks), 1
     for index in reversed(order):
         strides[index] = size
-        size *= lanes[index][2]
+        size *= blocks[index][2]
     columns = {
         name: np.tile(np.repeat(column, stride), size // (stride * count))
-        for (own, _, count), stride in zip(lanes, strides, strict=True)
+        for (own, _, count), stride in zip(blocks, strides, strict=True)
         for name, column in own.items()
     }
-    offsets = tuple(inverse * stride for (_, inverse, _), stride in zip(lanes, strides, strict=True))
+    offsets = tuple(inverse * stride for (_, inverse, _), stride in zip(blocks, strides, strict=True))
     key = (tuple((name, identity(value)) for name, value in sorted(kept.items())), tuple(sorted(columns)))
     return _Piece(key, kept, process, columns, part, offsets, size, price)
 
 
 def _traced(block: Block, rows: np.ndarray, process: Process, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The columns of a block that the process reads and that are not static, at some of its rows."""
+    """The columns of a block that the process reads and that are not static, at some rows."""
     return {
         name: column[rows] if isinstance(column, np.ndarray) else np.asarray([column[row] for row in rows])
         for name, column in zip(block.names, block.columns, strict=True)
@@ -188,39 +185,39 @@ def _traced(block: Block, rows: np.ndarray, process: Process, values: Mapping[st
 
 
 def _united(pieces: Sequence[_Piece]) -> Group:
-    """One group of pieces that the same program evaluates; a lane that several of them have is one lane."""
+    """One group of the pieces that one program evaluates; a run that several of them have is one run."""
     static, process = pieces[0].static, pieces[0].process
     names = list(pieces[0].columns)
     columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in names}
     outer = tuple(name for name in names if name in process.outer)
     total = sum(piece.size for piece in pieces)
-    lane_of = np.arange(total)
+    run_of = np.arange(total)
     if len(pieces) > 1:
-        first, lane_of = distinct(tuple(columns.values()), total)
+        first, run_of = distinct(tuple(columns.values()), total)
         columns = {name: column[first] for name, column in columns.items()}
     shared = outer_index(columns, outer, len(columns[names[0]]) if names else 1)
     if (np.diff(shared) < 0).any():
         order = np.argsort(shared, kind="stable")
         columns = {name: column[order] for name, column in columns.items()}
-        lane_of = np.argsort(order)[lane_of]
+        run_of = np.argsort(order)[run_of]
     bounds = np.cumsum([0, *(piece.size for piece in pieces)])
     covers = tuple(
-        Cover(piece.rows, piece.offsets, lane_of[lo:hi])
+        Cover(piece.rows, piece.offsets, run_of[lo:hi])
         for piece, (lo, hi) in zip(pieces, itertools.pairwise(bounds), strict=True)
     )
     return Group(static, process, columns, outer, covers, pieces[0].cost)
 
 
 def outer_index(columns: Mapping[str, np.ndarray], outer: Sequence[str], size: int) -> np.ndarray:
-    """For each lane the number of its combination of outer values, in the order in which they first appear."""
+    """For each run the number of its combination of outer values; combinations are numbered as they first appear."""
     return distinct(tuple(columns[name] for name in outer), size)[1]
 
 
 def distinct(columns: tuple[np.ndarray, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows at which a combination of values appears for the first time, and for each row which of them it has.
+    """The rows at which a combination of values first appears, and for each row the number of its combination.
 
-    Values are the same if their bits are, in the column's own precision: two that differ are two, even if they round to
-    one in the precision that the program computes in.
+    Values are compared by their bits in the precision of the column, so two values that round to one in the precision
+    of the program are still two.
     """
     if not columns:
         return np.zeros(1, int), np.zeros(size, int)
@@ -234,7 +231,7 @@ def distinct(columns: tuple[np.ndarray, ...], size: int) -> tuple[np.ndarray, np
 def _traceable(
     process: Process, values: Mapping[str, Any], space: Space, part: Part
 ) -> tuple[Process, frozenset[str], Cost]:
-    """The process, its untraceable fixed values made constants of it; the axes it can't be traced over; its cost."""
+    """The process with untraceable fixed values as constants, the axes over which it can't be traced, and its cost."""
     row = {n: v for b, rows in zip(space.blocks, part, strict=True) for n, v in b.row(rows[0]).items()}
     axes = {n: v for n, v in row.items() if n in process.names and n not in values}
     everything = {**axes, **process.fixed}
@@ -249,12 +246,12 @@ def _traceable(
     return baked, frozenset(culprits), Cost() if culprits else _cost(baked, {}, {**axes, **baked.fixed})
 
 
-# What JAX raises where a tracer stands for a shape, a branch, a slice or a mask.
+# What JAX raises if a tracer is used as a shape, a branch, a slice or a mask.
 _NOT_TRACEABLE = (TypeError, IndexError)
 
 
 def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]) -> bool:
-    """Whether the process can't be traced with some values traced and the rest as they are."""
+    """Whether tracing the process fails if the values of `traced` are traced and those of `point` are constants."""
     try:
         _cost(process, point, traced)
     except _NOT_TRACEABLE:
@@ -263,7 +260,7 @@ def _fails(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]
 
 
 def _cost(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any]) -> Cost:
-    """What one lane costs, by tracing the process once."""
+    """The cost of one run, found by tracing the process once."""
 
     trees: list[Any] = []
 
@@ -277,19 +274,19 @@ def _cost(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any])
             def advance(tracers: Mapping[str, Any], carry: Any) -> Any:
                 return process.advance({**point, **tracers}, carry, jnp.asarray(0, jnp.int32), 1)
 
-            advance.__name__ = ADVANCE  # found again by this name
+            advance.__name__ = ADVANCE  # `cost` finds it by this name
             carry, record = jax.jit(advance)(tracers, carry)
             trees.extend([jax.tree.structure(record), jax.make_jaxpr(process.status)(carry)])
         result = process.finish(here, carry)
         trees.append(jax.tree.structure(result))
         return result
 
-    jaxpr = jax.make_jaxpr(whole)({name: lane_dtype(np.asarray(value)) for name, value in traced.items()})
+    jaxpr = jax.make_jaxpr(whole)({name: traced_dtype(np.asarray(value)) for name, value in traced.items()})
     return cost(jaxpr, trees)
 
 
 def bake(process: Process, constants: Mapping[str, Any]) -> Process:
-    """The process with some of its fixed values made constants of the program."""
+    """The process with some of its fixed values as constants of the program."""
     if not constants:
         return process
 
@@ -304,20 +301,18 @@ def bake(process: Process, constants: Mapping[str, Any]) -> Process:
     )
 
 
-def lane_dtype(column: np.ndarray) -> np.ndarray:
-    """The column in the dtype that JAX computes in (float32 and int32, unless x64 is on)."""
+def traced_dtype(column: np.ndarray) -> np.ndarray:
+    """The column in the dtype in which JAX computes: float32 or int32, or with x64 float64 or int64."""
     kind = np.float64 if column.dtype.kind == "f" else np.int64
     return column.astype(jax.dtypes.canonicalize_dtype(kind))
 
 
 def describe(group: Group) -> str:
-    """The static values of a group in words, for a progress bar or a message."""
-    return (
-        ", ".join(f"{value}" if name == "rule" else f"{name}={value}" for name, value in group.static.items())
-        or "all runs"
-    )
+    """The static values of a group as text, for progress reports and messages; without the name of a label axis."""
+    labels = group.process.labels
+    return ", ".join(f"{v}" if name in labels else f"{name}={v}" for name, v in group.static.items()) or "all runs"
 
 
 def records(process: Process) -> int:
-    """How many records a run of the process leaves."""
+    """The number of records of a run of the process."""
     return math.ceil(process.steps / process.every)

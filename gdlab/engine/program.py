@@ -1,8 +1,8 @@
-"""Compiled programs, each shared by all who ask for the same one.
+"""Compile programs, and share equal ones.
 
-Arrays that a user's functions close over (a data set, say) are made arguments of the programs, so that two programs
-are the same exactly when their text is the same; then the second is not compiled. The text does not say which Python
-functions a program calls on the host, so programs that call any are not shared.
+Arrays that a user's functions close over (for example a data set) become arguments of the programs, so two programs are
+equal exactly if their text is equal; then only one is compiled. The text does not identify the Python functions that a
+program calls on the host, so programs with such calls are not shared.
 """
 
 import hashlib
@@ -19,14 +19,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 _KEPT = 256
 _compiled: OrderedDict[str, "Future[_Executable]"] = OrderedDict()
-# The compiler lets go of the interpreter, so programs are compiled beside each other and beside the runs.
+# The compiler releases the interpreter lock, so programs are compiled in parallel, and while others run.
 _compilers = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gdlab-compile")
-# A program that runs once per tile is not worth the compiler's full effort: this takes a third of the time.
+# For programs that run once a tile: a lower optimisation level compiles in a third of the time.
 QUICK = {"xla_backend_optimization_level": 1}
-# The widest vectors that the processor has: the compiler by itself stays at half of them, for the sake of programs that
-# have little to compute.
+# Use the widest vectors of the processor; by default XLA uses half of their width.
 _CPU = {"xla_cpu_prefer_vector_width": 512}
-# What stands in the text of a program that calls a Python function on the host: a custom call, or a transfer on TPUs.
+# Matches the text of a program that calls a Python function on the host: a custom call, or a transfer on TPUs.
 _CALLBACK = re.compile(r"custom_call @\w*python\w*callback|is_host_transfer = true")
 
 
@@ -36,17 +35,17 @@ class _Executable(NamedTuple):
 
 
 class Program:
-    """A function of pytrees, traced, that is compiled once it is called for; calling it waits for that."""
+    """A traced function of pytrees, compiled in the background by `compile`, or by the first call, which waits."""
 
     def __init__(self, lower: Callable[[], Any], consts: list[Any], result: Any, donate: int | None, key: str):
-        self.result = result  # the shapes and dtypes it returns, of all devices together
+        self.result = result  # the shapes and dtypes that it returns, for all devices together
         self._lower, self._key = lower, key
         self._executable: Future[_Executable] | None = None
         self._consts, self._donate = consts, donate
         self._structure = jax.tree.structure(result)
 
     def compile(self) -> bool:
-        """Have it compiled, beside whatever else goes on; whether the compiler begins with it now."""
+        """Start to compile in the background; whether this program was not compiled before."""
         if self._executable is not None:
             return False
         self._executable, fresh = _compile(self._lower(), self._key)
@@ -64,12 +63,12 @@ class Program:
 
     @property
     def compile_seconds(self) -> float:
-        """How long compiling it took, whenever that was."""
+        """The seconds that compiling took; waits until it is compiled."""
         return self._compiled.seconds
 
     @property
     def memory(self) -> int:
-        """Bytes it needs on each device while it runs: arguments, results, scratch; 0 where the backend is silent."""
+        """Bytes on each device: arguments, results and temporaries; 0 if the backend does not report them."""
         analysis = self._compiled.call.memory_analysis()
         if analysis is None:
             return 0
@@ -91,11 +90,17 @@ def sharded_program(
     donate: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Program:
-    """Have a function compiled that each device of a mesh of one axis evaluates on its own part.
+    """A program in which each device of a mesh of one axis evaluates a function on its own part of the arguments.
 
-    `args` are pytrees of shapes, of all devices together. Where `split`, their leading axis is dealt out among the
-    devices, and `fn` sees its device's part; the others it sees whole. Its results are put together along their leading
-    axis. The devices never talk. The argument number `donate` is given up to the program.
+    The devices never communicate.
+
+    Args:
+        fn: returns a pytree of arrays; the results of the devices are concatenated along their leading axis.
+        args: pytrees of shapes, for all devices together.
+        split: for each argument, whether its leading axis is divided among the devices. `fn` gets the other arguments
+            whole.
+        donate: the number of the argument whose memory the program may reuse.
+        options: options of XLA.
     """
     (axis,) = mesh.axis_names
     devices = mesh.size
@@ -125,8 +130,8 @@ def sharded_program(
     placed = [jax.tree.map(lambda leaf, spec: _shape(leaf.shape, leaf, NamedSharding(mesh, spec)), arg, spec)
               for arg, spec in zip(args, specs, strict=True)]  # fmt: skip
     held, lent = _apart(placed, donate)
-    # The text must tell all arguments apart, those that are not used too: two programs that read different leaves of
-    # carries of one shape would else have one text. Hence `keep_unused`.
+    # With `keep_unused` the text lists unused arguments too; otherwise two programs that read different leaves of
+    # carries of one shape would have the same text.
     own: dict[str, Any] = _CPU if mesh.devices.flat[0].platform == "cpu" else {}
 
     def lower() -> Any:
@@ -140,7 +145,7 @@ def sharded_program(
 
 
 def _apart(args: Sequence[Any], donate: int | None) -> tuple[list[Any], list[Any]]:
-    """The leaves of the arguments that are kept, and of the one that is given up."""
+    """The leaves of the arguments that are not donated, and of the one that is."""
     held = [leaf for position, arg in enumerate(args) if position != donate for leaf in jax.tree.leaves(arg)]
     return held, [] if donate is None else jax.tree.leaves(args[donate])
 

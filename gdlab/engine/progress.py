@@ -1,4 +1,4 @@
-"""How far an execution is, for whoever watches."""
+"""How much of an execution is done."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -7,43 +7,51 @@ from gdlab.engine.plan import Group, describe
 
 
 class Progress(NamedTuple):
-    """How far an execution is."""
+    """How much of an execution is done."""
 
     group: int
     groups: int
     label: str
     phase: str  # "compile" or "run"
-    done: float  # lanes finished, over all groups; a part of a lane counts as that part
-    lanes: int  # in all
-    status: Mapping[str, int]  # how many lanes, so far, have each status of the process
+    done: float  # finished runs, over all groups; a started run counts in part
+    runs: int  # in all
+    status: Mapping[str, int]  # how many runs have each status of the process so far
 
 
-class Watch:
-    """Keeps count."""
+class ProgressTracker:
+    """Adds up the work that is done, and reports it."""
 
     def __init__(self, groups: Sequence[Group], report: Callable[[Progress], None]) -> None:
         self._groups, self._report = groups, report
-        self._lanes = sum(group.size for group in groups)
+        self._runs = sum(group.size for group in groups)
         self._done = 0.0
         self._status: dict[str, int] = {}
         self._index, self._phase = 0, "compile"
-        self.of = 0  # lanes of the tile under way
+        self._tile = 0  # runs of the current tile
 
     def enter(self, index: int, phase: str) -> None:
-        """A group is now being compiled, or run."""
+        """Group number `index` starts to be compiled, or to run."""
         self._index, self._phase = index, phase
         self.within(0, {})
 
-    def within(self, share: float, status: Mapping[str, int]) -> None:
-        """Such a share of the tile under way is done."""
-        counted = {n: self._status.get(n, 0) + status.get(n, 0) for n in {**self._status, **status}}
-        label = describe(self._groups[self._index])
-        done = self._done + share * self.of
-        self._report(Progress(self._index, len(self._groups), label, self._phase, done, self._lanes, counted))
+    def begin_tile(self, runs: int) -> None:
+        """A tile of this many runs starts."""
+        self._tile = runs
 
-    def leave(self, status: Mapping[str, int]) -> None:
-        """The tile under way is done."""
-        self._done += self.of
-        self.of = 0
-        self._status = {n: self._status.get(n, 0) + status.get(n, 0) for n in {**self._status, **status}}
+    def within(self, share: float, status: Mapping[str, int]) -> None:
+        """This share of the current tile is done."""
+        label = describe(self._groups[self._index])
+        done = self._done + share * self._tile
+        counts = _sum(self._status, status)
+        self._report(Progress(self._index, len(self._groups), label, self._phase, done, self._runs, counts))
+
+    def end_tile(self, status: Mapping[str, int]) -> None:
+        """The current tile is done."""
+        self._done += self._tile
+        self._tile = 0
+        self._status = _sum(self._status, status)
         self.within(0, {})
+
+
+def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}

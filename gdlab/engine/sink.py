@@ -1,4 +1,4 @@
-"""Where results go: what an execution asks of a sink, and the sink that keeps everything in memory."""
+"""Where results go: the interface between an execution and a sink, and the sink that keeps results in memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -6,32 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.fill_values import fill_array, fill_missing
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Group
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.tile_run import Checkpoint
 
 
 class Variable(NamedTuple):
-    """What is known of a result before it is computed."""
+    """The dtype and shape of a result."""
 
-    dtype: np.dtype
-    shape: tuple[int, ...]  # of one lane; a series has the records first
+    dtype: np.dtype  # of a series one that holds its fill value
+    shape: tuple[int, ...]  # of one run; of a series the records come first
     series: bool
 
 
 class Sink(ABC):
-    """Results arrive tile by tile: the records of each segment, then what the tile's lanes end with.
+    """Takes results tile by tile: the records of each segment, then the final results of the tile's runs.
 
-    Arrays have the lanes of the tile that were wanted as their leading axis.
+    Arrays hold the wanted runs of the tile along their leading axis.
     """
 
     def layout(self, index: int) -> Layout | None:
-        """How a group was laid out before, where some of it is at hand already."""
+        """The layout of a group that was begun earlier."""
         return None
 
     def complete(self, index: int, group: Group) -> bool:
-        """Whether all of a group is at hand already."""
+        """Whether all results of a group exist already."""
         return False
 
     @abstractmethod
@@ -39,72 +39,90 @@ class Sink(ABC):
         """A group is about to run."""
 
     def wanted(self, index: int, tile: slice) -> np.ndarray:
-        """The lanes of a tile that are not at hand yet."""
+        """The runs of a tile whose results do not exist yet."""
         return np.arange(tile.start, tile.stop)
 
-    def tile(self, index: int, tile: slice) -> "TileOfSink":
-        """Where the results of a tile land."""
-        return TileOfSink(self, index, tile)
+    def tile(self, index: int, tile: slice) -> "SinkTile":
+        """Takes the results of one tile."""
+        return SinkTile(self, index, tile)
 
-    def resumed(self, index: int, tile: slice) -> Snapshot | None:
-        """Where a tile was when its run stopped."""
+    def resumed(self, index: int, tile: slice) -> Checkpoint | None:
+        """The checkpoint from which a tile continues."""
         return None
 
     def due(self) -> bool:
-        """Whether a snapshot is wanted after this segment."""
+        """Whether a checkpoint is wanted after this segment."""
         return False
 
-    def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:  # noqa: B027  (to keep nothing is allowed)
-        """Keep what is needed to go on from here."""
+    def keep(self, index: int, tile: slice, checkpoint: Checkpoint) -> None:  # noqa: B027  (a sink may keep none)
+        """Keep a checkpoint."""
 
     @abstractmethod
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
-        """Take the records of a segment, of which `first` is the number of the first."""
+        """Take the records of a segment, numbered from `first`."""
 
     @abstractmethod
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
-        """Take what the lanes of a tile end with; the tile is then whole."""
+        """Take the final results of the runs of a tile; the tile is then complete."""
 
 
-class TileOfSink(NamedTuple):
-    """A sink as seen from one tile (a `gdlab.engine.runner.Landing`)."""
+class SinkTile(NamedTuple):
+    """One tile of a sink (a `gdlab.engine.runner.TileWriter`)."""
 
     sink: Sink
     group: int
-    lanes: slice
+    runs: slice
 
-    def resumed(self) -> Snapshot | None:
-        return self.sink.resumed(self.group, self.lanes)
+    def resumed(self) -> Checkpoint | None:
+        return self.sink.resumed(self.group, self.runs)
 
     def due(self) -> bool:
         return self.sink.due()
 
-    def keep(self, snapshot: Snapshot) -> None:
-        self.sink.keep(self.group, self.lanes, snapshot)
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.sink.keep(self.group, self.runs, checkpoint)
 
     def series(self, first: int, records: Mapping[str, np.ndarray]) -> None:
-        self.sink.series(self.group, self.lanes, first, records)
+        self.sink.series(self.group, self.runs, first, records)
 
     def write(self, results: Mapping[str, np.ndarray]) -> None:
-        self.sink.write(self.group, self.lanes, results)
+        self.sink.write(self.group, self.runs, results)
 
 
-class Memory(Sink):
-    """Keeps arrays of shape [lanes, ...], a dict of them for each group."""
+class MemorySink(Sink):
+    """Keeps the results of each group in arrays of shape [runs, ...]."""
 
     def __init__(self) -> None:
-        self.results: list[dict[str, np.ndarray]] = []
         self.series_names: set[str] = set()
+        self._groups: list[dict[str, np.ndarray]] = []
+        self._written: list[np.ndarray] = []  # for each group, which runs are complete
+
+    @property
+    def results(self) -> list[dict[str, np.ndarray]]:
+        """The results of each group by name, with fill values for runs that are not complete."""
+        return [
+            {n: array if n in self.series_names else fill_missing(array, written) for n, array in arrays.items()}
+            for arrays, written in zip(self._groups, self._written, strict=True)
+        ]
 
     def begin(self, index: int, group: Group, layout: Layout, variables: Mapping[str, Variable]) -> None:
-        assert index == len(self.results)
-        self.results.append({name: blank_array((group.size, *v.shape), v.dtype) for name, v in variables.items()})
+        assert index == len(self._groups)
+        self._groups.append(
+            {
+                name: fill_array((group.size, *v.shape), v.dtype)
+                if v.series
+                else np.zeros((group.size, *v.shape), v.dtype)
+                for name, v in variables.items()
+            }
+        )
+        self._written.append(np.zeros(group.size, bool))
         self.series_names |= {name for name, v in variables.items() if v.series}
 
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
         for name, values in records.items():
-            self.results[index][name][tile, first : first + values.shape[1]] = values
+            self._groups[index][name][tile, first : first + values.shape[1]] = values
 
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         for name, values in results.items():
-            self.results[index][name][tile] = values
+            self._groups[index][name][tile] = values
+        self._written[index][tile] = True

@@ -1,4 +1,4 @@
-"""The lanes of a tile under way: advanced segment by segment; those that have ended leave, the others close up."""
+"""Run one tile: advance its runs segment by segment, remove runs that have ended and compact the others."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,17 +7,17 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gdlab.engine.chunk_programs import Programs, arguments, gather, programs
-from gdlab.engine.fill_values import blank_array, on_host
+from gdlab.engine.chunk_programs import ChunkPrograms, arguments, chunk_programs, gather
+from gdlab.engine.fill_values import fill_array, fill_dtype, host_dtype
 from gdlab.engine.layout import Layout, arrange
 from gdlab.engine.plan import Group, outer_index
 
-# Chunks that must fall away before the others are moved: moving costs about as much as a few steps.
-LESS = 0.8
+# Runs are compacted if at most this share of the chunks remains: moving them costs about as much as a few steps.
+REMAINING = 0.8
 
 
-class Snapshot(NamedTuple):
-    """All that is needed to go on with a tile after so many segments, as plain arrays."""
+class Checkpoint(NamedTuple):
+    """The state of a tile after some segments, as NumPy arrays."""
 
     segment: int  # the next one
     layout: Layout
@@ -27,89 +27,93 @@ class Snapshot(NamedTuple):
     status: dict[str, np.ndarray]
     results: dict[str, np.ndarray]
 
-    def on(self, devices: int) -> "Snapshot":
-        """The same for so many devices: rows stay as they are, and are dealt out anew."""
+    def on(self, devices: int) -> "Checkpoint":
+        """The checkpoint for another number of devices: the same rows, distributed over the new devices."""
         if len(self.slots) == devices * self.chunks:
             return self
         rows, width = self.layout.rows, self.layout.width
         filled = np.flatnonzero((self.slots >= 0).any(axis=2))
         chunks = max(1, -(-len(filled) // (devices * rows)))
-        number = np.arange(devices * chunks * rows).reshape(devices, -1).T.reshape(-1)  # the places, dealt by turns
-        source = np.full(len(number), -1)
-        source[number[: len(filled)]] = filled
+        # Rows are dealt to the devices in turn.
+        target = np.arange(devices * chunks * rows).reshape(devices, -1).T.reshape(-1)
+        source = np.full(len(target), -1)
+        source[target[: len(filled)]] = filled
 
-        def dealt(array: np.ndarray) -> np.ndarray:
+        def moved(array: np.ndarray) -> np.ndarray:
             taken = array.reshape(-1, width, *array.shape[3:])[np.maximum(source, 0)]
             return taken.reshape(-1, rows, width, *array.shape[3:])
 
-        slots = np.where((source < 0).reshape(-1, rows, 1), -1, dealt(self.slots))
-        return self._replace(chunks=chunks, slots=slots, carry=[dealt(leaf) for leaf in self.carry])
+        slots = np.where((source < 0).reshape(-1, rows, 1), -1, moved(self.slots))
+        return self._replace(chunks=chunks, slots=slots, carry=[moved(leaf) for leaf in self.carry])
 
 
-class Sent(NamedTuple):
-    """The records of a segment, while the device may still be at work on them."""
+class SegmentRecords(NamedTuple):
+    """The records of a segment, on the devices, which may still be computing them."""
 
     record: Mapping[str, Any]
     slots: np.ndarray
 
 
-class Flight:
-    """Some lanes of a group on their way. `lanes` are their numbers in the group, those that share work together."""
+class TileRun:
+    """Advances some runs of a group. `runs` are their numbers in the group; runs that share work are neighbours."""
 
-    _slots: np.ndarray
-    _at: tuple[Any, ...]
-    _count: Any
+    _slots: np.ndarray  # [devices * chunks, rows, width]: the index into `runs` of each slot's run, -1 if empty
+    _arguments: tuple[Any, ...]
+    _count: Any  # for each device, how many of its chunks hold a run
 
-    def __init__(self, group: Group, of: Programs, lanes: np.ndarray, snapshot: Snapshot | None = None) -> None:
-        self._group, self._of, self._lanes = group, of, lanes
-        taken = {name: column[lanes] for name, column in group.columns.items()}
-        self._outer = outer_index(taken, group.outer, len(lanes))
+    def __init__(
+        self, group: Group, programs: ChunkPrograms, runs: np.ndarray, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self._group, self._programs, self._runs = group, programs, runs
+        columns = {name: column[runs] for name, column in group.columns.items()}
+        self._outer = outer_index(columns, group.outer, len(runs))
         self._results: dict[str, np.ndarray] = {}
-        self._landed = False  # whether the results are those of the carry as it is
-        self.status: dict[str, np.ndarray] = {}  # of each lane, when it was last seen
-        if snapshot is not None:
-            self._restore(snapshot)
+        self._finished = False  # whether the results are those of the current carry
+        self.status: dict[str, np.ndarray] = {}  # of each run, after the last segment
+        if checkpoint is not None:
+            self._restore(checkpoint)
             return
-        self._place(arrange(self._outer, of.layout, of.mesh.size, of.chunks))
-        self._carry = of.start(*self._at)
+        self._place(arrange(self._outer, programs.layout, programs.mesh.size, programs.chunks))
+        self._carry = programs.start(*self._arguments)
 
     @property
     def size(self) -> int:
-        """How many lanes there are, those that have left included."""
-        return len(self._lanes)
+        """The number of runs, including those that have ended."""
+        return len(self._runs)
 
     @property
     def alive(self) -> int:
-        """How many lanes were alive when last seen."""
+        """The number of runs that were alive after the last segment."""
         return int(self.status["alive"].sum())
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many lanes had each status when last seen."""
+        """The number of runs that had each status after the last segment."""
         return {name: int(values.sum()) for name, values in self.status.items()}
 
-    def advance(self, segment: int) -> Sent:
-        """Set the devices to work on a segment; this does not wait for them."""
-        assert self._of.advance is not None
-        first = np.int32(segment * self._of.layout.blocks * self._group.process.every)
-        sent = self._put(first, split=False)
-        self._carry, record, self._standing = self._of.advance(*self._at, self._count, self._carry, sent)
-        self._landed = False
-        return Sent(record, self._slots)
+    def advance(self, segment: int) -> SegmentRecords:
+        """Start a segment on the devices, without waiting for it."""
+        assert self._programs.advance is not None
+        first = self._put(np.int32(segment * self._programs.layout.blocks * self._group.process.every), split=False)
+        self._carry, record, self._new_status = self._programs.advance(
+            *self._arguments, self._count, self._carry, first
+        )
+        self._finished = False
+        return SegmentRecords(record, self._slots)
 
-    def fly(
+    def run(
         self,
         segments: range,
-        deliver: Callable[[int, Sent], None],
+        deliver: Callable[[int, SegmentRecords], None],
         between: Callable[[int, Callable[[], None]], None],
         compact: bool = True,
     ) -> None:
-        """Advance through some segments, or until no lane is alive; `deliver` takes the records of each.
+        """Advance through some segments, or until no run is alive; `deliver` takes the records of each segment.
 
-        The host's work on one segment goes on beside the devices' work on the next. Once a segment is settled,
-        `between(segment, delivered)` is called; calling `delivered` has its records delivered at once.
+        The records of a segment are delivered while the devices compute the next one. After each segment
+        `between(segment, delivered)` is called; calling `delivered` delivers its records at once.
         """
-        waiting: list[tuple[int, Sent]] = []
+        waiting: list[tuple[int, SegmentRecords]] = []
 
         def delivered() -> None:
             while waiting:
@@ -121,145 +125,148 @@ class Flight:
             sent = self.advance(segment)
             delivered()
             waiting.append((segment, sent))
-            self.settle()
+            self.wait()
             if compact and self.alive and segment + 1 < segments.stop:
-                self.pack()
+                self.compact()
             between(segment, delivered)
         delivered()
 
-    def settle(self) -> None:
-        """Wait for the segment, and see who is still alive."""
-        for name, values in self._standing.items():
-            known = self.status.setdefault(name, np.zeros(self.size, bool))
-            self._scatter(values, self._slots, known)
+    def wait(self) -> None:
+        """Wait for the segment, and read the status of each run."""
+        for name, values in self._new_status.items():
+            self._scatter(values, self._slots, self.status.setdefault(name, np.zeros(self.size, bool)))
 
-    def received(self, sent: Sent) -> dict[str, np.ndarray]:
-        """The records of a segment, [lanes, records, ...]; blank (NaN or -1) for lanes that had left before it."""
-        return {name: self._scatter(values, sent.slots) for name, values in sent.record.items()}
+    def records(self, sent: SegmentRecords) -> dict[str, np.ndarray]:
+        """The records of a segment, [runs, records, ...]; fill values for runs that were removed before it."""
+        filled = {}
+        for name, values in sent.record.items():
+            empty = fill_array((self.size, *values.shape[3:]), fill_dtype(host_dtype(values.dtype)))
+            filled[name] = self._scatter(values, sent.slots, empty)
+        return filled
 
-    def pack(self) -> None:
-        """Let lanes that have ended go, if the others then fit into fewer chunks."""
-        of = self._of
-        if -(-self.alive // (of.mesh.size * of.layout.chunk)) > LESS * int(self._used(self._slots).max()):
-            return  # however they stood: too many are alive
-        slots, source = (array.reshape(self._slots.shape) for array in self._stacked(of.mesh.size))
-        now, then = int(self._used(self._slots).max()), int(self._used(slots).max())
-        if then == now or then > LESS * now:
+    def compact(self) -> None:
+        """Remove runs that have ended, if the others then fit into fewer chunks."""
+        programs = self._programs
+        used = int(self._used(self._slots).max())
+        if -(-self.alive // (programs.mesh.size * programs.layout.chunk)) > REMAINING * used:
+            return  # too many are alive for any arrangement
+        slots, source = (array.reshape(self._slots.shape) for array in self._stacked(programs.mesh.size))
+        if int(self._used(slots).max()) > min(REMAINING * used, used - 1):
             return
-        self._land_ended()
-        self._carry = gather(of)(self._carry, self._put(source.astype(np.int32)))
+        self._collect_ended()
+        self._carry = gather(programs)(self._carry, self._put(source.astype(np.int32)))
         self._place(slots)
 
-    def release(self, lanes: np.ndarray) -> None:
-        """Let some lanes go for good, whatever their carry says: they end with what they have now."""
-        gone = np.isin(self._slots, lanes)
+    def release(self, runs: np.ndarray) -> None:
+        """End some runs now, whatever their status: their results are those of their current carry."""
+        gone = np.isin(self._slots, runs)
         self._collect(np.where(gone, self._slots, -1))
-        self.status["alive"][lanes] = False
+        self.status["alive"][runs] = False
         self._slots = np.where(gone, -1, self._slots)
         self._count = self._put(self._used(self._slots))
 
-    def spread(self) -> None:
-        """Deal the lanes that are alive out to the devices anew, evenly; through the host, for devices never talk."""
+    def rebalance(self) -> None:
+        """Distribute the runs that are alive evenly over the devices; through the host, since devices never
+        communicate."""
         if not self.alive:
             return
-        self._land_ended()
-        slots, source = self._dealt()
-        here = self.snapshot(0)
-        carry = [leaf.reshape(-1, *leaf.shape[3:])[source] for leaf in here.carry]
-        self._restore(here._replace(slots=slots, carry=carry))
+        self._collect_ended()
+        slots, source = self._balanced()
+        now = self.checkpoint(0)
+        carry = [leaf.reshape(-1, *leaf.shape[3:])[source] for leaf in now.carry]
+        self._restore(now._replace(slots=slots, carry=carry))
 
-    def land(self) -> dict[str, np.ndarray]:
-        """What each lane ends with, [lanes, ...], if it goes no further."""
+    def results(self) -> dict[str, np.ndarray]:
+        """The final results of each run, [runs, ...], if it ends now."""
         self._collect(self._slots)
-        self._landed = True
+        self._finished = True
         return self._results
 
-    def snapshot(self, segment: int) -> Snapshot:
-        """Everything, as copies on the host."""
-        leaves = [np.array(_pulled(_raw(leaf))) for leaf in jax.tree.leaves(self._carry)]
-        of = self._of
+    def checkpoint(self, segment: int) -> Checkpoint:
+        """The current state, copied to the host; `segment` is the next one."""
+        leaves = [np.array(_on_host(_key_data(leaf))) for leaf in jax.tree.leaves(self._carry)]
+        programs = self._programs
         status, results = _copied(self.status), _copied(self._results)
-        return Snapshot(segment, of.layout, of.chunks, self._slots, leaves, status, results)
+        return Checkpoint(segment, programs.layout, programs.chunks, self._slots, leaves, status, results)
 
-    def _restore(self, snapshot: Snapshot) -> None:
-        snapshot = snapshot.on(self._of.mesh.size)
-        if (snapshot.layout, snapshot.chunks) != (self._of.layout, self._of.chunks):
-            self._of = programs(self._group, snapshot.layout, snapshot.chunks, self._of.mesh)
-        shapes, structure = jax.tree.flatten(self._of.start.result)
-        leaves = [_cooked(self._put(raw), like) for raw, like in zip(snapshot.carry, shapes, strict=True)]
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        checkpoint = checkpoint.on(self._programs.mesh.size)
+        if (checkpoint.layout, checkpoint.chunks) != (self._programs.layout, self._programs.chunks):
+            self._programs = chunk_programs(self._group, checkpoint.layout, checkpoint.chunks, self._programs.mesh)
+        shapes, structure = jax.tree.flatten(self._programs.start.result)
+        leaves = [_wrapped(self._put(raw), like) for raw, like in zip(checkpoint.carry, shapes, strict=True)]
         self._carry = jax.tree.unflatten(structure, leaves)
-        self.status, self._results = _copied(snapshot.status), _copied(snapshot.results)
-        self._place(snapshot.slots)
+        self.status, self._results = _copied(checkpoint.status), _copied(checkpoint.results)
+        self._place(checkpoint.slots)
 
     def _place(self, slots: np.ndarray) -> None:
         self._slots = slots
-        fixed, *others = arguments(self._group, self._lanes, slots)
-        self._at = (jax.tree.map(lambda leaf: self._put(leaf, split=False), fixed), *map(self._put_all, others))
+        fixed, *others = arguments(self._group, self._runs, slots)
+        self._arguments = (jax.tree.map(lambda leaf: self._put(leaf, split=False), fixed), *map(self._put_all, others))
         self._count = self._put(self._used(slots))
 
     def _used(self, slots: np.ndarray) -> np.ndarray:
-        """For each device, how many of its chunks hold a lane."""
-        filled = (slots >= 0).any(axis=(1, 2)).reshape(self._of.mesh.size, -1)
+        """For each device, the number of chunks up to its last one that holds a run."""
+        filled = (slots >= 0).any(axis=(1, 2)).reshape(self._programs.mesh.size, -1)
         return np.where(filled, np.arange(1, filled.shape[1] + 1), 0).max(axis=1).astype(np.int32)
 
     def _stacked(self, pools: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lanes that are alive, moved up to the first rows of as many parts of the slots as there are `pools`.
+        """The runs that are alive, moved to the first rows of each of `pools` equal parts of the slots.
 
-        Slots [pools, rows, width], and the place in its pool that each lane comes from. A lane keeps its place in the
-        row: the compiler may round differently at another. Which row it is makes no difference.
+        Returns slots [pools, rows, width], and for each the slot within its pool that its run comes from. A run keeps
+        its column, since the compiler may round differently in another column; its row does not affect rounding.
         """
-        width = self._of.layout.width
+        width = self._programs.layout.width
         old = self._slots.reshape(pools, -1, width)
         moved, source = np.full_like(old, -1), np.zeros_like(old)
         for pool, slots in enumerate(old):
-            row, place = np.nonzero((slots >= 0) & self.status["alive"][slots])
-            lanes = slots[row, place]
-            outer = np.unique(self._outer[lanes], return_inverse=True)[1]
-            column = outer * width + place
-            order = np.argsort(column, kind="stable")
-            counts = np.bincount(column, minlength=width)
+            row, column = np.nonzero((slots >= 0) & self.status["alive"][slots])
+            runs = slots[row, column]
+            outer = np.unique(self._outer[runs], return_inverse=True)[1]
+            cell = outer * width + column
+            order = np.argsort(cell, kind="stable")
+            counts = np.bincount(cell, minlength=width)
             counts = np.pad(counts, (0, -len(counts) % width))
-            rank = np.empty(len(lanes), int)
-            rank[order] = np.arange(len(lanes)) - np.repeat(np.cumsum(counts) - counts, counts)
+            rank = np.empty(len(runs), int)
+            rank[order] = np.arange(len(runs)) - np.repeat(np.cumsum(counts) - counts, counts)
             height = counts.reshape(-1, width).max(axis=1)
             to = (np.cumsum(height) - height)[outer] + rank
-            moved[pool, to, place] = lanes
-            source[pool, to, place] = row * width + place
+            moved[pool, to, column] = runs
+            source[pool, to, column] = row * width + column
         return moved, source
 
-    def _dealt(self) -> tuple[np.ndarray, np.ndarray]:
-        """The lanes that are alive, stacked, and row r of all dealt to device r modulo their number: slots, and the
-        place among all that each comes from."""
+    def _balanced(self) -> tuple[np.ndarray, np.ndarray]:
+        """The runs that are alive, stacked, with row r on device r modulo the number of devices: slots, and the slot
+        among all that each run comes from."""
         (slots,), (source,) = self._stacked(1)
-        number = np.arange(len(slots)).reshape(-1, self._of.mesh.size).T.reshape(-1)
-        return slots[number].reshape(self._slots.shape), source[number].reshape(self._slots.shape)
+        order = np.arange(len(slots)).reshape(-1, self._programs.mesh.size).T.reshape(-1)
+        return slots[order].reshape(self._slots.shape), source[order].reshape(self._slots.shape)
 
-    def _land_ended(self) -> None:
-        gone = self._slots.copy()
-        gone[(self._slots >= 0) & self.status["alive"][self._slots]] = -1
-        self._collect(gone)
+    def _collect_ended(self) -> None:
+        ended = self._slots.copy()
+        ended[(self._slots >= 0) & self.status["alive"][self._slots]] = -1
+        self._collect(ended)
 
     def _collect(self, slots: np.ndarray) -> None:
-        """Take what the lanes in some of the slots end with."""
-        if self._landed or not (slots >= 0).any():
+        """Take the final results of the runs in some slots."""
+        if self._finished or not (slots >= 0).any():
             return
-        for name, values in self._of.finish(*self._at, self._count, self._carry).items():
-            self._results[name] = self._scatter(values, slots, self._results.get(name))
+        for name, values in self._programs.finish(*self._arguments, self._count, self._carry).items():
+            if name not in self._results:
+                self._results[name] = np.zeros((self.size, *values.shape[3:]), host_dtype(values.dtype))
+            self._scatter(values, slots, self._results[name])
 
-    def _scatter(self, values: Any, slots: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
-        """Values of slots as values of lanes, into an array that may hold those of others."""
-        found = _pulled(values)
-        if into is None:
-            into = blank_array((self.size, *found.shape[3:]), on_host(found.dtype))
+    def _scatter(self, values: Any, slots: np.ndarray, into: np.ndarray) -> np.ndarray:
+        """Write values of slots into an array of runs."""
         filled = slots >= 0
-        into[slots[filled]] = found[filled]
+        into[slots[filled]] = _on_host(values)[filled]
         return into
 
     def _put_all(self, tree: Any) -> Any:
         return jax.tree.map(self._put, tree)
 
     def _put(self, array: Any, split: bool = True) -> Any:
-        mesh = self._of.mesh
+        mesh = self._programs.mesh
         return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*mesh.axis_names) if split else PartitionSpec()))
 
 
@@ -267,8 +274,8 @@ def _copied(named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: array.copy() for name, array in named.items()}
 
 
-def _pulled(values: Any) -> np.ndarray:
-    """An array of all devices, those of other processes included, on the host."""
+def _on_host(values: Any) -> np.ndarray:
+    """An array as a NumPy array, with the parts that other processes hold."""
     if isinstance(values, np.ndarray) or values.is_fully_addressable:
         return np.asarray(values)
     from jax.experimental import multihost_utils
@@ -276,12 +283,13 @@ def _pulled(values: Any) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(values, tiled=True))
 
 
-def _raw(leaf: Any) -> Any:
-    """Keys as the numbers that they are made of."""
+def _key_data(leaf: Any) -> Any:
+    """Random keys as integers; any other leaf unchanged."""
     return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
-def _cooked(raw: Any, like: Any) -> Any:
+def _wrapped(raw: Any, like: Any) -> Any:
+    """The inverse of `_key_data`."""
     if not jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
         return raw
     return jax.random.wrap_key_data(raw, impl=jax.random.key_impl(jax.numpy.empty((), like.dtype)))

@@ -1,9 +1,10 @@
-"""Results on disk: a zarr store with a group for each compiled program, written tile by tile.
+"""Write results to disk: a zarr store with one zarr group per group of the plan, written tile by tile.
 
-`store.zarr/group_N` opens with xarray: dim `run`, then `step` for series and whatever else a result has; the
-hyperparameters are coordinates, the static values attributes. A tile is one chunk of each array (of a long series one
-for each segment), so tiles never share a file, and every chunk ends with its checksum. `ledger.jsonl` says which tiles
-are whole. Only one process writes to a folder at a time.
+`xarray.open_datatree(folder / "store.zarr", engine="zarr", consolidated=False)` opens all groups, and
+`xarray.open_zarr(folder / "store.zarr", group="group_0", consolidated=False)` a single one. The dims are `run`, `step`
+for series, and the axes of a result itself; hyperparameters are coordinates, static values attributes. A tile is one
+chunk of each array (of a long series one chunk per segment), so tiles never share a file; every chunk ends with its
+checksum. `manifest.jsonl` lists the complete tiles. One process at a time writes to a folder.
 """
 
 import json
@@ -16,21 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.engine.checkpoints import read_snapshot, remove_snapshot, write_snapshot
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.checkpoints import read_checkpoint, remove_checkpoint, write_checkpoint
+from gdlab.engine.fill_values import fill_array
 from gdlab.engine.group_metadata import (
-    Frame,
+    GroupMetadata,
     as_text,
-    digest_of,
-    frame_of,
+    metadata_digest,
+    metadata_of,
     name_of,
     program_of,
-    read_frame,
+    read_metadata,
     remove_folder,
-    write_frame,
+    write_metadata,
 )
 from gdlab.engine.layout import Layout, tiles
-from gdlab.engine.manifest import LEDGER, Ledger
+from gdlab.engine.manifest import MANIFEST, Manifest
 from gdlab.engine.plan import Group
 from gdlab.engine.read_store import (
     FORMAT,
@@ -45,26 +46,29 @@ from gdlab.engine.read_store import (
     root_attributes,
     space_to_json,
 )
-from gdlab.engine.reuse import Known
+from gdlab.engine.reuse import ReusedRuns
 from gdlab.engine.sink import Sink, Variable
 from gdlab.engine.space import Space
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.tile_run import Checkpoint
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-# Seconds of work that a process may lose when it is killed.
+# Seconds between two checkpoints: the work that is lost if the process is killed.
 OFTEN = 20.0
 
 
 class Store(Sink):
-    """A sink that writes to a folder, which must exist; a context, which holds the folder's lock.
+    """A sink that writes to an existing folder. As a context it holds the lock of the folder.
 
-    `resume` goes on with what is there; else there must be nothing. `known` gives the results of lanes that need not be
-    run. Without `midway` no tile is taken up in the middle: it begins anew unless it is whole.
+    Args:
+        resume: continue the store in the folder; otherwise the folder must hold none.
+        reused: by group, runs whose results are copied from another store.
+        checkpoints: whether incomplete tiles continue from their checkpoints; otherwise they start again.
 
     Raises:
-        StoreError: another process writes there; there is a store already; or that of another experiment.
+        StoreError: another process writes to the folder, or the folder holds a store already or that of another
+            experiment.
     """
 
     def __init__(
@@ -73,25 +77,25 @@ class Store(Sink):
         space: Space,
         *,
         resume: bool = False,
-        known: Mapping[int, Known] | None = None,
-        midway: bool = True,
+        reused: Mapping[int, ReusedRuns] | None = None,
+        checkpoints: bool = True,
     ) -> None:
-        self._folder, self._resume, self._midway = folder, resume, resume and midway
-        self._told = json.loads(json.dumps({"gdlab_format": FORMAT, "space": space_to_json(space)}))
-        self._known = dict(known or {})
-        self._frames: dict[int, Frame | None] = {}
+        self._folder, self._resume, self._from_checkpoints = folder, resume, resume and checkpoints
+        self._attributes = json.loads(json.dumps({"gdlab_format": FORMAT, "space": space_to_json(space)}))
+        self._reused = dict(reused or {})
+        self._metadata: dict[int, GroupMetadata | None] = {}
         self._arrays: dict[int, dict[str, Any]] = {}
         self._variables: dict[int, Mapping[str, Variable]] = {}
         self._buffers: dict[str, np.ndarray] = {}
-        self._recorded = 0  # records of the tile under way that are on disk or in the buffers
+        self._recorded = 0  # records of the current tile that are on disk or in the buffers
         self._saved = time.monotonic()
-        self.notes: list[str] = []  # what was found damaged
+        self.notes: list[str] = []  # messages about damage
 
     def __enter__(self) -> "Store":
         self._lock = locked(self._folder)
         try:
-            if not self._resume and ((self._folder / STORE).exists() or (self._folder / LEDGER).exists()):
-                raise StoreError(f"{self._folder} holds results already; gdlab resume goes on with them")
+            if not self._resume and ((self._folder / STORE).exists() or (self._folder / MANIFEST).exists()):
+                raise StoreError(f"{self._folder} already holds results; gdlab resume continues them")
             self._open()
         except BaseException:
             self._lock.release()
@@ -102,29 +106,29 @@ class Store(Sink):
         self._lock.release()
 
     def _open(self) -> None:
-        """Open the store and its ledger, made or mended if need be."""
+        """Open the store and its manifest; create or repair them if necessary."""
         import zarr
 
         path = self._folder / STORE
         found = root_attributes(path)
-        self._ledger = Ledger(self._folder)
-        for partial in list(self._folder.rglob("*.partial")):  # of a process that was killed while it wrote
+        self._manifest = Manifest(self._folder)
+        for partial in list(self._folder.rglob("*.partial")):  # of a process that was killed while writing
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
-        if found is not None and as_text(found) != as_text(self._told) and self._written_with(found["space"]):
+        if found is not None and as_text(found) != as_text(self._attributes) and self._written_with(found["space"]):
             raise self._other()
         self._write_root(path)
         self._root = zarr.open_group(path, mode="r+")
-        if self._ledger.damaged:
-            self.notes.append("lines of the ledger could not be read; the runs that they are about are run again")
-        if self._ledger.damaged or self._ledger.torn or self._ledger.missing:
-            self._ledger.rewrite()
+        if self._manifest.damaged:
+            self.notes.append("lines of the manifest could not be read; their runs are run again")
+        if self._manifest.damaged or self._manifest.torn or self._manifest.missing:
+            self._manifest.rewrite()
 
     def _write_root(self, path: Path) -> None:
-        """Make the root of the store, or make it as it should be."""
+        """Create the root of the store, or repair it."""
         import zarr
 
         made: dict[str, Any] = {}
-        zarr.create_group(zarr.storage.MemoryStore(made), attributes=self._told)
+        zarr.create_group(zarr.storage.MemoryStore(made), attributes=self._attributes)
         wanted, file = made["zarr.json"].to_bytes(), path / "zarr.json"
         if not file.is_file() or file.read_bytes() != wanted:
             path.mkdir(exist_ok=True)
@@ -134,133 +138,140 @@ class Store(Sink):
             os.replace(partial, file)
 
     def _written_with(self, space: Any) -> bool:
-        """Whether the groups that there are were begun as parts of another space."""
-        begun = ((digest_of(self._folder / STORE, n, space), self._ledger.frame(n)) for n in self._ledger.groups)
+        """Whether groups of the store were begun with this space."""
+        begun = (
+            (metadata_digest(self._folder / STORE, n, space), self._manifest.metadata_digest(n))
+            for n in self._manifest.groups
+        )
         return any(found == digest for found, digest in begun)
 
     def _other(self) -> StoreError:
         return StoreError(f"{self._folder} holds the results of another experiment")
 
     def layout(self, index: int) -> Layout | None:
-        frame = self._frame(index)
-        return None if frame is None else frame.layout
+        metadata = self._metadata_of(index)
+        return None if metadata is None else metadata.layout
 
     def complete(self, index: int, group: Group) -> bool:
-        if index in self._known:
-            return bool((self._known[index].lanes >= 0).all())
+        if index in self._reused:
+            return bool((self._reused[index].runs >= 0).all())
         layout = self.layout(index)
-        return layout is not None and all(self._ledger.has(index, tile) for tile in tiles(group.size, layout.tile))
+        return layout is not None and all(
+            self._manifest.has_tile(index, tile) for tile in tiles(group.size, layout.tile)
+        )
 
     def begin(self, index: int, group: Group, layout: Layout, variables: Mapping[str, Variable]) -> None:
-        """Make the arrays of a group, or open them; fill the tiles all of whose lanes are known."""
+        """Create or open the arrays of a group; write the tiles all of whose runs are reused."""
         import zarr
 
-        self._framed(index, frame_of(group, layout, variables))
-        # zarr leaves out a chunk that is all fill value; a finished tile must not look like a missing one. The setting
-        # is not kept with the array.
+        self._ensure_metadata(index, metadata_of(group, layout, variables))
+        # By default zarr omits chunks that hold fill values only, so a complete tile would look like a missing one. The
+        # setting is not stored with the array.
         with zarr.config.set({"array.write_empty_chunks": True}):
             here: Any = self._root[name_of(index)]
             self._arrays[index] = {name: here[name] for name in variables}
         self._variables[index] = variables
         self._check(index, list(tiles(group.size, layout.tile)))
-        if index in self._known:
+        if index in self._reused:
             for tile in tiles(group.size, layout.tile):
-                if not self._ledger.has(index, tile) and not len(self.wanted(index, tile)):
+                if not self._manifest.has_tile(index, tile) and not len(self.wanted(index, tile)):
                     self._finish(index, tile, {n: np.zeros((0, *v.shape), v.dtype) for n, v in variables.items()})
 
-    def _frame(self, index: int) -> Frame | None:
-        """The frame of a group on disk; None where there is none, or it is not as it was written."""
-        if index not in self._frames:
-            digest = self._ledger.frame(index)
-            sound = digest is not None and digest == self._digest(index)
-            self._frames[index] = read_frame(self._root, index) if sound else None
-        return self._frames[index]
+    def _metadata_of(self, index: int) -> GroupMetadata | None:
+        """The metadata of a group on disk; None if there is none, or if it was changed after it was written."""
+        if index not in self._metadata:
+            digest = self._manifest.metadata_digest(index)
+            unchanged = digest is not None and digest == self._digest(index)
+            self._metadata[index] = read_metadata(self._root, index) if unchanged else None
+        return self._metadata[index]
 
     def _digest(self, index: int) -> str | None:
-        return digest_of(self._folder / STORE, index, self._told["space"])
+        return metadata_digest(self._folder / STORE, index, self._attributes["space"])
 
     def refuse_changed(self, groups: Sequence[Group]) -> None:
-        """Refuse groups that are not what was begun here, so that no result of one program stands beside another's.
+        """Check that groups compute what the groups of the store were begun with.
 
         Raises:
-            StoreError: the data, or the code, have changed since.
+            StoreError: the data or the code has changed.
         """
         for index, group in enumerate(groups):
-            found = self._frame(index)
+            found = self._metadata_of(index)
             if found is not None:
                 refuse_changed(self._folder, found, program_of(group))
 
-    def _framed(self, index: int, wanted: Frame) -> None:
-        """See that the frame of a group is on disk; strike its tiles if they don't fit into it."""
-        found, home = self._frame(index), self._folder / STORE
+    def _ensure_metadata(self, index: int, wanted: GroupMetadata) -> None:
+        """Write the metadata of a group unless it is on disk; discard its tiles if their arrays differ from it."""
+        found, home = self._metadata_of(index), self._folder / STORE
         if found is not None and found.same(wanted):
             return
-        if found is not None and found.whose() != wanted.whose():
+        if found is not None and found.runs_key() != wanted.runs_key():
             raise self._other()
         if found is not None:
-            refuse_changed(self._folder, found, wanted.told["program"])
-        before = self._ledger.frame(index)
-        if before is not None:  # what is damaged is made again, and then is as it was
-            write_frame(home, index, wanted)
-        if before is None or not (found.forms == wanted.forms if found else self._digest(index) == before):
-            for tile in self._ledger.tiles(index):
-                self._strike(index, tile, f"{name_of(index)} is not as it was written")
+            refuse_changed(self._folder, found, wanted.attributes["program"])
+        before = self._manifest.metadata_digest(index)
+        if before is not None:  # rewriting damaged metadata restores it
+            write_metadata(home, index, wanted)
+        if before is None or not (found.arrays == wanted.arrays if found else self._digest(index) == before):
+            for tile in self._manifest.tiles(index):
+                self._discard(index, tile, f"{name_of(index)} was changed after it was written")
             shutil.rmtree(home / name_of(index), ignore_errors=True)
-            write_frame(home, index, wanted)
+            write_metadata(home, index, wanted)
         digest = self._digest(index)
         assert digest is not None
-        self._ledger.begin(index, digest)
-        self._frames[index] = wanted
+        self._manifest.begin_group(index, digest)
+        self._metadata[index] = wanted
 
     def _check(self, index: int, wanted: list[slice]) -> None:
-        """Strike tiles that are not as they were written."""
-        for tile in self._ledger.tiles(index):
+        """Discard tiles that were changed after they were written."""
+        for tile in self._manifest.tiles(index):
             if tile not in wanted:
-                self._ledger.strike(index, tile)
+                self._manifest.remove_tile(index, tile)
                 continue
             arrays = self._arrays[index]
             try:
-                check_tile(arrays, self._folder, tile, self._told["space"], self._ledger.chunks(index, tile))
+                check_tile(
+                    arrays, self._folder, tile, self._attributes["space"], self._manifest.chunk_digest(index, tile)
+                )
             except DamageError as damage:
-                self._strike(index, tile, str(damage))
+                self._discard(index, tile, str(damage))
                 for array in arrays.values():
                     remove_misplaced(array, self._folder, tile)
 
-    def _strike(self, index: int, tile: slice, reason: str) -> None:
-        self._ledger.strike(index, tile)
-        remove_snapshot(self._folder, index, tile)  # it may be from before the damage
+    def _discard(self, index: int, tile: slice, reason: str) -> None:
+        self._manifest.remove_tile(index, tile)
+        remove_checkpoint(self._folder, index, tile)  # it may be older than the damage
         self.notes.append(f"{reason}: runs {tile.start} to {tile.stop - 1} of group {index} are run again")
 
     def wanted(self, index: int, tile: slice) -> np.ndarray:
-        lanes = np.arange(tile.start, tile.stop)
-        if self._ledger.has(index, tile):
-            return lanes[:0]
-        return lanes if index not in self._known else lanes[self._known[index].lanes[tile] < 0]
+        runs = np.arange(tile.start, tile.stop)
+        if self._manifest.has_tile(index, tile):
+            return runs[:0]
+        return runs if index not in self._reused else runs[self._reused[index].runs[tile] < 0]
 
-    def resumed(self, index: int, tile: slice) -> Snapshot | None:
+    def resumed(self, index: int, tile: slice) -> Checkpoint | None:
         self._buffers, self._recorded = {}, 0
-        found = read_snapshot(self._folder, index, tile, self.wanted(index, tile)) if self._midway else None
+        found = read_checkpoint(self._folder, index, tile, self.wanted(index, tile)) if self._from_checkpoints else None
         if found is None:
             return None
-        snapshot, buffers, written = found
-        recorded = snapshot.segment * snapshot.layout.blocks
+        checkpoint, buffers, written = found
+        recorded = checkpoint.segment * checkpoint.layout.blocks
         try:
             for array in self._segmented(index).values():
                 read_part(array, self._folder, tile, slice(0, recorded))
-            if self._so_far(index, tile, recorded) != written:
-                raise DamageError(f"{name_of(index)} has a chunk that was written for another place or another store")
+            if self._written_digest(index, tile, recorded) != written:
+                raise DamageError(f"a chunk of {name_of(index)} belongs to another place or another store")
         except DamageError as damage:
-            self.notes.append(f"{damage}: runs {tile.start} to {tile.stop - 1} of group {index} begin anew")
+            self.notes.append(f"{damage}: runs {tile.start} to {tile.stop - 1} of group {index} start again")
             return None
         self._buffers, self._recorded = buffers, recorded
-        return snapshot
+        return checkpoint
 
     def due(self) -> bool:
         return time.monotonic() - self._saved > OFTEN
 
-    def keep(self, index: int, tile: slice, snapshot: Snapshot) -> None:
-        written = self._so_far(index, tile, snapshot.segment * snapshot.layout.blocks)
-        write_snapshot(self._folder, index, tile, self.wanted(index, tile), snapshot, self._buffers, written)
+    def keep(self, index: int, tile: slice, checkpoint: Checkpoint) -> None:
+        written = self._written_digest(index, tile, checkpoint.segment * checkpoint.layout.blocks)
+        write_checkpoint(self._folder, index, tile, self.wanted(index, tile), checkpoint, self._buffers, written)
         self._saved = time.monotonic()
 
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:
@@ -269,60 +280,62 @@ class Store(Sink):
             self._recorded = last = first + values.shape[1]
             if self._in_segments(index, name):
                 part = slice(first, last)
-                self._arrays[index][name][tile, part] = self._whole(index, name, tile, values, part)
+                self._arrays[index][name][tile, part] = self._merged(index, name, tile, values, part)
                 continue
             if name not in self._buffers:
-                self._buffers[name] = blank_array((values.shape[0], *variable.shape), variable.dtype)
+                self._buffers[name] = fill_array((values.shape[0], *variable.shape), variable.dtype)
             self._buffers[name][:, first:last] = values
 
     def write(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
-        """Write the rest of a tile; once all of it is there, enter it in the ledger."""
+        """Write the rest of a tile, then add it to the manifest."""
         self._finish(index, tile, {**self._buffers, **results})
         self._buffers = {}
-        remove_snapshot(self._folder, index, tile)
+        remove_checkpoint(self._folder, index, tile)
 
     def _finish(self, index: int, tile: slice, results: Mapping[str, np.ndarray]) -> None:
         for name, values in results.items():
-            self._arrays[index][name][tile] = self._whole(index, name, tile, values)
+            self._arrays[index][name][tile] = self._merged(index, name, tile, values)
         for name, array in self._arrays[index].items():
             if name not in results:
-                self._blank(index, name, array, tile)
-        chunks = digest_of_chunks(self._arrays[index], self._folder, tile, self._told["space"])
-        self._ledger.enter(index, tile, chunks)
+                self._fill(index, name, array, tile)
+        chunks = digest_of_chunks(self._arrays[index], self._folder, tile, self._attributes["space"])
+        self._manifest.add_tile(index, tile, chunks)
 
-    def _blank(self, index: int, name: str, array: Any, tile: slice) -> None:
-        """Fill up a series with the segments that were not run, since every lane had ended."""
-        lanes = len(self.wanted(index, tile))
+    def _fill(self, index: int, name: str, array: Any, tile: slice) -> None:
+        """Write fill values to the segments of a series that were not run because every run had ended."""
+        runs = len(self.wanted(index, tile))
         for first in range(self._recorded, array.shape[1], array.chunks[1]):
             part = slice(first, min(first + array.chunks[1], array.shape[1]))
-            blank = blank_array((lanes, part.stop - part.start, *array.shape[2:]), array.dtype)
-            array[tile, part] = self._whole(index, name, tile, blank, part)
+            fill = fill_array((runs, part.stop - part.start, *array.shape[2:]), array.dtype)
+            array[tile, part] = self._merged(index, name, tile, fill, part)
 
-    def _so_far(self, index: int, tile: slice, recorded: int) -> str:
-        """A digest of the chunks that are on disk of a tile of which so many records are done."""
-        return digest_of_chunks(self._segmented(index), self._folder, tile, self._told["space"], slice(0, recorded))
+    def _written_digest(self, index: int, tile: slice, recorded: int) -> str:
+        """A digest of the chunks on disk of a tile of which `recorded` records are done."""
+        return digest_of_chunks(
+            self._segmented(index), self._folder, tile, self._attributes["space"], slice(0, recorded)
+        )
 
     def _segmented(self, index: int) -> dict[str, Any]:
-        """The arrays of a group's series that have a chunk for each segment."""
+        """The series of a group that have one chunk per segment."""
         return {name: array for name, array in self._arrays[index].items() if self._in_segments(index, name)}
 
     def _in_segments(self, index: int, name: str) -> bool:
-        """Whether a result is a series that has a chunk for each segment."""
+        """Whether a result is a series with one chunk per segment."""
         array = self._arrays[index][name]
         return self._variables[index][name].series and array.chunks[1] < array.shape[1]
 
-    def _whole(self, index: int, name: str, tile: slice, values: np.ndarray, part: slice | None = None) -> np.ndarray:
-        """The values of all lanes of a tile, of those that were wanted and those that were known."""
-        if index not in self._known:
+    def _merged(self, index: int, name: str, tile: slice, values: np.ndarray, part: slice | None = None) -> np.ndarray:
+        """The values of all runs of a tile: those that were computed and those that are reused."""
+        if index not in self._reused:
             return values
-        return self._known[index].merged(name, tile, values, part)
+        return self._reused[index].merged(name, tile, values, part)
 
 
 def locked(folder: Path) -> "FileLock":
-    """The lock of a folder, taken; a context that gives it back.
+    """The acquired lock of a folder; a context that releases it.
 
     Raises:
-        StoreError: another process has it.
+        StoreError: another process holds it.
     """
     from filelock import FileLock, Timeout
 

@@ -17,7 +17,7 @@ from typing import Any
 from gdlab.config import Config
 from gdlab.config.dump import plain
 from gdlab.engine.execute import Timing
-from gdlab.engine.worker import settings_of_jax
+from gdlab.engine.worker import jax_settings
 
 _HERE = Path(__file__).parents[1]  # the package gdlab
 PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", "xarray", "zarr", "matplotlib")
@@ -65,7 +65,7 @@ def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[s
         "groups": [
             {
                 "group": timing.label,
-                "runs": timing.lanes,
+                "runs": timing.runs,
                 "chunk": [timing.layout.rows, timing.layout.width],
                 "batching": timing.layout.batching,
                 "tile": timing.layout.tile,
@@ -97,7 +97,7 @@ def identity(config: Config, config_folder: Path, device: str | None = None) -> 
     code = [config_folder / name for name in config.code]
     lab = sorted(Path(__file__).parents[1].rglob("*.py"))
     device = device or jax.devices()[0].device_kind
-    settings = [settings_of_jax(), os.environ.get("XLA_FLAGS", "")]
+    settings = [jax_settings(), os.environ.get("XLA_FLAGS", "")]
     digest = hashlib.sha256(json.dumps([of, versions(), device, settings], sort_keys=True).encode())
     for path in [*code, *lab, *_imported(code)]:
         digest.update(path.read_bytes())

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdlab.engine.group_metadata import Frame, as_text, name_of, plain, program_of
+from gdlab.engine.group_metadata import GroupMetadata, as_text, name_of, program_of, to_json
 from gdlab.engine.identity import bits
-from gdlab.engine.manifest import Ledger
-from gdlab.engine.plan import Group, lane_dtype
-from gdlab.engine.read_store import DamageError, StoreError, check_tile, open_root, sound_frame
-from gdlab.engine.reuse import Known
+from gdlab.engine.manifest import Manifest
+from gdlab.engine.plan import Group, traced_dtype
+from gdlab.engine.read_store import DamageError, StoreError, check_tile, checked_metadata, open_root
+from gdlab.engine.reuse import ReusedRuns
 from gdlab.experiment import results
 
 
@@ -19,7 +19,7 @@ class Earlier(NamedTuple):
     """What is at hand in a folder: for each group, by number, its known lanes."""
 
     folder: Path
-    known: dict[int, Known]
+    known: dict[int, ReusedRuns]
     note: str  # a line that says so
 
     @staticmethod
@@ -63,40 +63,42 @@ def _size(groups: Sequence[Group]) -> int:
     return sum(group.size for group in groups)
 
 
-def _count(known: Mapping[int, Known]) -> int:
-    return sum(int((one.lanes >= 0).sum()) for one in known.values())
+def _count(known: Mapping[int, ReusedRuns]) -> int:
+    return sum(int((one.runs >= 0).sum()) for one in known.values())
 
 
-def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, Known]:
+def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, ReusedRuns]:
     """For each group of which a folder has lanes, where they are; with `check`, lanes of sound tiles only."""
     try:
-        root, ledger = open_root(folder), Ledger(folder)
+        root, ledger = open_root(folder), Manifest(folder)
     except StoreError:  # of another version, say: nothing of use
         return {}
     known = {}
     for index in ledger.groups:
-        frame = sound_frame(folder, root, ledger, index)
+        frame = checked_metadata(folder, root, ledger, index)
         if frame is None:
             continue
         for number, group in enumerate(groups):
             if not _alike(frame, group):
                 continue
-            arrays = {name: root[name_of(index)][name] for name in frame.forms}
-            whole = np.zeros(frame.lanes, bool)
+            arrays = {name: root[name_of(index)][name] for name in frame.arrays}
+            whole = np.zeros(frame.runs, bool)
             for tile in ledger.tiles(index):
-                whole[tile] = not check or _sound(arrays, folder, tile, root.attrs["space"], ledger.chunks(index, tile))
+                whole[tile] = not check or _sound(
+                    arrays, folder, tile, root.attrs["space"], ledger.chunk_digest(index, tile)
+                )
             lanes = _same({name: frame.columns[name] for name in group.columns}, group.columns, whole)
             if (lanes >= 0).any():
-                known[number] = Known(lanes, arrays, folder)
+                known[number] = ReusedRuns(lanes, arrays, folder)
     return known
 
 
-def _alike(frame: Frame, group: Group) -> bool:
+def _alike(frame: GroupMetadata, group: Group) -> bool:
     """Whether the lanes of a frame's group are evaluated as those of a group are."""
-    static = {name: plain(value) for name, value in group.static.items()}
-    alike = as_text(frame.told["static"]) == as_text(static)
-    alike = alike and frame.told["coordinates"].split() == list(group.columns)
-    return alike and frame.told["program"] == program_of(group)
+    static = {name: to_json(value) for name, value in group.static.items()}
+    alike = as_text(frame.attributes["static"]) == as_text(static)
+    alike = alike and frame.attributes["coordinates"].split() == list(group.columns)
+    return alike and frame.attributes["program"] == program_of(group)
 
 
 def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chunks: str) -> bool:
@@ -116,6 +118,6 @@ def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whol
 
 def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
     """The values of each lane, as the programs see them: their dtype and their bits."""
-    seen = [lane_dtype(column) for column in columns.values()]
+    seen = [traced_dtype(column) for column in columns.values()]
     kinds = tuple(column.dtype.kind for column in seen)
     return [(kinds, *row) for row in zip(*(bits(column).tolist() for column in seen), strict=True)] or [()]

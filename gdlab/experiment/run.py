@@ -19,7 +19,7 @@ from gdlab.config import Config
 from gdlab.engine.devices import start
 from gdlab.engine.distribute import FailedRunsError, execute_on
 from gdlab.engine.execute import Settings, Stopped, Timing, execute, run_mesh
-from gdlab.engine.executor_adapter import Crew, WorkersError
+from gdlab.engine.executor_adapter import ExecutorAdapter, WorkersError
 from gdlab.engine.plan import Group, plan
 from gdlab.engine.progress import Progress
 from gdlab.engine.read_store import check_programs
@@ -64,10 +64,9 @@ class Running(NamedTuple):
     """What a caller wants to hear, and to say, while an experiment runs."""
 
     devices: Sequence[jax.Device] | None = None  # None: all there are
-    memory: Path | None = None  # the file in which measured chunks are remembered
     progress: Callable[[Progress], None] = lambda progress: None
     stop: Callable[[], bool] = lambda: False  # asked after each segment: whether to stop there
-    crew: Crew | None = None  # whose workers run it; None: this process
+    crew: ExecutorAdapter | None = None  # whose workers run it; None: this process
 
 
 UNWATCHED = Running()
@@ -148,7 +147,7 @@ def run(
         told["earlier"] = earlier.folder.name if earlier else None
         files = {results.CONFIG: text, results.PROVENANCE: results.provenance_text(told)}
         folder = results.make_folder(out, config.name, digest[:8], began, files)
-        store = Store(folder, prepared.space, known=earlier.known if earlier else None)
+        store = Store(folder, prepared.space, reused=earlier.known if earlier else None)
         notes = [earlier.note] if earlier else []
         return _work(folder, prepared, told, store, began, running, formats, notes)
 
@@ -181,7 +180,7 @@ def resume(
         )
         known = earlier.known if earlier else None
         # No run is begun by one version and ended by another.
-        store = Store(folder, prepared.space, resume=True, known=known, midway=same)
+        store = Store(folder, prepared.space, resume=True, reused=known, checkpoints=same)
         return _work(folder, prepared, told, store, began, running, formats, notes)
 
 
@@ -202,14 +201,12 @@ def _work(
         PartlyFailed: some runs raised an exception on their worker.
     """
     compute = prepared.config.compute
-    settings = Settings(
-        compute.chunk, compute.tile, running.memory, progress=running.progress, stop=running.stop, note=notes.append
-    )
+    settings = Settings(compute.chunk, compute.tile, progress=running.progress, stop=running.stop)
     try:
         with store:
             store.refuse_changed(prepared.groups)
             timings = _executed(prepared, store, settings, running, told["config_folder"])
-            told["workers"] = running.crew and running.crew.site._asdict()
+            told["workers"] = running.crew and running.crew.worker_info._asdict()
             told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
             told["stability"] = stability_of_sharpness(prepared.config)
             told["layers"] = layer_names(prepared.config)
@@ -237,7 +234,7 @@ def _executed(
 
 
 def _identity(config: Config, config_folder: Path, running: Running) -> str:
-    return provenance.identity(config, config_folder, running.crew.site.device if running.crew else None)
+    return provenance.identity(config, config_folder, running.crew.worker_info.device if running.crew else None)
 
 
 def _made_of(

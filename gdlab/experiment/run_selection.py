@@ -1,6 +1,6 @@
 """Which runs of a sweep a landscape shows, and of which problem it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,8 @@ import numpy as np
 from gdlab import config as configs
 from gdlab.analysis.selection import SEED, best
 from gdlab.config import Config
-from gdlab.engine.space import ABSENT, space
+from gdlab.engine.axis_values import ABSENT
+from gdlab.engine.space import integer_axes, space
 from gdlab.errors import SelectionError
 from gdlab.landscape.around_runs import two_parameters
 from gdlab.landscape.trajectories import Shown
@@ -92,19 +93,19 @@ def _selection(
     leader: int,
     words: str,
 ) -> Selection:
-    axes = [name for name in space(configs.over(config)).names if name != SEED]
+    points = space(configs.over(config))
+    axes, whole = [name for name in points.names if name != SEED], integer_axes(points)
     factories = configs.rule_factories(config)
     shown: dict[Any, tuple[Shown, bool]] = {}
     for row, lost in zip(rows, diverged, strict=True):
         label = str(row["rule"].item())
-        given = _given(row, axes)
+        given = _given(row, axes, whole)
         own = {x: given[name] for x, name in rule_axes(factories, label, list(given)).items()}
-        # Where an axis is not given everywhere, its whole numbers stand among NaN, and are floats.
-        sizes = {n: int(v) if isinstance(v, float) else v for n, v in given.items() if n == "batch_size"}
+        sizes = {name: value for name, value in given.items() if name == "batch_size"}
         seed = int(row[SEED]) if SEED in row.coords and row[SEED].ndim == 0 else _seed(data)
         one = Shown(label, own | sizes | {SEED: seed})
         shown.setdefault((label, *sorted(one.values.items())), (one, lost))
-    problem = _given(rows[leader], axes) if rows else {}
+    problem = _given(rows[leader], axes, whole) if rows else {}
     return Selection(
         [one for one, _ in shown.values()],
         [lost for _, lost in shown.values()],
@@ -132,11 +133,14 @@ def _best_points(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
     return top
 
 
-def _given(one: "xarray.Dataset", axes: Sequence[str]) -> dict[str, Any]:
-    """The values of the axes at one point, without those that a chain does not give there."""
+def _given(one: "xarray.Dataset", axes: Sequence[str], whole: Collection[str]) -> dict[str, Any]:
+    """The values of the axes at one point, without those that are absent there; those of axes in `whole` as integers.
+
+    A coordinate holds integers as floats if the axis is absent at some points, since it then also holds NaN.
+    """
     values = {name: one[name].item() for name in axes}
     absent = [n for n, v in values.items() if v == str(ABSENT) or (isinstance(v, float) and np.isnan(v))]
-    return {name: value for name, value in values.items() if name not in absent}
+    return {n: int(v) if n in whole and isinstance(v, float) else v for n, v in values.items() if n not in absent}
 
 
 def _first(config: Config) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def lanes_of(points: Space, groups: Sequence[Group]) -> np.ndarray:
     before = 0
     for group in groups:
         for cover in group.covers:
-            lanes[np.ix_(*cover.rows)] = before + cover.placed()
+            lanes[np.ix_(*cover.rows)] = before + cover.run_numbers()
         before += group.size
     dims = [block.dim for block in points.blocks]
     if SEED not in dims:

@@ -12,7 +12,7 @@ from gdlab.engine.space import space
 from gdlab.search.halving import climbed, lanes_of, refuse
 from gdlab.search.ladder import Contest, bracket_sizes, rung_steps
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training.sweep import STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import COUNTS, STATIC, ProblemLike, RuleLike, assignment
 from gdlab.types import Process
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def hyperband(
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 
-    points = space({(TRIAL, *within): [(n, *row) for n, row in enumerate(rows)], SEED: seeds})
+    points = space({(TRIAL, *within): [(n, *row) for n, row in enumerate(rows)], SEED: seeds}, COUNTS)
     choices = [name for name, place in within.items() if isinstance(place, Choice)]
     groups = plan(points, told_apart, (*STATIC, *choices))
     brackets = np.repeat(list(sizes), list(sizes.values()))

@@ -13,7 +13,7 @@ from gdlab.search.evolution import Change, evolving
 from gdlab.search.ranges import Range, Ranges, SearchError, read
 from gdlab.training.batches import Sampling
 from gdlab.training.descent import NEVER
-from gdlab.training.sweep import OWN, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import COUNTS, OWN, ProblemLike, RuleLike, assignment
 from gdlab.types import Array, Process, Stop
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def population(
     change = Change(within, size, int(quantile * size + 1e-9), tuple(map(float, factors)), float(resample))
     whole = evolving(member, change, interval)
     try:
-        data = run(space({SEED: seeds}), lambda static: whole, chunk=chunk, progress=progress)
+        data = run(space({SEED: seeds}, COUNTS), lambda static: whole, chunk=chunk, progress=progress)
     except (TypeError, IndexError) as error:  # JAX, where a tracer stands for a shape, a branch or a slice
         fixed = [name for name in within if not _can_change(member, within, name)]
         if not fixed:

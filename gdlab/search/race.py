@@ -13,15 +13,15 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdlab.analysis.selection import STEP, score, sign
-from gdlab.engine.chunk_programs import Programs
+from gdlab.engine.chunk_programs import ChunkPrograms
 from gdlab.engine.execute import programs_of, run_mesh, variables
-from gdlab.engine.fill_values import blank_array
+from gdlab.engine.fill_values import fill_array
 from gdlab.engine.layout import LONGEST, VECTOR, Layout, lay_out, rows_needed
 from gdlab.engine.plan import Group, describe, records
 from gdlab.engine.progress import Progress
 from gdlab.engine.runner import OutOfMemoryError
 from gdlab.engine.sink import Variable
-from gdlab.engine.tile_run import Flight, Sent
+from gdlab.engine.tile_run import SegmentRecords, TileRun
 from gdlab.errors import SelectionError
 from gdlab.search.ladder import Contest
 
@@ -84,7 +84,7 @@ def race(
 
 def _raced(
     groups: Sequence[Group],
-    compiled: Sequence[Programs],
+    compiled: Sequence[ChunkPrograms],
     found: Sequence[Mapping[str, Variable]],
     contests: Sequence[Contest],
     rungs: Sequence[int],
@@ -117,33 +117,33 @@ def _raced(
 class _UnderWay:
     """The runs of one group, and what they have recorded."""
 
-    def __init__(self, group: Group, of: Programs, found: Mapping[str, Variable]) -> None:
+    def __init__(self, group: Group, of: ChunkPrograms, found: Mapping[str, Variable]) -> None:
         self._group, self._layout = group, of.layout
-        self._flight = Flight(group, of, np.arange(group.size))
-        self.results = {name: blank_array((group.size, *v.shape), v.dtype) for name, v in found.items() if v.series}
+        self._tile = TileRun(group, of, np.arange(group.size))
+        self.results = {name: fill_array((group.size, *v.shape), v.dtype) for name, v in found.items() if v.series}
 
     def run(self, since: int, until: int, told: Callable[[float, Mapping[str, int]], None]) -> None:
         """Go on from one step to another, segment by segment."""
-        flight, length = self._flight, self._layout.blocks * self._group.process.every
+        tile, length = self._tile, self._layout.blocks * self._group.process.every
         segments = range(since // length, -(-until // length))
 
         def between(segment: int, delivered: Callable[[], None]) -> None:
-            told((segment + 1 - segments.start) / len(segments), flight.counts)
+            told((segment + 1 - segments.start) / len(segments), tile.counts)
 
-        flight.fly(segments, self._receive, between)
+        tile.run(segments, self._receive, between)
 
     def ends(self) -> dict[str, np.ndarray]:
         """What each run ends with, if it goes no further."""
-        return self._flight.land()
+        return self._tile.results()
 
     def drop(self, lanes: np.ndarray) -> None:
         """Let some runs go; the others close up."""
-        self._flight.release(lanes)
-        self._flight.spread()
+        self._tile.release(lanes)
+        self._tile.rebalance()
 
-    def _receive(self, segment: int, sent: Sent) -> None:
+    def _receive(self, segment: int, sent: SegmentRecords) -> None:
         first = segment * self._layout.blocks
-        for name, values in self._flight.received(sent).items():
+        for name, values in self._tile.records(sent).items():
             kept = self.results[name][:, first : first + self._layout.blocks]
             kept[...] = values[:, : kept.shape[1]]
 
@@ -196,7 +196,7 @@ def _layout(group: Group, rungs: Sequence[int], chunk: int | None, mesh: Mesh) -
     every, total = group.process.every, records(group.process)
     cached = mesh.devices.flat[0].platform == "cpu"
     settings: dict[str, Any] = {"cached": cached, "chunk": chunk, "tile": group.size}
-    layout = lay_out(group.sharing(), group.cost, total, group.process.steps, mesh.size, **settings)
+    layout = lay_out(group.outer_counts(), group.cost, total, group.process.steps, mesh.size, **settings)
     # Of the parts into which the records up to the first rung can be cut those nearest to what is wanted.
     first, wanted = -(-rungs[0] // every), max(1, rungs[0] // LONGEST)
     parts = min((n for n in range(1, first + 1) if first % n == 0), key=lambda n: abs(math.log(n / wanted)))
@@ -206,7 +206,7 @@ def _layout(group: Group, rungs: Sequence[int], chunk: int | None, mesh: Mesh) -
 def _work(group: Group, layout: Layout, shares: np.ndarray, steps: np.ndarray, mesh: Mesh) -> float:
     """Operations of the busiest device, when such shares of the lanes take so many steps."""
     each = layout.chunk * group.cost.block / group.process.every + CHUNK
-    rows = [rows_needed(np.ceil(group.sharing() * share).astype(int), layout.width) for share in shares]
+    rows = [rows_needed(np.ceil(group.outer_counts() * share).astype(int), layout.width) for share in shares]
     return each * sum(-(-count // (mesh.size * layout.rows)) * n for count, n in zip(rows, steps, strict=True))
 
 
@@ -235,7 +235,7 @@ _TOO_MANY = (
 )
 
 
-def _refuse_too_many(compiled: Sequence[Programs], runs: int, mesh: Mesh) -> None:
+def _refuse_too_many(compiled: Sequence[ChunkPrograms], runs: int, mesh: Mesh) -> None:
     needed, there = sum(of.memory for of in compiled), _memory(mesh)
     if needed > there:
         raise OutOfMemoryError(f"{_TOO_MANY} ({runs} runs need {needed / 1e9:.1f} GB, and there are {there / 1e9:.1f})")

@@ -8,7 +8,7 @@ from gdlab.analysis.selection import SEED, median, score, sign
 from gdlab.engine.evaluate import run
 from gdlab.engine.space import space
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training.sweep import STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import COUNTS, STATIC, ProblemLike, RuleLike, assignment
 from gdlab.types import Process
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _round(
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 
-    numbered = space({(TRIAL, *names): [(n, *row) for n, row in enumerate(given)], SEED: seeds})
+    numbered = space({(TRIAL, *names): [(n, *row) for n, row in enumerate(given)], SEED: seeds}, COUNTS)
     data = run(numbered, told_apart, static=(*STATIC, *choices), chunk=chunk, progress=progress)
     return data.swap_dims({data[TRIAL].dims[0]: TRIAL}).isel({TRIAL: slice(len(points))})
 

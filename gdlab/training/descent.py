@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gdlab.engine.fill_values import fill_dtype, fill_value
 from gdlab.pytrees import norm
 from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.leafwise import select
@@ -294,7 +295,7 @@ def _measured(
     measures: Mapping[str, tuple[Any, Any]], run: Run, step: Step, active: Array, wanted: Array
 ) -> tuple[Run, dict[str, Array]]:
     """The loss and, where `wanted`, what the probes measure (zeros elsewhere: those records are not kept)."""
-    record = {"loss": _blank_unless(active, step.value)}
+    record = {"loss": _fill_unless(active, step.value)}
     if not measures:
         return run, record
 
@@ -310,7 +311,7 @@ def _measured(
 
     # `wanted` is the same for all runs, so this stays a branch under vmap: a probe costs nothing between records.
     carries, values = jax.lax.cond(wanted, measure, skip, dict(run.probes))
-    return run._replace(probes=carries), record | {n: _blank_unless(active, value) for n, value in values.items()}
+    return run._replace(probes=carries), record | {n: _fill_unless(active, value) for n, value in values.items()}
 
 
 def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> dict[str, Array]:
@@ -327,12 +328,12 @@ def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> di
     if problem.eval_data is not None:
         measured["eval_loss"] = _wide(problem.loss(judged, held_out))
     return {
-        "final_loss": _blank_unless(sound, loss),
-        "best_loss": _blank_unless(jnp.isfinite(run.best_loss), run.best_loss),
+        "final_loss": _fill_unless(sound, loss),
+        "best_loss": _fill_unless(jnp.isfinite(run.best_loss), run.best_loss),
         "steps_taken": steps_taken,
         "diverged_at": diverged_at,
         "converged_at": run.converged_at,
-        **{name: _blank_unless(sound, value) for name, value in measured.items()},
+        **{name: _fill_unless(sound, value) for name, value in measured.items()},
     }
 
 
@@ -355,12 +356,13 @@ def _bounded(value: Array, stop: Stop) -> Array:
 
 
 def _finite(tree: PyTree) -> Array:
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
+    leaves = jax.tree.leaves(tree)
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all() if leaves else jnp.asarray(True)
 
 
-def _blank_unless(present: Array, value: Array) -> Array:
-    """NaN (-1 for integers and truth values, signed then) where there is nothing to report."""
-    if jnp.issubdtype(value.dtype, jnp.inexact):
-        return jnp.where(present, value, jnp.asarray(jnp.nan, value.dtype))
-    whole = value if jnp.issubdtype(value.dtype, jnp.signedinteger) else value.astype(jnp.int32)
-    return jnp.where(present, whole, jnp.asarray(-1, whole.dtype))
+def _fill_unless(present: Array, value: Array) -> Array:
+    """The value, or the fill value (NaN; -1 for integers and booleans, which become signed) if `present` is false."""
+    dtype = fill_dtype(value.dtype)
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise TypeError(f"a {value.dtype} result needs float64 precision for its fill value; return int32 or float32")
+    return jnp.where(present, value.astype(dtype), jnp.asarray(fill_value(value.dtype)))

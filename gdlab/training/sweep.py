@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
+import numpy as np
 import optax
 
+from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.evaluate import run
 from gdlab.engine.plan import Build
 from gdlab.engine.progress import Progress
-from gdlab.engine.space import ABSENT, Block, Over, Space, SpaceError, space
+from gdlab.engine.space import Block, Over, Space, space
 from gdlab.errors import did_you_mean
 from gdlab.rules.hyperparameters import call, hyperparameters
 from gdlab.training.batches import Sampling
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 # Axes that are neither the rule's nor the problem's.
 OWN = ("rule", "seed", "batch_size")
+# Axes that may be given as a count.
+COUNTS = ("seed",)
 PROBLEM, RULES = "problem.", "rules."
 # Axes of numbers that change a shape.
 STATIC = ("batch_size",)
@@ -121,7 +125,7 @@ def assignment(
 ) -> tuple[Build, Space]:
     """A sweep in the engine's terms: a function from static values to the training process, and the space."""
     rules = dict(rule) if isinstance(rule, Mapping) else {"": rule}
-    points = _named_batches(_labelled(space(over), list(rules) if isinstance(rule, Mapping) else None))
+    points = _named_batches(_labelled(space(over, COUNTS), list(rules) if isinstance(rule, Mapping) else None))
     if "step" in points.names:
         raise SpaceError("an axis can't be called 'step': that is the dim of the series")
     make_problem, bound = _numbers(_factory(problem, Problem))
@@ -131,6 +135,7 @@ def assignment(
     factories = {label: make for label, (make, _) in makers.items()}
     for name in points.names:
         refuse_unknown(factories, name, points.names)
+    _refuse_seeds(points)
     _refuse_unread(points, rules, factories, problem_axes, make_problem)
     tolerances = {f"stop.{name}": value for name, value in stop._asdict().items() if value is not None}
 
@@ -169,7 +174,7 @@ def assignment(
             names=tuple(name for name in points.names if name in names),
             fixed={name: value for name, value in fixed.items() if name not in points.names or name in absent},
             **settings,
-        )
+        )._replace(labels=("rule",))
 
     return build, points
 
@@ -219,6 +224,18 @@ def _labelled(points: Space, labels: list[str] | None) -> Space:
         raise SpaceError("there is no rule to sweep")
     own = (Block(("rule",), (labels,)),) if labels is not None and "rule" not in points.names else ()
     return Space(tuple(sorted((*own, *points.blocks), key=lambda block: block.names != ("rule",))))
+
+
+def _refuse_seeds(points: Space) -> None:
+    """Refuse seeds that are not integers.
+
+    Raises:
+        SpaceError: there is one.
+    """
+    for block in points.blocks:
+        for seed in block.columns[block.names.index("seed")] if "seed" in block.names else ():
+            if seed is not ABSENT and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+                raise SpaceError(f"the axis 'seed' needs integers, not {seed!r}")
 
 
 def _named_batches(points: Space) -> Space:

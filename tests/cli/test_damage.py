@@ -48,15 +48,15 @@ def assert_said(done, *words):
 def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken):
     harms = [(cut, "group_0/final_loss/c/2"), (alter, "group_1/loss/c/1/0"), (delete, "group_1/position/c/3/2/0")]
     folder = harmed(unbroken, tmp_path, *harms)
-    first = "group_0/final_loss has a chunk that was altered or cut short"
-    with pytest.raises(StoreError, match=f"{first}. gdlab resume {folder} finds out what is lost and runs it again"):
+    first = "a chunk of group_0/final_loss was changed or truncated"
+    with pytest.raises(StoreError, match=f"{first}. gdlab resume {folder} finds the damaged runs and runs them again"):
         gdlab.open_results(folder)
     assert_said(lab.call(tmp_path, "show", folder), first, f"gdlab resume {folder}")
     done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
     assert done.code == 0, done.err
     assert f"{first}: runs 16 to 23 of group 0 are run again" in done.err
-    assert "group_1/loss has a chunk that was altered or cut short: runs 8 to 15 of group 1 are run again" in done.err
-    assert "group_1/position lacks a chunk: runs 24 to 26 of group 1 are run again" in done.err
+    assert "a chunk of group_1/loss was changed or truncated: runs 8 to 15 of group 1 are run again" in done.err
+    assert "a chunk of group_1/position is missing: runs 24 to 26 of group 1 are run again" in done.err
     assert (tmp_path / "events").read_text().split().count("segment") <= 3 * 4
     assert_same(folder, unbroken)
 

@@ -10,8 +10,8 @@ import pytest
 
 from gdlab.cli import executors as on
 from gdlab.engine import worker
-from gdlab.engine.executor_adapter import Crew
-from gdlab.engine.manifest import Ledger
+from gdlab.engine.executor_adapter import ExecutorAdapter
+from gdlab.engine.manifest import Manifest
 from gdlab.experiment.results import PROVENANCE, read_json
 from tests.command_line import GOOD
 from tests.real_processes import SMALL, assert_same, furnished, home, lab, the_folder  # noqa: F401
@@ -62,7 +62,7 @@ def threads(monkeypatch):
     @contextmanager
     def opened(count):
         with ThreadPoolExecutor(count) as executor:
-            yield Crew(executor)
+            yield ExecutorAdapter(executor)
 
     monkeypatch.setattr(on, "_processes", opened)
 
@@ -76,12 +76,12 @@ def test_processes_leave_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa:
 
 @pytest.mark.slow
 def test_an_interrupt_keeps_what_is_done_and_other_workers_go_on(lab, home, unbroken):  # noqa: F811
-    done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("ledger", 5), signals=[signal.SIGINT])
+    done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("manifest", 5), signals=[signal.SIGINT])
     folder = the_folder(home)
     assert done.code == 130
     assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err
     assert "Traceback" not in done.err
-    assert 1 <= len(Ledger(folder).tiles(0)) + len(Ledger(folder).tiles(1)) < 8
+    assert 1 <= len(Manifest(folder).tiles(0)) + len(Manifest(folder).tiles(1)) < 8
     done = lab.call(home, "resume", folder, "--on", "processes:1", knobs=SMALL)
     assert done.code == 0, done.err
     assert_same(folder, unbroken)
@@ -97,8 +97,8 @@ def test_what_fails_on_a_worker_leaves_the_rest_whole(gdlab, tmp_path):
     assert "mine, runs 0 to 3: JaxRuntimeError: OSError: the disk is on the moon" in result.stderr
     assert f"To run what failed: gdlab resume results/small/{folder.name}" in result.stderr
     assert "heavy" not in result.stderr.partition("some runs failed")[2]
-    assert Ledger(folder).tiles(0) == []
-    assert sum(tile.stop - tile.start for tile in Ledger(folder).tiles(1)) == 8
+    assert Manifest(folder).tiles(0) == []
+    assert sum(tile.stop - tile.start for tile in Manifest(folder).tiles(1)) == 8
     result = gdlab("resume", folder)  # in this process it does not fail
     assert result.exit_code == 0, result.output
     assert "not finished" not in result.output

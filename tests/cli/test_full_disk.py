@@ -31,12 +31,12 @@ def assert_told(done, folder, cause):
 def test_what_does_not_fit_is_said_and_the_rest_is_kept(lab, disk, drawn):
     """Whatever it is: the disk fills up again and again, and is cleared each time."""
     ballast = disk / "ballast"
-    done = lab.call(disk, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("frame", 40), ballast=ballast)
+    done = lab.call(disk, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("metadata", 40), ballast=ballast)
     folder = the_folder(disk)
     assert_told(done, folder, f"the disk that results/kept/{folder.name} is on is full")
     for at in [
-        ("frame", 1), ("chunk", 30), ("snapshot", 6), ("ledger", 2), ("table", 1), ("landscape", 20), ("provenance", 1),
-        ("figure", 2),
+        ("metadata", 1), ("chunk", 30), ("checkpoint", 6), ("manifest", 2), ("table", 1), ("landscape", 20),
+        ("provenance", 1), ("figure", 2),
     ]:  # fmt: skip
         ballast.unlink()
         done = lab.call(disk, "resume", folder, *DRAWN[2:], knobs=OFTEN, at=at, ballast=ballast)

@@ -24,7 +24,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(lab, home, unbroken
     done = lab.call(home, "run", "c.yaml", knobs=OFTEN, at=("chunk", 40))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)
-    resume_until_done(lab, home, folder, [("segment", 6), ("snapshot", 8)])
+    resume_until_done(lab, home, folder, [("segment", 6), ("checkpoint", 8)])
     assert_same(folder, unbroken)
 
 
@@ -46,7 +46,7 @@ def moments(life, count):
 def test_a_run_killed_at_any_moment_of_its_life_ends_in_the_same_bytes(lab, tmp_path, drawn):
     kills = moments(events(drawn), 20)
     assert {phase for phase, _ in kills} == {
-        "frame", "ledger", "segment", "snapshot", "chunk", "table", "landscape", "provenance", "figure"
+        "metadata", "manifest", "segment", "checkpoint", "chunk", "table", "landscape", "provenance", "figure"
     }  # fmt: skip
     for number, kill in enumerate(kills):
         home = tmp_path / str(number)
@@ -69,7 +69,7 @@ def test_an_interrupt_lets_the_segment_end_and_says_how_to_go_on(lab, home, unbr
     assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
-    assert list(folder.glob(".snapshot-*.npz"))
+    assert list(folder.glob(".checkpoint-*.npz"))
     done = lab.call(home, "resume", folder, knobs=SMALL, events=home / "events")
     assert done.code == 0, done.err
     assert 6 + events(folder).count("segment") == events(unbroken).count("segment")  # none twice
@@ -80,7 +80,7 @@ def test_an_interrupt_lets_the_segment_end_and_says_how_to_go_on(lab, home, unbr
     "at",
     [
         ("segment", 6),
-        *(pytest.param(at, marks=pytest.mark.slow) for at in (("chunk", 30), ("frame", 20), ("table", 1))),
+        *(pytest.param(at, marks=pytest.mark.slow) for at in (("chunk", 30), ("metadata", 20), ("table", 1))),
     ],
 )
 def test_a_second_interrupt_stops_at_once(lab, home, unbroken, at):
@@ -138,7 +138,7 @@ def test_a_folder_whose_run_stopped_before_it_began_says_so(lab, home):
 
 
 def test_a_run_killed_before_its_store_was_made_is_gone_on_with(lab, home, unbroken):
-    done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("frame", 1))
+    done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("metadata", 1))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)
     done = lab.call(home, "show", folder)

@@ -1,51 +1,50 @@
-"""Caches of programs of a test's own; runs cut into many segments; stores cut small."""
+"""Fixtures: empty program caches, runs with many segments, stores with small tiles."""
 
 from collections import OrderedDict
 
 import pytest
 
-from gdlab.engine import chunk_programs as walk
-from gdlab.engine import layout, program
+from gdlab.engine import chunk_programs, layout, program
 from tests.engine.stored_runs import cut_small, go, kept_often, runs
 
 
 @pytest.fixture
 def programs(monkeypatch):
-    """The programs compiled since the test began."""
+    """The programs compiled since the start of the test."""
     monkeypatch.setattr(program, "_compiled", OrderedDict())
-    monkeypatch.setattr(walk, "_programs", OrderedDict())
+    monkeypatch.setattr(chunk_programs, "_cache", OrderedDict())
     return program._compiled
 
 
 @pytest.fixture
 def segmented(monkeypatch):
-    """Runs are cut into as many segments as long ones are, however small they are; a function that sets how many."""
+    """Short runs have as many segments as long ones; the fixture is a function that sets how many."""
     monkeypatch.setattr(layout, "WORTHWHILE", 1.0)
     return lambda segments: monkeypatch.setattr(layout, "SEGMENTS", segments)
 
 
 @pytest.fixture(scope="module")
 def small():
-    """Stores are cut into small pieces."""
+    """Stores have small tiles and chunks."""
     with cut_small():
         yield
 
 
 @pytest.fixture
 def often(monkeypatch):
-    """A snapshot is kept after each segment."""
+    """A checkpoint is written after each segment."""
     kept_often(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def planned():
-    """A small sweep, ready to go into a store."""
+    """The space and the groups of a small sweep."""
     return runs()
 
 
 @pytest.fixture(scope="module")
 def whole_store(tmp_path_factory, planned, small):
-    """The folder of an unbroken run of it."""
+    """The folder of an uninterrupted run of it."""
     folder = tmp_path_factory.mktemp("whole")
     go(folder, planned)
     return folder

@@ -1,4 +1,4 @@
-"""What the suites of the engine share: a small problem, plans, what comes of them, datasets compared by their bits."""
+"""Shared helpers of the engine tests: a small problem, plans, their results, comparison by bits."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.evaluate import function
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.engine.space import space
 from gdlab.training.sweep import STATIC, assignment
 
@@ -17,7 +17,7 @@ DEFAULT = Settings()
 
 
 def bowl(curvature=4.0):
-    """A quadratic in two dimensions that starts at whole numbers from 1 to 3, which the seed decides."""
+    """A quadratic in two dimensions; its starting point has random integer coordinates from 1 to 3."""
     return Problem(
         init=lambda key: jax.random.randint(key, (2,), 1, 4).astype(float),
         loss=lambda x, batch: 0.5 * (x[0] ** 2 + curvature * x[1] ** 2),
@@ -25,12 +25,12 @@ def bowl(curvature=4.0):
 
 
 def bowl_start(seed):
-    """Where the bowl starts, in double precision."""
+    """The starting point of the bowl, in double precision."""
     return np.asarray(bowl().init(jax.random.split(jax.random.key(seed), 3)[0]), float)
 
 
 def builder(fn, names, fixed=None):
-    """A function of a point as a build, as `evaluate` makes it."""
+    """The build of a function, like that of `evaluate`."""
 
     def build(values):
         given = {name: value for name, value in values.items() if value is not ABSENT}
@@ -41,20 +41,20 @@ def builder(fn, names, fixed=None):
 
 
 def planned(fn, over, static=(), fixed=None):
-    """The groups in which `evaluate` would run a function."""
+    """The groups of a function, like those of `evaluate`."""
     points = space(over)
     return plan(points, builder(fn, points.names, fixed), static)
 
 
 def trained(problem, rule, over, **settings):
-    """The space and the groups in which `sweep` would run."""
+    """The space and the groups of a sweep."""
     build, points = assignment(problem, rule, over, **settings)
     return points, plan(points, build, STATIC)
 
 
 def executed(points, groups, settings=DEFAULT, sink=None, mesh=None):
-    """What groups come to in memory, with labels."""
-    memory = Memory() if sink is None else sink
+    """The labelled results of groups."""
+    memory = MemorySink() if sink is None else sink
     execute(groups, memory, settings, mesh)
     process = groups[0].process
     pieces = [Piece(group.covers, results) for group, results in zip(groups, memory.results, strict=True)]

@@ -1,4 +1,4 @@
-"""Random spaces, and their points listed by hand: plain loops over lists, without any of the engine's code."""
+"""Random spaces and their points, listed in plain Python without code of the engine."""
 
 import itertools
 from typing import Any, NamedTuple
@@ -11,20 +11,20 @@ ABSENT = object()
 
 
 class Block(NamedTuple):
-    """Axes that move together; one row of values for each place."""
+    """Zipped axes: one row of values per index."""
 
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
 
 
 class Case(NamedTuple):
-    """A space as a user writes it, and the blocks it should come to."""
+    """A space as a user writes it, and the blocks that are expected."""
 
     over: Any
     blocks: list[Block]
 
     def cells(self):
-        """Each place with its point, the names that are given there alone."""
+        """Each index with its point, without absent axes."""
         for place in itertools.product(*(range(len(block.rows)) for block in self.blocks)):
             given = [zip(b.names, b.rows[i], strict=True) for b, i in zip(self.blocks, place, strict=True)]
             yield place, {name: value for pairs in given for name, value in pairs if value is not ABSENT}
@@ -84,7 +84,7 @@ def _rows(columns):
 
 
 def one_type(values):
-    """The values of an axis as a function gets them: numbers as Python's own, all floats if any of them is."""
+    """The values of an axis as a function receives them: Python numbers, all floats if one is a float."""
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     if _numbers(values) and float in map(type, values):
         return [value if value is ABSENT else float(value) for value in values]
@@ -92,7 +92,7 @@ def one_type(values):
 
 
 def _chained(parts):
-    """The axes that all parts share with the same values, and before them the points of all the rest."""
+    """The axes with equal values in all parts, and before them the points of the other axes."""
     tables = [{names: rows for names, _, rows in part} for part in parts]
     shared = [
         names

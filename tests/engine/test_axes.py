@@ -1,4 +1,4 @@
-"""Values for an axis, against NumPy and closed forms."""
+"""Values of axes, compared with NumPy and closed forms."""
 
 import numpy as np
 import pytest
@@ -26,11 +26,11 @@ def test_linear_keeps_the_difference(lo, hi, n):
 
 
 @pytest.mark.parametrize("axis", [log, linear])
-def test_a_single_value_is_the_lower_end(axis):
+def test_axis_of_one_value_is_the_lower_end(axis):
     np.testing.assert_array_equal(axis(0.25, 4.0, 1), [0.25])
 
 
-def test_a_whole_number_may_be_written_as_a_float():
+def test_linear_accepts_an_integral_float_as_count():
     np.testing.assert_array_equal(linear(0, 1, 3.0), [0, 0.5, 1])
 
 
@@ -54,14 +54,14 @@ def test_random_is_sorted_within_its_bounds_and_decided_by_its_seed(scale, seed)
 
 @pytest.mark.parametrize("ends", [(0, 1), (1, 0), (-1, 2), (1e-3, -1), (float("nan"), 1)])
 @pytest.mark.parametrize("axis", [log, random, sobol])
-def test_a_logarithm_needs_ends_above_zero(axis, ends):
-    with pytest.raises(ValueError, match="needs ends above 0"):
+def test_logarithmic_axis_needs_positive_ends(axis, ends):
+    with pytest.raises(ValueError, match="needs lo and hi above 0"):
         axis(*ends, 3)
 
 
 @pytest.mark.parametrize("n", [0, -2, 2.5])
 @pytest.mark.parametrize("axis", [log, linear, random, sobol])
-def test_an_axis_has_at_least_one_value(axis, n):
+def test_axis_needs_at_least_one_value(axis, n):
     with pytest.raises(ValueError, match=f"at least one value, not {n}"):
         axis(1, 2, n)
 
@@ -77,7 +77,7 @@ def test_sobol_puts_one_value_into_each_of_n_equal_parts(power, seed):
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_two_axes_of_sobol_put_one_point_into_each_box_of_every_shape(seed):
+def test_sobol_puts_one_point_into_each_box_of_every_shape(seed):
     rows = np.array(sobol({"lr": (1e-4, 1.0), "beta": (-1, 1, "linear")}, 64, seed=seed)["lr", "beta"])
     unit = np.stack([np.log10(rows[:, 0]) / 4 + 1, (rows[:, 1] + 1) / 2], axis=1)
     for power in range(7):
@@ -86,7 +86,7 @@ def test_two_axes_of_sobol_put_one_point_into_each_box_of_every_shape(seed):
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 100])
-def test_any_number_of_points_begins_the_same_sequence(n):
+def test_sobol_extends_the_sequence_for_more_points(n):
     box = {"a": (1, 2), "b": (0, 1, "linear"), "c": (3, 4)}
     more = sobol(box, 128, seed=2)["a", "b", "c"]
     assert sobol(box, n, seed=2) == {("a", "b", "c"): more[:n]}
@@ -103,7 +103,7 @@ def test_random_rows_are_independent_draws():
 
 
 @pytest.mark.parametrize("draw", [random, sobol])
-def test_rows_are_a_space_wherever_one_is_taken(draw):
+def test_random_and_sobol_rows_are_a_space(draw):
     rows = draw({"lr": (1e-4, 1), "beta": (0.5, 0.9, "linear")}, n=5)
     assert rows == draw({"lr": (1e-4, 1, "log"), "beta": (0.5, 0.9)}, 5, scale="linear")
     assert all(type(value) is float for row in rows["lr", "beta"] for value in row)
@@ -113,7 +113,7 @@ def test_rows_are_a_space_wherever_one_is_taken(draw):
         assert (block.dim, [column.tolist() for column in block.columns]) == ("lr_beta", [list(lr), list(beta)])
     (turned,) = space({("beta", "lr"): rows}).blocks
     assert [column.tolist() for column in turned.columns] == [list(beta), list(lr)]
-    assert space({**rows, "seed": 3}).shape == (5, 3)
+    assert space({**rows, "e": [0, 1, 2]}).shape == (5, 3)
     assert space(chain(rows, {"lr": [2.0]})).blocks[0].columns[1][-1] is ABSENT
 
 
@@ -121,23 +121,23 @@ def test_rows_are_a_space_wherever_one_is_taken(draw):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (({}, 3), "there are no axes to draw"),
+        (({}, 3), "the mapping of axes to ranges is empty"),
         (({"a": (1, 2)}, 0), "at least one value, not 0"),
         (({"a": (1, 2)},), "at least one value, not None"),
         (({"a": (1,)}, 3), r"the axis 'a' needs \(lo, hi\) or \(lo, hi, scale\), not \(1,\)"),
         (({"a": "ab"}, 3), "the axis 'a' needs"),
         (({"a": 3}, 3), "the axis 'a' needs"),
         (({"a": (1, 2, "lin")}, 3), "scale must be 'log' or 'linear', not 'lin'"),
-        (({"a": (0, 2)}, 3), "needs ends above 0, not 0 and 2"),
+        (({"a": (0, 2)}, 3), "needs lo and hi above 0, not 0 and 2"),
     ],
 )
-def test_rows_that_can_not_be_drawn_are_refused_in_words(draw, words, said):
+def test_random_and_sobol_refuse_invalid_ranges(draw, words, said):
     with pytest.raises(SpaceError, match=said):
         draw(*words)
 
 
 @pytest.mark.parametrize("draw", [random, sobol])
-def test_one_axis_needs_both_ends_and_a_count(draw):
+def test_random_and_sobol_of_one_axis_need_both_ends_and_a_count(draw):
     with pytest.raises(TypeError, match="needs lo, hi and n"):
         draw(1, 2)
     with pytest.raises(SpaceError, match="scale must be"):

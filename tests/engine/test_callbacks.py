@@ -1,4 +1,4 @@
-"""Programs that call Python functions on the host: each its own, however alike their texts are."""
+"""Programs that call Python functions on the host are not shared, even if their texts are equal."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.engine.engine_cases import planned
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
 
-def on_host(fn, x, how=jax.pure_callback):
+def host_dtype(fn, x, how=jax.pure_callback):
     """`fn(x)` by Python, in float32."""
     further = {"vmap_method": "sequential"} if how is jax.pure_callback else {}
     return how(lambda v: np.float32(fn(v)), SCALAR, x, **further)
@@ -52,7 +52,7 @@ def branched(fn, x):
 )
 def test_evaluate_calls_the_function_of_each_static_value(where, how):
     def fn(c, x):
-        return where(lambda x: on_host(lambda v: v * c, x, how), x)
+        return where(lambda x: host_dtype(lambda v: v * c, x, how), x)
 
     over = {"c": [1, 2, 3], "x": [1.0, 2.0, 5.0]}
     np.testing.assert_array_equal(evaluate(fn, over, static=["c"])["value"], np.outer([1, 2, 3], [1, 2, 5]))
@@ -60,7 +60,7 @@ def test_evaluate_calls_the_function_of_each_static_value(where, how):
 
 def test_evaluate_calls_the_function_of_each_of_two_calls():
     for c in range(1, 6):
-        values = evaluate(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0, 2.0]})["value"]
+        values = evaluate(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0, 2.0]})["value"]
         np.testing.assert_array_equal(values, [c, 2 * c])
         gc.collect()  # the next function may then have the address of this one
 
@@ -69,13 +69,13 @@ def test_sweep_calls_the_gradient_of_each_problem():
     def problem(target):
         @jax.custom_vjp
         def loss(w, batch):
-            return on_host(lambda w: 0.5 * (w - target) ** 2, w)
+            return host_dtype(lambda w: 0.5 * (w - target) ** 2, w)
 
         def forward(w, batch):
             return loss(w, batch), w
 
         def backward(w, cotangent):
-            return cotangent * on_host(lambda w: w - target, w), None
+            return cotangent * host_dtype(lambda w: w - target, w), None
 
         loss.defvjp(forward, backward)
         return Problem(init=lambda key: jnp.zeros(()), loss=loss)
@@ -112,7 +112,7 @@ def test_evaluate_calls_the_method_of_each_object(called):
         np.testing.assert_array_equal(evaluate(fn, {"x": [1.0, 2.0]})["value"], [by, 2 * by])
 
 
-def test_debug_callbacks_are_called_each_their_own():
+def test_evaluate_calls_each_debug_callback():
     for name in ("one", "other"):
         seen = []
 
@@ -125,7 +125,7 @@ def test_debug_callbacks_are_called_each_their_own():
         assert set(seen) == {1.0, 2.0}, name
 
 
-def test_debug_print_prints_the_text_of_each_function(capfd):
+def test_evaluate_prints_the_debug_text_of_each_function(capfd):
     for word in ("one", "other"):
 
         def fn(x, word=word):
@@ -142,7 +142,7 @@ def tripled(v):
     return np.float32(3 * v)
 
 
-def test_a_function_that_calls_back_the_same_one_again_compiles_nothing(compilations):
+def test_evaluate_compiles_nothing_for_the_same_callback(compilations):
     fn = lambda x: jax.pure_callback(tripled, SCALAR, x, vmap_method="sequential")
     evaluate(fn, {"x": [1.0, 2.0]})
     before = compilations()
@@ -150,10 +150,10 @@ def test_a_function_that_calls_back_the_same_one_again_compiles_nothing(compilat
     assert compilations() == before
 
 
-def test_the_cost_names_the_callbacks_and_keeps_them_alive():
+def test_cost_names_callbacks_and_keeps_them_alive():
     costs = []
     for c in (1, 2):
-        (group,) = planned(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0]})
+        (group,) = planned(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0]})
         costs.append(group.cost)
         gc.collect()
     assert costs[0].program == costs[1].program
@@ -162,26 +162,26 @@ def test_the_cost_names_the_callbacks_and_keeps_them_alive():
     assert group.cost.callbacks == ()
 
 
-def test_nothing_is_kept_in_a_folder_of_a_function_that_calls_back(tmp_path):
+def test_evaluate_stores_nothing_of_a_function_with_a_callback(tmp_path):
     for c in (2, 3):
-        data = evaluate(lambda x, c=c: on_host(lambda v: v * c, x), {"x": [1.0, 2.0]}, folder=tmp_path)
+        data = evaluate(lambda x, c=c: host_dtype(lambda v: v * c, x), {"x": [1.0, 2.0]}, folder=tmp_path)
         np.testing.assert_array_equal(data["value"], [c, 2 * c])
     assert not list(tmp_path.iterdir())
 
 
 def scaled_on_host(c, x):
-    return on_host(lambda v: v * c, x)
+    return host_dtype(lambda v: v * c, x)
 
 
-def test_workers_call_the_function_of_each_static_value():
+def test_execute_on_calls_the_function_of_each_static_value():
     with ThreadPoolExecutor(1) as executor:
         over = {"c": [1, 2, 3], "x": [1.0, 2.0]}
         values = evaluate(scaled_on_host, over, static=["c"], executor=executor)["value"]
     np.testing.assert_array_equal(values, [[1, 2], [2, 4], [3, 6]])
 
 
-def test_a_primitive_of_ones_own_that_calls_back_is_never_shared():
-    """The walk through the program does not know it; its text says that it calls back."""
+def test_program_with_an_unknown_callback_primitive_is_not_shared():
+    """The search through the jaxpr does not know the primitive; the text of the program shows the callback."""
     from jax.extend.core import Primitive
     from jax.interpreters import batching, mlir
 

@@ -1,4 +1,4 @@
-"""What a lane costs: against formulas by hand."""
+"""Costs of a run, compared with closed forms."""
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,17 @@ def counted(fn, *shapes):
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (3, 5, 7), (2, 64, 1)])
-def test_a_matrix_product_takes_two_operations_for_each_product_of_numbers(m, k, n):
+def test_operations_of_a_matrix_product(m, k, n):
     assert counted(jnp.matmul, (m, k), (k, n)) == 2 * m * k * n
     assert counted(lambda a, b: jnp.einsum("bij,bjk->bik", a, b), (6, m, k), (6, k, n)) == 6 * 2 * m * k * n
 
 
-def test_an_inner_product_over_several_axes():
+def test_operations_of_an_inner_product_over_several_axes():
     assert counted(lambda a, b: jnp.tensordot(a, b, 2), (3, 4, 5), (4, 5, 6)) == 2 * 3 * 4 * 5 * 6
 
 
 @pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (1, 3)])
-def test_a_convolution(stride, groups):
+def test_operations_of_a_convolution(stride, groups):
     def convolved(image, kernel):
         return lax.conv_general_dilated(
             image, kernel, (stride, stride), "VALID", dimension_numbers=SEEN, feature_group_count=groups
@@ -43,20 +43,20 @@ def test_a_convolution(stride, groups):
     assert found == 2 * batch * outputs * places * (inputs // groups) * 3 * 5
 
 
-def test_the_order_of_a_convolutions_axes_makes_no_difference():
+def test_operations_of_a_convolution_ignore_the_order_of_axes():
     def convolved(image, kernel):
         return lax.conv_general_dilated(image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     assert counted(convolved, (2, 8, 8, 3), (3, 3, 3, 7)) == 2 * (2 * 8 * 8 * 7) * (3 * 3 * 3)
 
 
-def test_elementwise_work_and_sums_count_their_numbers():
+def test_operations_of_elementwise_work_and_sums():
     assert counted(jnp.sin, (5, 7)) == 35
     assert counted(lambda x: jnp.sin(x) + jnp.cos(x), (5, 7)) == 3 * 35
     assert counted(lambda x: lax.reduce_sum_p.bind(x, axes=(0, 1), out_sharding=None), (5, 7)) == 35
 
 
-def test_a_loop_counts_once_for_each_round():
+def test_operations_of_a_loop_scale_with_its_length():
     def loop(x, w):
         return lax.scan(lambda c, _: (jnp.matmul(c, w), None), x, None, length=13)[0]
 
@@ -66,7 +66,7 @@ def test_a_loop_counts_once_for_each_round():
     )
 
 
-def test_a_loop_of_unknown_length_counts_once():
+def test_operations_of_a_loop_of_unknown_length_count_once():
     def loop(x, w):
         return lax.while_loop(lambda c: c[0, 0] < 1.0, lambda c: jnp.matmul(c, w), x)
 
@@ -74,7 +74,7 @@ def test_a_loop_of_unknown_length_counts_once():
     assert body <= counted(loop, (3, 4), (4, 4)) <= body + 3 * 4 * 3  # and the comparison
 
 
-def test_of_branches_the_dearest_counts():
+def test_operations_of_branches_are_those_of_the_most_expensive():
     def either(x, w):
         return lax.cond(x[0, 0] > 0, lambda: jnp.matmul(x, w), lambda: x)
 
@@ -91,7 +91,7 @@ def with_a_derivative_of_its_own(fn):
 
 
 @pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, with_a_derivative_of_its_own, jax.vmap])
-def test_functions_inside_functions_are_looked_into(wrap):
+def test_operations_include_nested_functions(wrap):
     w = np.ones((4, 4), np.float32)
     assert counted(wrap(lambda x: jnp.matmul(x, w)), (3, 4)) == 2 * 3 * 4 * 4
 
@@ -100,7 +100,7 @@ CARRY, RECORD, RESULT = 10 * 4 + 4 + 1, 2 * 3 * 4 + 4, 5 * 4 + 2 * 4
 
 
 def stepping(steps=40, every=2):
-    """A process whose costs can be counted: a product of matrices for each record, and something to keep."""
+    """A process with a matrix product per record and a state of known size."""
 
     def start(point):
         return {"x": jnp.ones(10) * point["lr"], "count": jnp.asarray(0, jnp.int32), "alive": jnp.asarray(True)}
@@ -119,12 +119,12 @@ def stepping(steps=40, every=2):
     return Process(start, advance, lambda carry: {"alive": carry["alive"]}, finish, steps, every, ("lr",))
 
 
-def test_what_a_lane_keeps_tells_and_ends_with_in_bytes():
+def test_cost_counts_the_bytes_of_carry_record_and_result():
     (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
     assert (group.cost.carry, group.cost.record, group.cost.result) == (CARRY, RECORD, RESULT)
 
 
-def test_the_operations_between_two_records_and_all_others():
+def test_cost_separates_operations_of_a_block_from_the_rest():
     (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
     product = 2 * 10 * 10 * 20
     assert product < group.cost.block < 1.5 * product
@@ -132,13 +132,13 @@ def test_the_operations_between_two_records_and_all_others():
     assert group.cost.steps(20) == group.cost.once + 20 * group.cost.block
 
 
-def test_what_is_alive_at_once_is_no_less_than_the_largest_value_and_no_more_than_all():
+def test_cost_live_lies_between_the_largest_value_and_all_values():
     (group,) = plan(space({"lr": [0.1, 0.2]}), lambda values: stepping())
     largest, everything = 10 * 20 * 4, (10 * 10 + 10 * 20 + 10 * 20 + 5 * 10 + 20) * 4
     assert largest <= group.cost.live <= CARRY + RECORD + everything
 
 
-def test_a_plain_function_costs_once():
+def test_cost_of_a_plain_function_has_no_block():
     build = lambda values: stepping()._replace(
         start=lambda point: (), steps=0, finish=lambda point, carry: {"y": jnp.outer(jnp.ones(3), jnp.ones(5))}
     )
@@ -147,7 +147,7 @@ def test_a_plain_function_costs_once():
     assert group.cost.once >= 15
 
 
-def test_each_step_between_two_records_costs_the_same():
+def test_cost_of_a_block_scales_with_every():
     def block(every):
         _, (group,) = trained(bowl(), rules.gd, {"lr": [0.1, 0.2]}, steps=48, every=every)
         assert group.cost.record == 4
@@ -156,7 +156,7 @@ def test_each_step_between_two_records_costs_the_same():
     assert block(12) - block(8) == block(8) - block(4) > 0
 
 
-def test_keys_have_their_bytes_too():
+def test_cost_counts_the_bytes_of_keys():
     build = lambda values: stepping()._replace(
         start=lambda point: jax.random.key(0),
         status=lambda carry: {"alive": jnp.asarray(True)},
@@ -167,7 +167,7 @@ def test_keys_have_their_bytes_too():
     assert jax.random.key_data(jax.random.key(0)).nbytes <= group.cost.carry <= 16
 
 
-def test_the_same_computation_has_the_same_digest_whatever_its_numbers():
+def test_cost_program_is_the_same_for_other_numbers():
     def digest(rule, rates, **settings):
         _, (group,) = trained(bowl(), rule, {"lr": rates}, steps=8, **settings)
         return group.cost.program
@@ -177,7 +177,7 @@ def test_the_same_computation_has_the_same_digest_whatever_its_numbers():
     assert len({one, digest(rules.momentum, [0.1]), digest(rules.gd, [0.1], every=2)}) == 3
 
 
-def test_other_data_have_another_digest():
+def test_cost_program_differs_for_other_data():
     def digest(data):
         def loss(w, batch):
             return jnp.mean((w - batch) ** 2)
@@ -216,8 +216,8 @@ def as_it_is(w, data):
 
 @pytest.mark.parametrize("loss", [in_a_jit, in_a_loop, in_a_branch, in_a_custom_rule, as_it_is])
 @pytest.mark.parametrize("held", [np.asarray, jnp.asarray])
-def test_an_array_anywhere_in_a_program_is_part_of_its_digests(loss, held):
-    """One number of many, in a place that no text of the array shows."""
+def test_cost_digests_include_every_array(loss, held):
+    """One number of a large array differs, which its repr does not show."""
 
     def digests(data):
         array = held(data, np.float32)
@@ -232,8 +232,8 @@ def test_an_array_anywhere_in_a_program_is_part_of_its_digests(loss, held):
         assert one != other
 
 
-def test_where_an_object_lies_in_memory_is_no_part_of_a_digest():
-    """The structure of a carry may name one."""
+def test_cost_digests_do_not_depend_on_addresses():
+    """The structure of a carry may contain an address."""
 
     @jax.tree_util.register_pytree_node_class
     class Named:
@@ -253,5 +253,5 @@ def test_where_an_object_lies_in_memory_is_no_part_of_a_digest():
     assert one == other
 
 
-def test_no_cost_is_none():
+def test_cost_defaults_to_zero():
     assert Cost().steps(100) == 0

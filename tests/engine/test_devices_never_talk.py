@@ -1,4 +1,4 @@
-"""The compiled programs of a sweep, on two devices, hold nothing by which these would talk or wait for each other."""
+"""The compiled programs of a sweep on two devices contain no collective operation."""
 
 import json
 import subprocess
@@ -7,36 +7,36 @@ from pathlib import Path
 
 import pytest
 
-TALK = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "collective-broadcast", "reduce-scatter")
+COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "collective-broadcast", "reduce-scatter")
 
 
 @pytest.fixture(scope="module")
 def texts():
-    """The HLO of the programs of some sweeps, by sweep; of `talking` that of one whose devices do talk."""
+    """The HLO of the programs of some sweeps, by sweep; under `collective` that of a program with a collective."""
     script = Path(__file__).with_name("two_device_programs.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def talk_in(text):
-    return [word for word in TALK if word in text]
+def collectives_in(text):
+    return [word for word in COLLECTIVES if word in text]
 
 
-def test_no_program_of_a_sweep_holds_a_collective(texts):
-    for name in texts.keys() - {"talking"}:
+def test_programs_of_a_sweep_contain_no_collective(texts):
+    for name in texts.keys() - {"collective"}:
         for text in texts[name]:
             assert "num_partitions=2" in text, name
-            assert talk_in(text) == [], name
+            assert collectives_in(text) == [], name
 
 
-def test_a_program_whose_devices_talk_would_be_found(texts):
-    (text,) = texts["talking"]
+def test_collectives_in_finds_a_collective(texts):
+    (text,) = texts["collective"]
     assert "num_partitions=2" in text
-    assert talk_in(text) == ["all-reduce"]
+    assert collectives_in(text) == ["all-reduce"]
 
 
-def test_lanes_were_started_advanced_landed_and_moved(texts):
+def test_sweeps_of_this_test_start_advance_finish_and_move_runs(texts):
     for name in ("network", "bowl", "uneven"):
         assert len(texts[name]) >= 3
         assert texts[f"{name}, moving"]

@@ -1,4 +1,4 @@
-"""Runs on the workers of an executor: the bits of a local execution, whoever ran what and however often."""
+"""`execute_on` gives the bits of a local execution, whichever workers run its tasks."""
 
 import json
 import multiprocessing
@@ -19,11 +19,11 @@ import pytest
 
 from gdlab import evaluate, log, sweep
 from gdlab.engine import worker
-from gdlab.engine.distribute import AHEAD, EACH, FailedRunsError, execute_on
+from gdlab.engine.distribute import AHEAD, TILES_PER_WORKER, FailedRunsError, execute_on
 from gdlab.engine.evaluate import planned
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.executor_adapter import Crew, WorkersError
-from gdlab.engine.manifest import Ledger
+from gdlab.engine.executor_adapter import ExecutorAdapter, WorkersError
+from gdlab.engine.manifest import Manifest
 from gdlab.engine.read_store import open_store
 from gdlab.engine.runner import Stopped
 from gdlab.engine.write_store import Store
@@ -46,7 +46,7 @@ def square(x):
 
 
 def fails_in_a_worker(x):
-    """Runs well in this process alone."""
+    """Raises in a worker process, but not in this one."""
 
     def here(x):
         if multiprocessing.parent_process() is not None and x > 2:
@@ -68,7 +68,7 @@ def processes():
 
 
 class ByTurns:
-    """An executor that does a task whenever it is asked whether one is done."""
+    """An executor that runs one task each time a future is asked whether it is done."""
 
     def __init__(self, workers=2):
         self._max_workers, self.queue, self.calls, self.most = workers, deque(), [], 0
@@ -98,7 +98,7 @@ def runs(**how):
 
 
 def stored(folder, executor=None, settings=TILES, resume=False, **how):
-    """Run into a store, here or on an executor."""
+    """Run into a store, in this process or on an executor."""
     points, source = runs(**how)
     with Store(folder, points, resume=resume) as store:
         if executor is None:
@@ -108,13 +108,13 @@ def stored(folder, executor=None, settings=TILES, resume=False, **how):
 
 
 def arrays(folder):
-    """All bytes of a store."""
+    """The bytes of all files of a store."""
     return {
         path.relative_to(folder): path.read_bytes() for path in (folder / "store.zarr").rglob("*") if path.is_file()
     }
 
 
-def test_threads_compute_the_same_bits(local):
+def test_sweep_on_threads_has_the_bits_of_a_local_sweep(local):
     with ThreadPoolExecutor(2) as executor:
         assert_same_bits(sweep(bowl, RULES, OVER, **HOW, chunk=8, executor=executor), local)
         curvature = 4.0
@@ -122,22 +122,22 @@ def test_threads_compute_the_same_bits(local):
     assert_same_bits(closed_over, local)
 
 
-def test_processes_compute_the_same_bits(local, processes):
+def test_sweep_on_processes_has_the_bits_of_a_local_sweep(local, processes):
     assert_same_bits(sweep(bowl, RULES, OVER, **HOW, chunk=8, executor=processes), local)
 
 
-def test_processes_evaluate_functions(processes):
+def test_evaluate_on_processes_has_the_bits_of_a_local_call(processes):
     over = {"x": np.linspace(0, 1, 7), "n": [1, 3]}
     assert_same_bits(evaluate(wave, over, chunk=2, executor=processes), evaluate(wave, over, chunk=2))
 
 
-def test_workers_compute_in_the_precision_that_is_set_here(processes):
+def test_evaluate_on_processes_uses_the_precision_of_this_process(processes):
     with jax.enable_x64(True):
         found = evaluate(square, {"x": [0.1, 0.2]}, executor=processes)
     np.testing.assert_array_equal(found["value"], np.array([0.1, 0.2]) ** 2 / 3)
 
 
-def test_dask_takes_lambdas(local):
+def test_sweep_on_dask_accepts_lambdas(local):
     distributed = pytest.importorskip("distributed")
     curvature = 4.0
     quiet = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
@@ -146,13 +146,15 @@ def test_dask_takes_lambdas(local):
         assert_same_bits(sweep(problem, RULES, OVER, **HOW, chunk=8, executor=client), local)
         assert_same_bits(sweep(problem, RULES, OVER, **HOW, chunk=8, executor=client.get_executor()), local)
         lock = multiprocessing.Lock()
-        with pytest.raises(WorkersError, match=r"the argument 'problem' .* Make what it holds inside of the function"):
+        with pytest.raises(
+            WorkersError, match=r"the argument 'problem' .* Create the objects it holds inside the function"
+        ):
             sweep(lambda: lock and bowl(), gd, {"lr": [0.1]}, steps=2, executor=client)
 
 
 @pytest.mark.slow
-def test_a_killed_dask_worker_is_made_good_for(tmp_path):
-    """Two workers, one of them killed half-way in the middle of its work: not a byte differs."""
+def test_execute_on_dask_survives_a_killed_worker(tmp_path):
+    """One of two workers is killed half-way through its work: the store has the same bytes."""
     distributed = pytest.importorskip("distributed")
     here, there, long = tmp_path / "here", tmp_path / "there", {"steps": 200_000, "every": 5000}
     here.mkdir(), there.mkdir()
@@ -172,7 +174,7 @@ def test_a_killed_dask_worker_is_made_good_for(tmp_path):
             at_work = []
 
             def progress(state):
-                if not at_work and state.done >= state.lanes / 2:
+                if not at_work and state.done >= state.runs / 2:
                     at_work.extend(client.processing().values())
                     workers[0].send_signal(signal.SIGKILL)
 
@@ -195,7 +197,7 @@ def dask(*words):
     )
 
 
-def test_the_store_has_the_bytes_of_a_local_one(tmp_path):
+def test_execute_on_writes_the_bytes_of_a_local_store(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir(), there.mkdir()
     stored(here)
@@ -203,29 +205,29 @@ def test_the_store_has_the_bytes_of_a_local_one(tmp_path):
     assert arrays(there) == arrays(here)
 
 
-def test_tiles_are_four_for_each_worker_and_whole_chunks(tmp_path):
+def test_execute_on_makes_four_tiles_of_whole_chunks_per_worker(tmp_path):
     stored(tmp_path, executor := ByTurns(2), Settings(chunk=4))
     layouts = [task.layout for task in executor.tasks]
     assert {layout.tile for layout in layouts} == {12}  # 72 runs by 8 are 9: three chunks of 4
-    assert EACH == 4
+    assert TILES_PER_WORKER == 4
     assert {layout.chunk for layout in layouts} == {4}
 
 
-def test_no_more_tasks_wait_than_two_for_each_worker(tmp_path):
+def test_execute_on_submits_at_most_two_tasks_per_worker(tmp_path):
     stored(tmp_path, executor := ByTurns(2))
     assert executor.most <= AHEAD * 2 == 4
-    assert len({(task.group, task.lanes[0]) for task in executor.tasks}) == 10
+    assert len({(task.group, task.runs[0]) for task in executor.tasks}) == 10
 
 
-def test_a_worker_that_has_the_plan_is_not_sent_it_again(tmp_path, monkeypatch):
+def test_execute_on_sends_the_groups_to_a_worker_once(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "_groups", OrderedDict())
     stored(tmp_path, executor := ByTurns(2))
-    parcels = [args[1] for fn, args in executor.calls if fn is worker.work and args[1] is not None]
-    assert 1 <= len(parcels) <= AHEAD * 2
+    sources = [args[1] for fn, args in executor.calls if fn is worker.work and args[1] is not None]
+    assert 1 <= len(sources) <= AHEAD * 2
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_stop_keeps_what_is_done_and_the_rest_is_run_anywhere(there, tmp_path):
+@pytest.mark.parametrize("remote", [True, False])
+def test_execute_on_resumes_a_stopped_store_here_or_on_other_workers(remote, tmp_path):
     here, cut = tmp_path / "here", tmp_path / "cut"
     here.mkdir(), cut.mkdir()
     stored(here, ByTurns(), Settings(chunk=4))
@@ -235,22 +237,22 @@ def test_a_stop_keeps_what_is_done_and_the_rest_is_run_anywhere(there, tmp_path)
     )
     with pytest.raises(Stopped):
         stored(cut, executor := ByTurns(), settings)
-    entered = len(Ledger(cut).tiles(0))
-    assert 2 <= entered <= 2 + executor._max_workers  # those under way were waited for
+    entered = len(Manifest(cut).tiles(0))
+    assert 2 <= entered <= 2 + executor._max_workers  # tasks that had begun were completed
     assert entered < 3 * 3 + 3 * 3
-    stored(cut, ByTurns(7) if there else None, Settings(), resume=True)
+    stored(cut, ByTurns(7) if remote else None, Settings(), resume=True)
     assert arrays(cut) == arrays(here)
 
 
-def test_a_task_that_fails_leaves_the_others_whole(processes):
+def test_execute_on_completes_the_other_tasks_if_one_fails(processes):
     with pytest.raises(FailedRunsError, match=r"all runs, runs 2 to 3: .*OSError: no such device here \(on ") as failed:
         evaluate(fails_in_a_worker, {"x": [1.0, 2.0, 3.0, 4.0, 0.0]}, chunk=2, executor=Tiles(processes))
     np.testing.assert_array_equal(failed.value.data["value"], [1, 2, np.nan, np.nan, 0])
-    assert [failure.lanes for failure in failed.value.failures] == [slice(2, 4)]
+    assert [failure.runs for failure in failed.value.failures] == [slice(2, 4)]
 
 
 class Tiles:
-    """An executor that says it has so many workers that every tile is a chunk."""
+    """An executor that reports many workers, so that every tile is one chunk."""
 
     _max_workers = 100
 
@@ -258,19 +260,21 @@ class Tiles:
         self.submit = executor.submit
 
 
-def test_a_worker_whose_processes_died_is_told_of():
+def test_execute_on_reports_a_broken_process_pool():
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
-        assert Crew(executor).site.devices >= 1
+        assert ExecutorAdapter(executor).worker_info.devices >= 1
         (pid,) = executor._processes
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(WorkersError, match="the workers are gone: A process in the process pool was terminated"):
+        with pytest.raises(WorkersError, match="the workers are lost: A process in the process pool was terminated"):
             evaluate(square, {"x": [0.1, 0.2]}, executor=executor)
 
 
-def test_what_can_not_be_sent_is_named(processes):
-    with pytest.raises(WorkersError, match=r"the argument 'rule' can't be sent .*Define it with `def` at the top"):
+def test_execute_on_names_the_argument_that_cannot_be_pickled(processes):
+    with pytest.raises(
+        WorkersError, match=r"the argument 'rule' can't be sent .*Define it with `def` at the top level"
+    ):
         sweep(bowl, {"mine": lambda lr=0.1: gd(lr)}, OVER, **HOW, executor=processes)
-    with pytest.raises(WorkersError, match=r"the argument 'problem' .*in place of a Problem give the function"):
+    with pytest.raises(WorkersError, match=r"the argument 'problem' .*pass the function that makes a Problem"):
         sweep(bowl(), gd, OVER, **HOW, executor=processes)
     with pytest.raises(WorkersError, match="the argument 'probes' can't be sent"):
         sweep(bowl, gd, OVER, **HOW, probes={"x": lambda step: step.params}, executor=processes)
@@ -278,61 +282,63 @@ def test_what_can_not_be_sent_is_named(processes):
         evaluate(lambda x: x, {"x": [1.0]}, executor=processes)
 
 
-def test_forked_processes_are_refused():
+def test_executor_adapter_refuses_forked_processes():
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as executor,
         pytest.raises(WorkersError, match=r"get_context\('spawn'\)"),
     ):
-        Crew(executor)
+        ExecutorAdapter(executor)
 
 
 @pytest.mark.parametrize("name", ["gdlab", "jax", "jaxlib", "Python"])
-def test_workers_of_other_versions_are_refused(name, monkeypatch):
+def test_execute_on_refuses_workers_of_another_version(name, monkeypatch):
     other = {**worker.versions(), name: "0.0.7"}
-    told = {**worker.hello(), "versions": other, "host": "afar"}
-    monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: told)
+    other_info = {**worker.hello(), "versions": other, "host": "afar"}
+    monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: other_info)
     message = rf"{name} is {worker.versions()[name]} here but 0.0.7 on the worker afar.* Install the same"
     with pytest.raises(WorkersError, match=message):
         evaluate(square, {"x": [0.1]}, executor=ByTurns())
 
 
-def test_a_later_worker_of_another_version_is_refused_too(monkeypatch):
+def test_execute_on_refuses_a_later_worker_of_another_version(monkeypatch):
     hello = worker.hello
     monkeypatch.setattr(worker, "hello", lambda: {**hello(), "versions": {**worker.versions(), "jax": "0.0.7"}})
     with pytest.raises(WorkersError, match=r"jax is .* here but 0\.0\.7 on the worker"):
         evaluate(square, {"x": [0.1]}, executor=ByTurns())
 
 
-def test_a_worker_without_gdlab_is_told_of():
+def test_execute_on_reports_a_worker_without_gdlab():
     class Elsewhere(ByTurns):
         def turn(self):
             if self.queue:
                 self.queue.popleft()[0].set_exception(ModuleNotFoundError("No module named 'gdlab'"))
 
-    with pytest.raises(WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install gdlab"):
+    with pytest.raises(
+        WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install the same gdlab"
+    ):
         evaluate(square, {"x": [0.1]}, executor=Elsewhere())
 
 
-def test_a_worker_with_other_code_is_refused(tmp_path):
+def test_execute_on_refuses_a_worker_with_other_code(tmp_path):
     points, source = runs()
     other = partial(planned, partial(assignment, bowl, RULES, {"lr": [1.0], "seed": 3}, **HOW), ())
     with Store(tmp_path, points) as store, pytest.raises(WorkersError, match="plans other runs than this process"):
         execute_on(ByTurns(), source(), other, store, Settings())
 
 
-def test_an_executor_that_breaks_down_is_told_of(tmp_path):
+def test_execute_on_reports_a_broken_executor_and_keeps_results(tmp_path):
     class Broken(ByTurns):
         def submit(self, fn, *args):
             if len(self.calls) == 6:
                 raise BrokenExecutor("the cluster is on fire")
             return super().submit(fn, *args)
 
-    with pytest.raises(WorkersError, match="the workers are gone: the cluster is on fire"):
+    with pytest.raises(WorkersError, match="the workers are lost: the cluster is on fire"):
         stored(tmp_path, Broken())
     assert open_store(tmp_path)["final_loss"].notnull().any()
 
 
 @pytest.mark.parametrize("name", ["chunk", "tile"])
-def test_a_chunk_of_nothing_is_refused(name, tmp_path):
+def test_execute_on_refuses_a_chunk_or_tile_of_zero(name, tmp_path):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
         stored(tmp_path, ByTurns(), Settings(**{name: 0}))

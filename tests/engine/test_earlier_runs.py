@@ -1,4 +1,4 @@
-"""Which runs of an earlier folder are the same as those wanted: those whose values have the same types and bits."""
+"""Runs of an earlier folder are reused if their values have the same types and bits."""
 
 import numpy as np
 import pytest
@@ -17,10 +17,10 @@ def planned(over):
 
 
 def taken(folder, earlier, wanted):
-    """For each lane of the first group that is wanted, the lane of the folder's that it is taken from."""
+    """For each run of the first wanted group, the run of the folder that is reused."""
     go(folder, planned(earlier))
     found = Earlier.of(folder, planned(wanted)[1])
-    return None if found is None else found.known[0].lanes.tolist()
+    return None if found is None else found.known[0].runs.tolist()
 
 
 @pytest.mark.parametrize(
@@ -32,17 +32,17 @@ def taken(folder, earlier, wanted):
         ([1.0], [np.nextafter(1, 2)], [0]),  # the same number in single precision
     ],
 )
-def test_numbers_are_taken_over_where_the_program_sees_the_same(tmp_path, earlier, wanted, lanes):
+def test_earlier_find_reuses_numbers_that_are_equal_in_the_program(tmp_path, earlier, wanted, lanes):
     assert taken(tmp_path, {"x": earlier}, {"x": wanted}) == lanes
 
 
 @pytest.mark.usefixtures("x64")
-def test_neighbours_are_not_taken_for_each_other_in_double_precision(tmp_path):
+def test_earlier_find_distinguishes_adjacent_numbers_in_double_precision(tmp_path):
     assert taken(tmp_path, {"x": [1.0, 2.0]}, {"x": [np.nextafter(1, 2), 2.0]}) == [-1, 1]
 
 
 @pytest.mark.parametrize(("earlier", "wanted"), [(True, 1), ((0.0,), (-0.0,)), ((1,), (1.0,)), ((1,), (True,))])
-def test_static_values_of_another_type_are_not_taken_over(tmp_path, earlier, wanted):
+def test_earlier_find_distinguishes_static_values_by_type(tmp_path, earlier, wanted):
     points, groups = planned_static(wanted)
     go(tmp_path, planned_static(earlier))
     assert Earlier.of(tmp_path, groups) is None

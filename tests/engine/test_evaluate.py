@@ -1,4 +1,4 @@
-"""A function over a labelled space is a loop over its points."""
+"""`evaluate` equals a loop over the points of the space."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from gdlab import evaluate
 from gdlab.engine.space import SpaceError
 from tests.engine.engine_cases import assert_same_bits
 
-# Sums and products of such numbers are exact in float32, so that the loop and the program agree to the bit.
+# Sums and products of these numbers are exact in float32, so the loop and the program agree to the bit.
 small = st.integers(-20, 20)
 axes = st.fixed_dictionaries(
     {
@@ -42,7 +42,7 @@ def looped(point):
 
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(axes, st.permutations(["a", "n", ("b", "m"), "sign"]), st.sampled_from([None, 1, 4]))
-def test_it_equals_a_loop_over_numbers_zips_and_names(values, order, chunk):
+def test_evaluate_equals_a_loop_over_numbers_zips_and_strings(values, order, chunk):
     over = {names: values[names] for names in order}
     data = evaluate(mixed, over, chunk=chunk)
     dims = tuple("_".join(names) if isinstance(names, tuple) else names for names in over)
@@ -66,7 +66,7 @@ def test_it_equals_a_loop_over_numbers_zips_and_names(values, order, chunk):
 
 
 @pytest.mark.usefixtures("x64")
-def test_it_equals_numpy_in_double_precision():
+def test_evaluate_equals_numpy_in_double_precision():
     x, y = np.linspace(-2, 2, 7), np.geomspace(0.1, 30, 5)
     data = evaluate(lambda x, y: jnp.exp(-(x**2)) * jnp.log(y), {"x": x, "y": y})
     assert data["value"].dtype == np.float64
@@ -74,37 +74,40 @@ def test_it_equals_numpy_in_double_precision():
     np.testing.assert_array_equal(data["y"], y)
 
 
-def test_a_space_without_axes_is_one_call():
+def test_evaluate_of_a_space_without_axes_is_one_point():
     data = evaluate(lambda: jnp.arange(3), {})
     assert data["value"].dims == ("value_0",)
     np.testing.assert_array_equal(data["value"], [0, 1, 2])
+    assert evaluate(lambda: jnp.asarray(3.0), {})["value"].item() == 3
 
 
-def test_a_function_of_a_static_axis_alone():
+def test_evaluate_expands_counts_of_the_axes_that_it_is_given():
+    np.testing.assert_array_equal(evaluate(lambda seed: seed, {"seed": 3})["value"], [0, 1, 2])
+    np.testing.assert_array_equal(evaluate(lambda n: 2 * n, {"n": 3}, counts=["n"])["value"], [0, 2, 4])
+    with pytest.raises(SpaceError, match="the axis 'n' needs a list"):
+        evaluate(lambda n: n, {"n": 3})
+
+
+def test_evaluate_takes_a_function_of_a_static_axis_alone():
     data = evaluate(lambda word: jnp.asarray(float(len(word))), {"word": ["a", "abc", "ab"]})
     np.testing.assert_array_equal(data["value"], [1, 3, 2])
 
 
-def test_smaller_results_are_filled_up():
+def test_evaluate_fills_smaller_results():
     data = evaluate(lambda n, x: {"real": x * jnp.ones((n, 2)), "whole": jnp.arange(n)}, {"n": [1, 3], "x": [5.0, 6.0]})
     assert data["real"].dims == ("n", "x", "real_0", "real_1")
-    blank = [np.nan, np.nan]
-    np.testing.assert_array_equal(data["real"].sel(x=6), [[[6, 6], blank, blank], [[6, 6]] * 3])
+    fill = [np.nan, np.nan]
+    np.testing.assert_array_equal(data["real"].sel(x=6), [[[6, 6], fill, fill], [[6, 6]] * 3])
     np.testing.assert_array_equal(data["whole"].sel(x=5), [[0, -1, -1], [0, 1, 2]])
 
 
-def test_results_that_only_some_groups_have_are_blank_elsewhere():
+def test_evaluate_fills_results_that_a_group_lacks():
     data = evaluate(lambda kind, x: {"both": x} | ({"own": x} if kind == "a" else {}), {"kind": ["a", "b"], "x": [2.0]})
     np.testing.assert_array_equal(data["both"], [[2], [2]])
     np.testing.assert_array_equal(data["own"], [[2], [np.nan]])
 
 
-def test_a_result_named_like_an_axis_is_refused():
-    with pytest.raises(SpaceError, match="a result and an axis are both called 'x'"):
-        evaluate(lambda x: {"x": x}, {"x": [1.0]})
-
-
-def test_fixed_values_are_given_to_every_point(programs):
+def test_evaluate_gives_fixed_values_to_every_point_without_recompiling(programs):
     weights = np.array([1.0, 10.0])
     data = evaluate(lambda x, w: x * w.sum(), {"x": [1.0, 2.0]}, fixed={"w": weights})
     np.testing.assert_array_equal(data["value"], [11, 22])
@@ -114,12 +117,12 @@ def test_fixed_values_are_given_to_every_point(programs):
     assert len(programs) == before > 0
 
 
-def test_a_fixed_value_may_decide_a_shape():
+def test_evaluate_accepts_a_fixed_value_as_a_shape():
     for n in (2, 4):
         assert evaluate(lambda x, n: x * jnp.ones(n), {"x": [1.0]}, fixed={"n": n})["value"].shape == (1, n)
 
 
-def test_axes_named_static_reach_the_function_as_python_numbers():
+def test_evaluate_passes_static_axes_as_python_numbers():
     def kind_of(n, x):
         assert isinstance(x, jax.core.Tracer)
         return jnp.asarray(type(n) is int)
@@ -127,7 +130,7 @@ def test_axes_named_static_reach_the_function_as_python_numbers():
     assert evaluate(kind_of, {"n": [1, 2], "x": [0.5]}, static=["n"])["value"].values.all()
 
 
-def test_the_dataset_opens_with_xarrays_own_words():
+def test_evaluate_returns_a_dataset_with_selectable_labels():
     data = evaluate(
         lambda x, y, mode: x + y if mode == "sum" else x * y, {"x": [1.0, 2.0], "y": [3.0], "mode": ["sum"]}
     )
@@ -136,14 +139,14 @@ def test_the_dataset_opens_with_xarrays_own_words():
     assert data.attrs["run_seconds"] > 0
 
 
-def test_more_points_than_a_tile_holds_by_default():
+def test_evaluate_of_many_points():
     x, y = np.arange(-50.0, 50.0), np.arange(60.0)
     data = evaluate(lambda x, y: x * y, {"x": x, "y": y})
     np.testing.assert_array_equal(data["value"], x[:, None] * y)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 10])
-def test_the_chunk_makes_no_difference_to_any_bit(chunk):
+def test_evaluate_gives_the_same_bits_for_any_chunk(chunk):
     def fn(x, seed, scale):
         noise = jax.random.randint(jax.random.key(seed), (5,), -9, 10).astype(float)
         return {"sum": scale * jnp.sum(x * noise), "each": x + noise, "whole": 3 * seed}
@@ -152,16 +155,11 @@ def test_the_chunk_makes_no_difference_to_any_bit(chunk):
     assert_same_bits(evaluate(fn, over, chunk=chunk), evaluate(fn, over))
 
 
-def test_a_space_without_axes_is_one_point():
-    assert evaluate(lambda: jnp.asarray(3.0), {})["value"].item() == 3
-    np.testing.assert_array_equal(evaluate(lambda: jnp.arange(3.0), {})["value"], [0, 1, 2])
-
-
-def test_an_axis_that_slices_is_found_to_be_static():
+def test_evaluate_makes_an_axis_static_if_it_slices():
     np.testing.assert_array_equal(evaluate(lambda n: jnp.arange(5.0)[:n].sum(), {"n": [1, 3]})["value"], [0, 3])
 
 
-def test_narrow_unsigned_and_truth_values_keep_their_meaning():
+def test_evaluate_keeps_booleans_unsigned_and_narrow_numbers():
     def several(x, m):
         return {m: x > 1, "u": jnp.asarray(x).astype(jnp.uint8), "h": jnp.asarray(x).astype(jnp.bfloat16)}
 
@@ -174,14 +172,15 @@ def test_narrow_unsigned_and_truth_values_keep_their_meaning():
 
 
 @pytest.mark.parametrize(
-    ("fn", "over", "fixed", "said"),
+    ("fn", "over", "fixed", "message"),
     [
         (lambda x: x, {"x": [1.0], "y": [2.0]}, {}, "the function takes no 'y'; it takes x"),
-        (lambda x: x, {"x": [1.0]}, {"x": 1.0}, "'x' is an axis, and fixed as well"),
-        (lambda x, k: x, {"x": [1.0]}, {"k": "a"}, "what is fixed must be a number, and k is 'a'"),
-        (lambda x_0: {"x": jnp.ones(2) * x_0}, {"x_0": [1.0]}, {}, "a result and an axis are both called 'x_0'"),
+        (lambda x: x, {"x": [1.0]}, {"x": 1.0}, "'x' is both an axis and fixed"),
+        (lambda x, k: x, {"x": [1.0]}, {"k": "a"}, r"fixed\['k'\] must be a number, not 'a'"),
+        (lambda x: {"x": x}, {"x": [1.0]}, {}, "a result and an axis have the same name, 'x'"),
+        (lambda x_0: {"x": jnp.ones(2) * x_0}, {"x_0": [1.0]}, {}, "a result and an axis have the same name, 'x_0'"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_in_words(fn, over, fixed, said):
-    with pytest.raises(SpaceError, match=said):
+def test_evaluate_refuses_arguments_that_do_not_fit(fn, over, fixed, message):
+    with pytest.raises(SpaceError, match=message):
         evaluate(fn, over, fixed=fixed)

@@ -1,4 +1,4 @@
-"""What `evaluate` keeps in a folder: gone on with after a stop, read when it is all there, never stale."""
+"""`evaluate` with a folder: resumes after a stop, reads complete results, and never reads stale ones."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,12 +24,12 @@ def short_tiles(monkeypatch):
 
 
 @pytest.mark.usefixtures("short_tiles")
-def test_a_call_that_was_stopped_goes_on_from_there(tmp_path, monkeypatch):
+def test_evaluate_resumes_a_stopped_call(tmp_path, monkeypatch):
     asked = []
     with pytest.raises(Stopped):
         gdlab.evaluate(height, OVER, folder=tmp_path, chunk=16, stop=lambda: len(asked) == 3 or asked.append(0))
     ran, run = [], Runner.run
-    monkeypatch.setattr(Runner, "run", lambda self, lanes, landing: (ran.append(len(lanes)), run(self, lanes, landing)))
+    monkeypatch.setattr(Runner, "run", lambda self, runs, writer: (ran.append(len(runs)), run(self, runs, writer)))
     data = gdlab.evaluate(height, OVER, folder=tmp_path, chunk=16)
     assert len(ran) > 3
     assert sum(ran) == 156 - 4 * ran[0]  # four tiles were done when it stopped
@@ -37,14 +37,14 @@ def test_a_call_that_was_stopped_goes_on_from_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.smoke
-def test_what_is_all_there_is_not_run_again(tmp_path, compilations):
+def test_evaluate_reads_complete_results_without_compiling(tmp_path, compilations):
     first = gdlab.evaluate(height, OVER, folder=tmp_path)
     before = compilations()
     assert_same_bits(gdlab.evaluate(height, OVER, folder=tmp_path), first)
     assert compilations() == before
 
 
-def test_another_function_or_array_or_grid_is_not_taken_for_it(tmp_path):
+def test_evaluate_computes_another_function_array_or_grid_again(tmp_path):
     def scaled(scale):
         matrix = jnp.asarray(scale * MATRIX)
         return lambda x, y: {"loss": jnp.sum(matrix @ jnp.full(50, x)) + y}
@@ -60,12 +60,12 @@ def test_another_function_or_array_or_grid_is_not_taken_for_it(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_folder_and_an_executor_exclude_each_other(tmp_path):
-    with pytest.raises(ValueError, match="give only one"):
+def test_evaluate_refuses_a_folder_with_an_executor(tmp_path):
+    with pytest.raises(ValueError, match="give `folder` or `executor`, not both"):
         gdlab.evaluate(height, OVER, folder=tmp_path, executor=object())
 
 
-def test_another_fixed_array_that_prints_alike_is_not_taken_for_it(tmp_path):
+def test_evaluate_computes_another_fixed_array_of_equal_repr_again(tmp_path):
     for place in (1000, 1500):
         weights = np.zeros(2000)
         weights[place] = place

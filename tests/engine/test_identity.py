@@ -1,4 +1,4 @@
-"""Which values of an axis are the same: those that no function can tell apart."""
+"""Two values of an axis are the same if no function can tell them apart."""
 
 import copy
 import dataclasses
@@ -140,7 +140,7 @@ def test_distinct_tells_signed_zeros_and_neighbours_apart():
     assert (first.tolist(), inverse.tolist()) == ([0, 1, 3, 4], [0, 1, 0, 2, 3])
 
 
-def test_evaluate_keeps_arrays_apart_that_print_alike():
+def test_evaluate_keeps_arrays_with_equal_repr_apart():
     points = [SPARSE, with_one(1000), with_one(1001, 7.0), SPARSE.copy()]
     np.testing.assert_array_equal(evaluate(lambda x: jnp.sum(jnp.asarray(x)), {"x": points})["value"], [0, 5, 7, 0])
 
@@ -162,7 +162,7 @@ def kind_of(value):
     return jnp.asarray({bool: 0, int: 1, float: 2}[type(value)])
 
 
-def test_evaluate_keeps_truth_values_and_numbers_inside_tuples_apart():
+def test_evaluate_keeps_booleans_and_numbers_inside_tuples_apart():
     values = evaluate(lambda x: kind_of(x[0]), {"x": [(True,), (1,), (1.0,), (True,)]})["value"]
     np.testing.assert_array_equal(values, [0, 1, 2, 0])
 
@@ -173,20 +173,20 @@ def test_evaluate_keeps_signed_zeros_apart(static):
     np.testing.assert_array_equal(values, [np.inf, -np.inf, np.inf])
 
 
-def test_a_chain_keeps_points_apart_that_print_alike():
+def test_chain_keeps_points_with_equal_repr_apart():
     over = chain({"h": [SPARSE]}, {"h": [with_one(1000), SPARSE.copy()]}, {"h": [None]})
     values = evaluate(lambda h: jnp.asarray(-1.0) if h is None else jnp.sum(jnp.asarray(h)), over)["value"]
     np.testing.assert_array_equal(values, [0, 5, -1])
 
 
-def test_a_chain_keeps_signed_zeros_apart():
+def test_chain_keeps_signed_zeros_apart():
     over = chain({"x": [0.0]}, {"x": [-0.0, 0.0]})
     values = evaluate(lambda x: jnp.copysign(jnp.float32(1), x), over)["value"]
     np.testing.assert_array_equal(values, [1, -1])
 
 
 @pytest.mark.parametrize("values", [([1, 2], [1.0, 2.0]), ([1.0, 2.0], [1, 2])])
-def test_a_chain_makes_an_axis_of_whole_and_other_numbers_one_of_floats(values):
+def test_chain_makes_an_axis_of_integers_and_floats_one_of_floats(values):
     first, second = values
     run, x = space(chain({"a": [1, 2], "x": first}, {"a": [3], "x": second})).blocks
     assert (run.dim, x.dim) == ("run", "x")
@@ -194,7 +194,7 @@ def test_a_chain_makes_an_axis_of_whole_and_other_numbers_one_of_floats(values):
     assert x.columns[0].tolist() == [1.0, 2.0]
 
 
-def test_functions_of_one_body_are_values_of_their_own():
+def test_identity_of_functions_with_equal_code_differs():
     makers = [functools.partial(jnp.multiply, 2.0), functools.partial(jnp.multiply, 3.0)]
     np.testing.assert_array_equal(
         evaluate(lambda f, x: f(x), {"f": makers, "x": [1.0, 2.0]})["value"], [[2, 4], [3, 6]]

@@ -1,4 +1,4 @@
-"""How lanes are laid out: counted by hand."""
+"""Layouts of groups, checked by counting."""
 
 import itertools
 import math
@@ -14,14 +14,14 @@ from gdlab.engine.layout import VECTOR, Layout, arrange, cut, lay_out, rows_need
 
 seeded = settings(derandomize=True, deadline=None)
 
-counts = st.lists(st.integers(1, 40), min_size=1, max_size=9)  # lanes of each outer value
+counts = st.lists(st.integers(1, 40), min_size=1, max_size=9)  # runs of each outer value
 sizes = st.sampled_from([0, 1, 4, 40, 4_000, 400_000, 40_000_000])
 costs = st.builds(Cost, block=st.sampled_from([1.0, 1e3, 1e7]), carry=sizes, record=sizes, result=sizes, live=sizes)
 
 
 @seeded
 @given(counts, st.integers(1, 3), st.integers(1, 20), st.integers(1, 4), st.integers(0, 2))
-def test_each_lane_has_one_place_in_a_row_of_its_outer_value(lanes, rows, width, devices, spare):
+def test_arrange_gives_each_run_a_slot_in_a_row_of_its_outer_value(lanes, rows, width, devices, spare):
     outer = np.repeat(np.arange(len(lanes)), lanes)
     used = sum(math.ceil(count / width) for count in lanes)
     chunks = math.ceil(used / (devices * rows)) + spare
@@ -34,26 +34,26 @@ def test_each_lane_has_one_place_in_a_row_of_its_outer_value(lanes, rows, width,
     assert rows_needed(np.array(lanes), width) == used == len(held)
     for row in held:
         filled = int((row >= 0).sum())
-        assert (row[:filled] >= 0).all()  # an empty place does what the first one does
+        assert (row[:filled] >= 0).all()  # filled slots come first
         assert len(set(outer[row[:filled]].tolist())) == 1
     busy = slots.reshape(devices, chunks * rows, width)[..., 0] >= 0
     assert np.ptp(busy.sum(axis=1)) <= 1
-    assert (np.diff(busy.astype(int), axis=1) <= 0).all()  # no gap: a device walks through its first chunks only
+    assert (np.diff(busy.astype(int), axis=1) <= 0).all()  # no gap: a device evaluates its first chunks only
     in_use = (slots >= 0).any(axis=(1, 2)).reshape(devices, chunks).sum(axis=1)
     assert np.ptp(in_use) <= 1
 
 
-def test_neighbours_go_to_the_devices_by_turns():
+def test_arrange_deals_rows_to_the_devices_in_turn():
     slots = arrange(np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2]), Layout(2, 3, 10, 1, 1), 2, 1)
     assert slots.tolist() == [[[0, 1, 2], [5, 6, 7]], [[3, 4, -1], [8, 9, -1]]]
 
 
-def test_where_there_are_no_lanes_every_place_is_empty():
+def test_arrange_of_no_runs_is_empty():
     assert (arrange(np.zeros(0, int), Layout(2, 3, 1, 1, 1), 2, 1) == -1).all()
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 3, 5, 11, 16, 17, 40])
-def test_segments_hold_every_record_and_none_of_them_is_idle(wanted):
+def test_cut_holds_every_record_without_an_idle_segment(wanted):
     by_length = wanted * module.LONGEST, 0.0
     by_work = 1, wanted * module.WORTHWHILE
     for records in range(1, 200):
@@ -63,7 +63,7 @@ def test_segments_hold_every_record_and_none_of_them_is_idle(wanted):
             assert segments <= max(module.SEGMENTS, steps // module.LONGEST)
 
 
-def test_without_records_there_are_no_segments():
+def test_cut_of_no_records_has_no_segments():
     assert cut(0, 0, 1e13) == (0, 0)
 
 
@@ -79,18 +79,18 @@ def test_without_records_there_are_no_segments():
         (4, 400_000, 0.0, (1, 4)),
     ],
 )
-def test_there_are_as_many_segments_as_are_worth_their_calls(records, steps, work, wanted):
+def test_cut_follows_the_work_and_the_steps(records, steps, work, wanted):
     assert cut(records, steps, work) == wanted
 
 
 def held(lanes, cost, blocks):
-    """Bytes of some lanes between two calls: where they are, what they tell, what they end with."""
+    """Bytes of some runs between two calls: states, records, final results."""
     return lanes * (cost.carry + blocks * cost.record + cost.result)
 
 
 @seeded
 @given(counts, costs, st.integers(1, 300), st.integers(1, 5), st.booleans())
-def test_a_layout_keeps_to_its_bounds(lanes, cost, records, devices, cached):
+def test_lay_out_keeps_its_bounds(lanes, cost, records, devices, cached):
     lanes = np.array(lanes)
     found = lay_out(lanes, cost, records, records, devices, cached=cached)
     rows, width, tile, blocks, segments = found
@@ -108,7 +108,7 @@ def test_a_layout_keeps_to_its_bounds(lanes, cost, records, devices, cached):
 
 @seeded
 @given(counts, st.integers(1, 5))
-def test_no_device_has_much_more_to_do_than_if_the_rows_were_short(lanes, devices):
+def test_lay_out_leaves_few_slots_empty(lanes, devices):
     lanes = np.array(lanes)
     found = lay_out(lanes, Cost(carry=4), 10, 10, devices, cached=True)
 
@@ -119,13 +119,13 @@ def test_no_device_has_much_more_to_do_than_if_the_rows_were_short(lanes, device
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4])
-def test_every_device_has_as_much_to_do(devices):
+def test_lay_out_divides_the_work_evenly(devices):
     found = lay_out(np.full(8, 64), Cost(carry=4), 10, 10, devices, cached=True)
     assert rows_needed(np.full(8, 64), found.width) * found.width == 8 * 64
     assert 8 * 64 % (devices * found.chunk) == 0
 
 
-def test_few_lanes_of_much_data_go_through_together_and_many_do_not():
+def test_lay_out_makes_chunks_that_fit_into_the_cache():
     thin, thick = Cost(carry=40, live=40), Cost(carry=40_000, live=100_000)
     assert lay_out(np.array([5]), thick, 10, 10, 1, cached=True).chunk == 5
     assert lay_out(np.array([4000]), thin, 10, 10, 1, cached=True).chunk == 4000
@@ -135,7 +135,7 @@ def test_few_lanes_of_much_data_go_through_together_and_many_do_not():
 
 @seeded
 @given(counts, st.integers(1, 100), st.integers(1, 100), st.integers(1, 4))
-def test_a_chunk_and_a_tile_that_are_asked_for_are_kept(lanes, chunk, tile, devices):
+def test_lay_out_keeps_a_given_chunk_and_tile(lanes, chunk, tile, devices):
     lanes = np.array(lanes)
     found = lay_out(lanes, Cost(carry=module.MEMORY), 10, 10, devices, cached=True, chunk=chunk, tile=tile)
     assert found.chunk <= chunk
@@ -144,7 +144,7 @@ def test_a_chunk_and_a_tile_that_are_asked_for_are_kept(lanes, chunk, tile, devi
     assert found.tile == min(tile, lanes.sum())
 
 
-def test_lanes_that_memory_does_not_hold_together_fly_in_tiles():
+def test_lay_out_makes_tiles_that_fit_into_memory():
     cost, lanes = Cost(carry=2**20), np.full(4, 500)
     found = lay_out(lanes, cost, 1, 1, 1, cached=True)
     assert 1 < found.tile < 2000
@@ -152,7 +152,7 @@ def test_lanes_that_memory_does_not_hold_together_fly_in_tiles():
 
 
 @pytest.mark.parametrize("start", [Layout(4, 24, 96, 1, 1), Layout(1, 7, 100, 3, 2), Layout(3, 1, 5, 1, 1)])
-def test_a_layout_is_narrowed_down_to_one_lane(start):
+def test_layout_narrows_down_to_one_run(start):
     chunks = [start.chunk]
     while start.chunk > 1:
         before, start = start, start.narrowed()
@@ -171,21 +171,21 @@ def test_a_layout_is_narrowed_down_to_one_lane(start):
         (1, 8, "vmap, shared batches, chunks of 8"),
     ],
 )
-def test_the_batching_mode_in_words(rows, width, words):
+def test_layout_batching_describes_the_mode(rows, width, words):
     assert Layout(rows, width, 100, 1, 1).batching == words
 
 
 @seeded
 @given(st.integers(1, 60), st.integers(1, 70))
-def test_tiles_cover_every_lane_once(lanes, tile):
+def test_tiles_cover_every_run_once(lanes, tile):
     found = list(tiles(lanes, tile))
     assert [lane for part in found for lane in range(part.start, part.stop)] == list(range(lanes))
     assert all(part.stop - part.start == tile for part in found[:-1])
     assert 0 < found[-1].stop - found[-1].start <= tile
 
 
-def test_small_lanes_with_enough_to_do_stay_in_the_nearest_cache():
-    """And those with next to nothing to do at a step go through many at a time, as the larger cache allows."""
+def test_lay_out_keeps_small_busy_runs_in_the_first_level_cache():
+    """Runs with little work per step use larger chunks, up to the second-level cache."""
     lanes, live = np.array([100_000]), 1024
     busy = Cost(carry=4, live=live, block=module.BUSY)
     idle = Cost(carry=4, live=live, block=1.0)

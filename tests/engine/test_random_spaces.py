@@ -1,4 +1,4 @@
-"""Random spaces on the engine against a plain loop over their points, to the last bit where the arithmetic is exact."""
+"""Random spaces on the engine equal a plain loop over their points, to the bit if the arithmetic is exact."""
 
 import functools
 
@@ -13,7 +13,7 @@ from tests.engine.random_spaces import drawn
 
 
 def host(factor):
-    """A function that runs on the host; those of other factors have the same code."""
+    """A function on the host; functions with other factors have the same code."""
     return lambda v: factor * v + factor
 
 
@@ -168,7 +168,7 @@ def descended(label, batch_size, push, every, tilt, height, shift, lr, beta, see
 
 
 def alone(label, point, every):
-    """The run at a point, with the defaults of what is not given there."""
+    """The run at a point, with defaults for absent axes."""
     own = point.get("rules.heavy.lr") if label == "heavy" else None
     numbers = {
         "tilt": measured(point.get("problem.h", 1.0))[0] / 16,
@@ -217,11 +217,11 @@ TRACED = without(SWEPT, "problem.kind", "problem.h", "problem.push", "batch_size
     [(range(16), POOLS, False, 215), (range(100, 104), POOLS, True, 34), (range(200, 203), HOST, False, 27)],
     ids=["single", "double", "host"],
 )
-def test_evaluate_is_a_plain_loop(seeds, pools, double, cells):
+def test_evaluate_equals_a_plain_loop(seeds, pools, double, cells):
     assert compare_evaluate(seeds, pools, double) == (len(seeds), cells)
 
 
-def test_sweep_is_a_plain_loop():
+def test_sweep_equals_a_plain_loop():
     assert compare_sweep(range(2), TRACED) == (2, 18)
 
 
@@ -235,7 +235,7 @@ def test_sweep_is_a_plain_loop():
     ],
     ids=["single", "double", "host"],
 )
-def test_evaluate_is_a_plain_loop_in_hundreds_of_spaces(seeds, pools, double, cells):
+def test_evaluate_equals_a_plain_loop_in_hundreds_of_spaces(seeds, pools, double, cells):
     assert compare_evaluate(seeds, pools, double) == (len(seeds), cells)
 
 
@@ -243,5 +243,5 @@ def test_evaluate_is_a_plain_loop_in_hundreds_of_spaces(seeds, pools, double, ce
 @pytest.mark.parametrize(
     ("seeds", "pools", "runs"), [(range(5000, 5060), TRACED, 784), (range(6000, 6060), SWEPT, 1134)]
 )
-def test_sweep_is_a_plain_loop_in_tens_of_spaces(seeds, pools, runs):
+def test_sweep_equals_a_plain_loop_in_tens_of_spaces(seeds, pools, runs):
     assert compare_sweep(seeds, pools) == (len(seeds), runs)

@@ -1,4 +1,4 @@
-"""What is compiled again, and what is not."""
+"""Which calls compile a program, and which reuse one."""
 
 import functools
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdlab import Problem, Stop, evaluate, sweep
-from gdlab.engine import tile_run as flight
+from gdlab.engine import tile_run
 from gdlab.engine.execute import Settings
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
@@ -23,7 +23,7 @@ def go(rates, seeds=2, *, curvature=4.0, beta=0.5, bound=1e6, steps=4):
     return sweep(problem, rule, {"lr": rates, "seed": seeds}, steps=steps, stop=Stop(bound=bound))
 
 
-def test_other_numbers_of_the_same_shape_compile_nothing(programs):
+def test_evaluate_compiles_nothing_for_other_numbers_of_the_same_shape(programs):
     first = go([0.1, 0.2, 0.3])
     before = len(programs)
     assert before == 3
@@ -41,7 +41,7 @@ def test_other_numbers_of_the_same_shape_compile_nothing(programs):
         assert (other["final_loss"].values != first["final_loss"].values).any()
 
 
-def test_the_numbers_of_a_program_used_again_are_the_new_ones():
+def test_evaluate_uses_the_new_numbers_in_a_cached_program():
     go([0.1, 0.2, 0.3])
     again = go([0.05, 0.2, 0.1], [3, 9], curvature=2.0, beta=0.7)
     for row, lr in zip(again["final_loss"].values, (0.05, 0.2, 0.1), strict=True):
@@ -55,7 +55,7 @@ def test_the_numbers_of_a_program_used_again_are_the_new_ones():
             np.testing.assert_allclose(found, 0.5 * (x[0] ** 2 + 2 * x[1] ** 2), rtol=1e-5)
 
 
-def test_another_shape_or_number_of_steps_is_compiled(programs):
+def test_sweep_compiles_another_shape_or_number_of_steps(programs):
     go([0.1, 0.2, 0.3])
     for other in (lambda: go([0.1, 0.2]), lambda: go([0.1, 0.2, 0.3], steps=6)):
         before = len(programs)
@@ -64,7 +64,7 @@ def test_another_shape_or_number_of_steps_is_compiled(programs):
 
 
 @pytest.mark.parametrize("lanes", [16, 19, 40])
-def test_full_tiles_and_the_last_one_share_their_programs(lanes, programs):
+def test_execute_shares_programs_between_full_tiles_and_the_last(lanes, programs):
     points, groups = trained(bowl(), gd, {"lr": np.linspace(0.1, 0.4, lanes)}, steps=4)
     data = executed(points, groups, Settings(chunk=8, tile=16))
     assert len(programs) == 3
@@ -72,9 +72,9 @@ def test_full_tiles_and_the_last_one_share_their_programs(lanes, programs):
     assert_same_bits(data, wanted)
 
 
-def test_lanes_that_close_up_go_on_in_the_same_program(programs, segmented, monkeypatch):
-    moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
+def test_compact_continues_in_the_same_program(programs, segmented, monkeypatch):
+    moved, gather = [], tile_run.gather
+    monkeypatch.setattr(tile_run, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     points, groups = trained(bowl(), gd, {"lr": 2.0 ** np.arange(-8, 40)}, steps=48)
     executed(points, groups, Settings(chunk=8))
@@ -86,7 +86,7 @@ def test_lanes_that_close_up_go_on_in_the_same_program(programs, segmented, monk
 
 @pytest.mark.parametrize("where", ["plain", "scan", "cond"])
 @pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
-def test_an_array_closed_over_is_an_argument_of_the_program(where, kind, programs):
+def test_program_takes_closed_over_arrays_as_arguments(where, kind, programs):
     def closing_over(array):
         def total(x):
             if where == "scan":
@@ -107,7 +107,7 @@ def test_an_array_closed_over_is_an_argument_of_the_program(where, kind, program
 
 
 @pytest.mark.parametrize("size", [3, 50_000])
-def test_an_array_inside_a_jitted_function_is_never_taken_for_another(size):
+def test_program_distinguishes_arrays_inside_jitted_functions(size):
     for place in (0, size // 2, size - 1):
         array = np.zeros(size, np.float32)
         array[place] = place + 1
@@ -115,7 +115,7 @@ def test_an_array_inside_a_jitted_function_is_never_taken_for_another(size):
         np.testing.assert_array_equal(data["value"], [place + 1, 2 * place + 2])
 
 
-def test_another_data_set_of_the_same_shape_compiles_nothing(programs):
+def test_sweep_compiles_nothing_for_another_data_set_of_the_same_shape(programs):
     def fit(target):
         problem = Problem(
             init=lambda key: jnp.zeros(2),
@@ -132,7 +132,7 @@ def test_another_data_set_of_the_same_shape_compiles_nothing(programs):
     assert other.attrs["compile_seconds"] == 0
 
 
-def test_groups_of_one_program_share_it(programs):
+def test_groups_with_equal_programs_share_them(programs):
     over = {"kind": ["a", "b"], "x": [1.0, 2.0]}
     data = evaluate(lambda kind, x: 2 * x, over)
     alone = len(programs)
@@ -141,7 +141,7 @@ def test_groups_of_one_program_share_it(programs):
     np.testing.assert_array_equal(data["value"], [[2, 4], [2, 4]])
 
 
-def test_double_precision_is_another_program(programs):
+def test_evaluate_compiles_another_program_for_double_precision(programs):
     def tenth():
         return evaluate(lambda x: x / 10, {"x": [1.0, 2.0]})["value"].dtype
 
@@ -151,14 +151,14 @@ def test_double_precision_is_another_program(programs):
     assert tenth() == np.float32
 
 
-def test_functions_that_read_different_ones_of_their_arguments_are_told_apart():
+def test_program_distinguishes_functions_that_read_different_arguments():
     over = {"x": [1.0, 2.0], "y": [3.0, 4.0]}
     np.testing.assert_array_equal(evaluate(lambda x, y: 2 * x, over)["value"], [[2, 2], [4, 4]])
     np.testing.assert_array_equal(evaluate(lambda x, y: 2 * y, over)["value"], [[6, 8], [6, 8]])
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_fixed_value_and_an_axis_of_one_value_are_told_apart(order):
+def test_chunk_programs_distinguishes_a_fixed_value_from_an_axis(order):
     ways = [({"x": [3.0]}, {"y": 2.0}, (1,)), ({"x": [3.0], "y": [2.0]}, {}, (1, 1))]
     fn = lambda x, y: x - y
     for over, fixed, shape in ways[::order]:
@@ -167,7 +167,7 @@ def test_a_fixed_value_and_an_axis_of_one_value_are_told_apart(order):
 
 
 def counting(past):
-    """Counts by the rate up to 6; a status says whether it is past a number."""
+    """A process that counts up to 6; its status says whether the count exceeds a number."""
 
     def advance(point, count, first, blocks):
         def block(count, _):
@@ -186,7 +186,7 @@ def counting(past):
     )
 
 
-def test_processes_of_which_only_the_status_differs_are_told_apart():
+def test_chunk_programs_distinguishes_processes_by_their_status():
     points, ends = space({"rate": [1.0, 2.0]}), []
     for past in (5.0, 3.0):
         told = []

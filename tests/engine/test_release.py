@@ -1,4 +1,4 @@
-"""Runs that are let go before their end: they end with what they had, and the others never notice."""
+"""`TileRun.release` ends runs early with their current results, and does not affect the others."""
 
 from types import SimpleNamespace
 
@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdlab import Problem, Stop, rules
-from gdlab.engine.chunk_programs import programs
+from gdlab.engine.chunk_programs import chunk_programs
 from gdlab.engine.execute import run_mesh
 from gdlab.engine.layout import Layout, arrange, rows_needed
-from gdlab.engine.tile_run import Flight
+from gdlab.engine.tile_run import TileRun
 from tests.engine.engine_cases import bowl, executed, trained
 
 STEPS, SEGMENTS, SEEDS = 48, 16, 3
@@ -32,32 +32,32 @@ def begun(group, rows, width):
     layout = Layout(rows, width, group.size, STEPS // SEGMENTS, SEGMENTS)
     mesh = run_mesh()
     chunks = -(-rows_needed(np.full(SEEDS, len(RATES)), width) // (mesh.size * rows))
-    return Flight(group, programs(group, layout, chunks, mesh), np.arange(group.size))
+    return TileRun(group, chunk_programs(group, layout, chunks, mesh), np.arange(group.size))
 
 
 def flown(cut, gone, *, spread=False, pack=False):
-    """The records of all segments, what each lane ends with, and how many chunks were in use in each segment."""
+    """The records of all segments, the final results, and the number of chunks in use in each segment."""
     (group,) = bowls()[1]
-    flight, records, chunks = begun(group, *cut), [], []
+    tile, records, chunks = begun(group, *cut), [], []
     for segment in range(SEGMENTS):
-        chunks.append(int(np.asarray(flight._count).sum()))
-        sent = flight.advance(segment)
-        flight.settle()
+        chunks.append(int(np.asarray(tile._count).sum()))
+        sent = tile.advance(segment)
+        tile.wait()
         if segment in gone:
-            flight.release(gone[segment])
-            assert not flight.status["alive"][gone[segment]].any()
+            tile.release(gone[segment])
+            assert not tile.status["alive"][gone[segment]].any()
             if spread:
-                flight.spread()
+                tile.rebalance()
         if pack:
-            flight.pack()
-        records.append(flight.received(sent))
+            tile.compact()
+        records.append(tile.records(sent))
     joined = {name: np.concatenate([record[name] for record in records], axis=1) for name in records[0]}
-    return joined, flight.land(), chunks
+    return joined, tile.results(), chunks
 
 
 @pytest.mark.parametrize("how", [{}, {"pack": True}, {"spread": True}, {"spread": True, "pack": True}], ids=str)
 @pytest.mark.parametrize("cut", CUTS)
-def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, how):
+def test_release_ends_runs_and_changes_no_bit_of_the_others(cut, how):
     records, ends, chunks = flown(cut, GONE, **how)
     kept, lasted, most = flown(cut, {})
     stays = np.setdiff1d(np.arange(96), np.concatenate(list(GONE.values())))
@@ -78,26 +78,26 @@ def test_those_let_go_end_with_what_they_had_and_the_others_never_notice(cut, ho
         assert chunks[-1] < most[-1]
 
 
-def test_one_that_is_let_go_twice_or_had_ended_keeps_its_end():
+def test_release_keeps_the_results_of_runs_that_have_ended():
     (group,) = bowls()[1]
-    flight = begun(group, 1, 8)
+    tile = begun(group, 1, 8)
     for segment in range(4):
-        flight.advance(segment)
-        flight.settle()
-    ended = np.flatnonzero(~flight.status["alive"])
+        tile.advance(segment)
+        tile.wait()
+    ended = np.flatnonzero(~tile.status["alive"])
     assert 0 < len(ended) < 96
-    before = {name: values.copy() for name, values in flight.land().items()}
-    flight.release(ended)
-    flight.spread()
-    flight.advance(4)
-    flight.settle()
-    flight.release(ended[:3])
-    for name, values in flight.land().items():
+    before = {name: values.copy() for name, values in tile.results().items()}
+    tile.release(ended)
+    tile.rebalance()
+    tile.advance(4)
+    tile.wait()
+    tile.release(ended[:3])
+    for name, values in tile.results().items():
         np.testing.assert_array_equal(values[ended], before[name][ended], err_msg=name)
-    assert not flight.status["alive"][ended].any()
+    assert not tile.status["alive"][ended].any()
 
 
-def test_what_it_ends_with_is_evaluated_once_at_each_place():
+def test_results_are_evaluated_once_per_placement():
     counted = []
     (group,) = trained(
         Problem(init=lambda key: jax.random.normal(key, (2,)), loss=bowl().loss),
@@ -105,34 +105,34 @@ def test_what_it_ends_with_is_evaluated_once_at_each_place():
         {"lr": RATES, "seed": 3},
         steps=STEPS,
     )[1]
-    flight = begun(group, 1, 8)
-    finish = flight._of.finish
-    flight._of = flight._of._replace(finish=lambda *args: counted.append(1) or finish(*args))
+    tile = begun(group, 1, 8)
+    finish = tile._programs.finish
+    tile._programs = tile._programs._replace(finish=lambda *args: counted.append(1) or finish(*args))
     for segment in range(2):
-        flight.advance(segment)
-        flight.settle()
-        flight.land()
-        flight.release(np.arange(segment * 8, segment * 8 + 8))
-        flight.spread()
-        flight.pack()
+        tile.advance(segment)
+        tile.wait()
+        tile.results()
+        tile.release(np.arange(segment * 8, segment * 8 + 8))
+        tile.rebalance()
+        tile.compact()
         assert len(counted) == segment + 1
 
 
-def test_all_may_be_let_go():
+def test_release_accepts_all_runs():
     (group,) = bowls()[1]
-    flight = begun(group, 2, 8)
-    flight.advance(0)
-    flight.settle()
-    flight.release(np.arange(96))
-    flight.spread()
-    flight.pack()
-    assert flight.alive == 0
-    assert np.isfinite(flight.land()["best_loss"]).all()
+    tile = begun(group, 2, 8)
+    tile.advance(0)
+    tile.wait()
+    tile.release(np.arange(96))
+    tile.rebalance()
+    tile.compact()
+    assert tile.alive == 0
+    assert np.isfinite(tile.results()["best_loss"]).all()
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.data())
-def test_the_others_are_dealt_out_evenly_each_at_its_place_of_a_row(data):
+def test_rebalance_divides_runs_evenly_and_keeps_their_columns(data):
     devices, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     width = data.draw(st.sampled_from([1, 8, 16]))
     lanes = np.array(data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6)))
@@ -142,9 +142,9 @@ def test_the_others_are_dealt_out_evenly_each_at_its_place_of_a_row(data):
     alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(outer), max_size=len(outer))))
     alive[data.draw(st.integers(0, len(outer) - 1))] = True
     of = SimpleNamespace(layout=layout, mesh=SimpleNamespace(size=devices), chunks=chunks)
-    flight = object.__new__(Flight)
-    flight._of, flight._slots, flight._outer, flight.status = of, slots, outer, {"alive": alive}
-    dealt, source = flight._dealt()
+    tile = object.__new__(TileRun)
+    tile._programs, tile._slots, tile._outer, tile.status = of, slots, outer, {"alive": alive}
+    dealt, source = tile._balanced()
     assert dealt.shape == slots.shape
     np.testing.assert_array_equal(np.sort(dealt[dealt >= 0]), np.flatnonzero(alive))
     np.testing.assert_array_equal(slots.reshape(-1)[source][dealt >= 0], dealt[dealt >= 0])

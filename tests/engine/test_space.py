@@ -1,4 +1,4 @@
-"""Reading a labelled space."""
+"""`space` reads labelled spaces."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab.engine.space import SpaceError, space
+from gdlab.engine.axis_values import SpaceError
+from gdlab.engine.space import chain, space
 
 seeded = settings(derandomize=True, deadline=None)
 
@@ -24,7 +25,7 @@ def is_static(values):
 
 @st.composite
 def overs(draw):
-    """`over`, and the same as lists by name: each name alone, or zipped with the next."""
+    """`over`, and its values as lists by name; some of its axes are zipped."""
     over, plain, left = {}, {}, draw(names)
     while left:
         group, left = left[: draw(st.integers(1, 2))], left[1:]
@@ -39,7 +40,7 @@ def overs(draw):
 
 @seeded
 @given(overs())
-def test_names_shape_and_columns_are_those_given(case):
+def test_space_keeps_names_shape_and_values(case):
     over, plain = case
     read = space(over)
     assert read.names == tuple(plain)
@@ -53,7 +54,7 @@ def test_names_shape_and_columns_are_those_given(case):
 
 @seeded
 @given(overs())
-def test_zipped_axes_share_a_block_and_its_rows(case):
+def test_space_zips_axes_with_a_tuple_of_names_into_one_block(case):
     over, _ = case
     for block, (given_names, values) in zip(space(over).blocks, over.items(), strict=True):
         zipped = isinstance(given_names, tuple)
@@ -66,7 +67,7 @@ def test_zipped_axes_share_a_block_and_its_rows(case):
 
 @seeded
 @given(things)
-def test_an_axis_of_numbers_is_an_array_and_any_other_a_list(values):
+def test_space_makes_an_array_of_numbers_and_a_list_of_anything_else(values):
     (block,) = space({"x": values}).blocks
     if is_static(values):
         assert block.columns[0] == values
@@ -77,7 +78,7 @@ def test_an_axis_of_numbers_is_an_array_and_any_other_a_list(values):
 
 @seeded
 @given(numbers)
-def test_lists_tuples_generators_and_arrays_are_read_alike(values):
+def test_space_reads_lists_tuples_generators_and_arrays_alike(values):
     (wanted,) = space({"x": values}).blocks[0].columns
     for same in (tuple(values), (value for value in values), np.array(values)):
         (column,) = space({"x": same}).blocks[0].columns
@@ -85,7 +86,7 @@ def test_lists_tuples_generators_and_arrays_are_read_alike(values):
         np.testing.assert_array_equal(column, wanted)
 
 
-def test_ranges_and_jax_arrays_are_axes_of_numbers():
+def test_space_reads_ranges_and_jax_arrays_as_numbers():
     read = space({"a": range(2, 5), "b": jnp.linspace(0, 1, 3)})
     np.testing.assert_array_equal(read.blocks[0].columns[0], [2, 3, 4])
     assert isinstance(read.blocks[1].columns[0], np.ndarray)
@@ -93,67 +94,70 @@ def test_ranges_and_jax_arrays_are_axes_of_numbers():
 
 
 @pytest.mark.parametrize("values", [np.array([True, False]), np.array(["a", "b"])])
-def test_arrays_of_truth_values_and_of_words_are_static(values):
+def test_space_reads_arrays_of_booleans_and_strings_as_lists(values):
     assert space({"x": values}).blocks[0].columns[0] == values.tolist()
 
 
 @seeded
 @given(st.integers(1, 50))
-def test_a_count_of_seeds_means_the_first_ones(count):
+def test_space_expands_a_count_of_an_axis_in_counts(count):
     for given_count in (count, np.int64(count)):
-        np.testing.assert_array_equal(space({"seed": given_count}).blocks[0].columns[0], np.arange(count))
-    np.testing.assert_array_equal(space({"seed": [count]}).blocks[0].columns[0], [count])
+        np.testing.assert_array_equal(space({"member": given_count}, ["member"]).blocks[0].columns[0], np.arange(count))
+    np.testing.assert_array_equal(space({"member": [count]}, ["member"]).blocks[0].columns[0], [count])
 
 
-def test_a_space_without_axes_has_one_point():
+def test_space_expands_counts_inside_chains_and_zipped_spaces():
+    read = space(chain({"a": [1.0], "n": 2}, {"a": [2.0], "n": 2}), ["n"])
+    assert [(block.dim, block.size) for block in read.blocks] == [("run", 2), ("n", 2)]
+    (block,) = space({("a", "n"): {"a": [1.0, 2.0], "n": 2}}, ["n"]).blocks
+    assert [block.row(index) for index in range(4)] == [{"a": a, "n": n} for a in (1.0, 2.0) for n in (0, 1)]
+
+
+@pytest.mark.parametrize("name", ["seed", "rule", "x"])
+def test_space_refuses_a_count_of_any_axis_that_is_not_in_counts(name):
+    with pytest.raises(SpaceError, match=f"the axis '{name}' needs a list or an array of values, not 3"):
+        space({name: 3})
+
+
+def test_space_without_axes_has_one_point():
     assert space({}).size == 1
     assert space({}).names == ()
 
 
 @pytest.mark.parametrize(
-    ("over", "said"),
+    ("over", "message"),
     [
         ({"x": []}, "the axis 'x' has no values"),
         ({"x": ()}, "the axis 'x' has no values"),
         ({"x": np.zeros(0)}, "the axis 'x' has no values"),
         ({"x": np.zeros(0, bool)}, "the axis 'x' has no values"),
-        ({"seed": 0}, "the axis 'seed' has no values"),
-        ({"seed": -3}, "the axis 'seed' has no values"),
+        ({"n": 0}, "the axis 'n' has no values"),
+        ({"n": -3}, "the axis 'n' has no values"),
         ({"x": 3}, "the axis 'x' needs a list or an array of values, not 3"),
-        ({"seed": True}, "the axis 'seed' needs a list or an array of values, not True"),
+        ({"n": True}, "the axis 'n' needs a list or an array of values, not True"),
         ({"x": "adam"}, "the axis 'x' needs a list or an array of values, not 'adam'"),
         ({"x": {"a": 1}}, "the axis 'x' needs a list or an array of values"),
         ({"x": np.zeros((2, 3))}, "the axis 'x' needs one dimension, not 2"),
         ({"x": np.float64(3)}, "the axis 'x' needs one dimension, not 0"),
-        ({"x": [2**31]}, "whole numbers of the axis 'x' must fit in 32 bits"),
-        ({"x": [0, -(2**31) - 1]}, "whole numbers of the axis 'x' must fit in 32 bits"),
-        ({"x": np.array([2**32 - 1], np.uint32)}, "whole numbers of the axis 'x' must fit in 32 bits"),
+        ({"x": [2**31]}, "integers of the axis 'x' must fit in 32 bits"),
+        ({"x": [0, -(2**31) - 1]}, "integers of the axis 'x' must fit in 32 bits"),
+        ({"x": np.array([2**32 - 1], np.uint32)}, "integers of the axis 'x' must fit in 32 bits"),
         ({"x": [1], ("y", "x"): [(1, 2)]}, "the axis 'x' is given more than once"),
         ({("x", "x"): [(1, 2)]}, "the axis 'x' is given more than once"),
-        ({("x", "y"): []}, "the zipped axes x, y hold no rows"),
+        ({("x", "y"): []}, "the zipped axes x, y have no rows"),
         ({("x", "y"): [(1, 2), (3,)]}, r"the zipped axes x, y must hold 2 values, not \(3,\)"),
         ({("x", "y"): [(1, 2, 3)]}, r"must hold 2 values, not \(1, 2, 3\)"),
         ({("x", "y"): [1, 2]}, "must hold 2 values, not 1"),
         ({("x", "y"): ["ab"]}, "must hold 2 values, not 'ab'"),
         ({("x", "y"): "ab"}, "'x, y' needs a list or an array of values"),
         ({("x", "y"): 4}, "'x, y' needs a list or an array of values"),
-        ({("x", "y"): [(1, 2**31)]}, "whole numbers of the axis 'y' must fit in 32 bits"),
-    ],
-)
-def test_what_is_no_space_is_refused_in_words(over, said):
-    with pytest.raises(SpaceError, match=said):
-        space(over)
-
-
-@pytest.mark.parametrize(
-    ("over", "said"),
-    [
+        ({("x", "y"): [(1, 2**31)]}, "integers of the axis 'y' must fit in 32 bits"),
         ({"a": [2**70]}, "must fit in 32 bits"),
         ({"a": [-1, 2**63]}, "must fit in 32 bits"),
-        ({"a": [0.1, float("nan")]}, "holds a value that is not a number"),
-        ({"lr_b": [1.0], ("lr", "b"): [(1.0, 2.0)]}, "would both be called 'lr_b'"),
+        ({"a": [0.1, float("nan")]}, "the axis 'a' contains NaN"),
+        ({"lr_b": [1.0], ("lr", "b"): [(1.0, 2.0)]}, "the zipped axes lr, b and another axis share the dim 'lr_b'"),
     ],
 )
-def test_values_and_names_that_would_be_lost_are_refused(over, said):
-    with pytest.raises(SpaceError, match=said):
-        space(over)
+def test_space_refuses_an_invalid_space(over, message):
+    with pytest.raises(SpaceError, match=message):
+        space(over, ["n"])

@@ -1,4 +1,4 @@
-"""A store of what ran out of memory on its way, and of what is kept in numbers that NumPy does not have."""
+"""Stores of runs that ran out of memory, and of states in dtypes that NumPy does not have."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import pytest
 from gdlab.engine.execute import execute
 from gdlab.engine.program import Program
 from gdlab.engine.read_store import open_store
-from gdlab.engine.tile_run import Flight
+from gdlab.engine.tile_run import TileRun
 from gdlab.engine.write_store import Store
 from gdlab.types import Rule
 from tests.engine.engine_cases import bowl, trained
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("small")
 
 @pytest.fixture
 def room(monkeypatch):
-    """A function that leaves a device memory for programs of so many lanes only, once so many have been called."""
+    """A function that limits, after some calls, how many runs of a program fit into the memory of the device."""
 
     def leave(lanes, calls=0):
         call, count = Program.__call__, itertools.count()
@@ -38,8 +38,8 @@ def room(monkeypatch):
 
 
 @pytest.mark.parametrize("calls", [0, 2, 3, 9])
-def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned, whole_store, room, often, calls):
-    """At its start, or with segments of it on disk already, or in another tile."""
+def test_store_is_complete_if_memory_runs_out_on_the_way(tmp_path, planned, whole_store, room, often, calls):
+    """At the start of a tile, with segments of it on disk, or in another tile."""
     room(4, calls)
     points, groups = planned
     with Store(tmp_path, points) as sink:
@@ -48,7 +48,7 @@ def test_what_ran_out_of_memory_on_its_way_is_whole_in_the_end(tmp_path, planned
     assert_same_runs(open_store(tmp_path), open_store(whole_store))
 
 
-def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned, whole_store, room, often, monkeypatch):
+def test_store_resumes_a_run_that_ran_out_of_memory(tmp_path, planned, whole_store, room, often, monkeypatch):
     room(4, 3)
     with monkeypatch.context() as patch:
         until(5, patch)
@@ -59,7 +59,7 @@ def test_what_ran_out_of_memory_and_broke_off_is_gone_on_with(tmp_path, planned,
 
 
 def assert_same_runs(found, wanted):
-    """But for what a program of another width may round otherwise."""
+    """Except for rounding, which may differ in a program of another width."""
     for name in wanted.variables:
         if wanted[name].dtype.kind == "f":
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5, err_msg=name)
@@ -68,7 +68,7 @@ def assert_same_runs(found, wanted):
 
 
 def chaotic(cold):
-    """Its state is of two halves precisions and a key, none of which NumPy can keep as it is."""
+    """A rule whose state has two 16-bit dtypes and a key, which NumPy can't save as they are."""
 
     def init(params):
         return {"m": params.astype("bfloat16"), "key": jax.random.key(7)}
@@ -81,7 +81,7 @@ def chaotic(cold):
     return Rule(init, update)
 
 
-def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeypatch):
+def test_store_resumes_a_state_of_any_dtype(tmp_path, often, monkeypatch):
     points, groups = trained(bowl(), chaotic, {"seed": 3, "cold": [0.1, 0.2, 0.3]}, steps=24)
     whole_store, torn = tmp_path / "whole", tmp_path / "torn"
     for folder in (whole_store, torn):
@@ -91,9 +91,9 @@ def test_a_state_of_any_dtype_is_taken_up_in_the_middle(tmp_path, often, monkeyp
         until(2, patch)
         with pytest.raises(PowerError):
             go(torn, (points, groups))
-    assert list(torn.glob(".snapshot*"))
-    seen, advance = [], Flight.advance
-    monkeypatch.setattr(Flight, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
+    assert list(torn.glob(".checkpoint*"))
+    seen, advance = [], TileRun.advance
+    monkeypatch.setattr(TileRun, "advance", lambda self, number: (seen.append(number), advance(self, number))[1])
     go(torn, (points, groups), resume=True)
     assert seen[0] == 2
     assert_same_files(torn, whole_store)

@@ -1,4 +1,4 @@
-"""Runs that have ended make room for the others: that changes no bit of any of them. Nor does a stop on the way."""
+"""Compaction and checkpoints of `TileRun` change no bit of any run."""
 
 import copy
 from functools import partial
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gdlab import Problem, Rule, Stop, log, problems, rules
-from gdlab.engine import tile_run as flight
+from gdlab.engine import tile_run
 from gdlab.engine.execute import Settings
 from gdlab.engine.layout import VECTOR, Layout
-from gdlab.engine.sink import Memory
-from gdlab.engine.tile_run import Snapshot
+from gdlab.engine.sink import MemorySink
+from gdlab.engine.tile_run import Checkpoint
 from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, trained
 
 STEPS, TOLERANCE = 48, 0.05
@@ -33,7 +33,7 @@ def bowls(**settings):
 
 
 def bowls_of_few():
-    """Few lanes of each of many seeds; of some seeds all are wild."""
+    """Few runs of each of many seeds; for some seeds all of them diverge."""
     pairs = [(number // 5, lr) for number, lr in enumerate(np.concatenate([RATES, RATES[::-1]]))]
     return trained(bowl(), rules.gd, {("seed", "lr"): pairs}, steps=STEPS, probes=PROBES, stop=Stop(loss=TOLERANCE))
 
@@ -61,8 +61,8 @@ def wavy():
     return trained(problem, rules.gd, {("seed", "lr"): pairs}, steps=192, every=4, stop=Stop(bound=1e4))
 
 
-class Laid(Memory):
-    """A sink that had a group laid out in some way before."""
+class Laid(MemorySink):
+    """A sink with a given layout."""
 
     def __init__(self, rows, width, tile=None):
         super().__init__()
@@ -75,15 +75,15 @@ class Laid(Memory):
 
 @pytest.fixture
 def moves(monkeypatch, segmented):
-    """What lanes were moved to while a test ran, each time they were: (chunks, layout)."""
-    moved, gather = [], flight.gather
-    monkeypatch.setattr(flight, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
+    """(chunks, layout) of each move of runs during the test."""
+    moved, gather = [], tile_run.gather
+    monkeypatch.setattr(tile_run, "gather", lambda of: moved.append((of.chunks, of.layout)) or gather(of))
     segmented(16)
     return moved
 
 
 def descended(lr, seed):
-    """A run of the bowl by hand in single precision: where it was at each step, when it ended and how."""
+    """A run of the bowl in NumPy, in single precision: its points, and when and how it ended."""
     x, lr, curvature = np.float32(bowl_start(seed)), np.float32(lr), np.float32([1, 4])
     path, diverged, converged = np.full((STEPS, 2), np.nan, np.float32), -1, -1
     for step in range(STEPS):
@@ -109,7 +109,7 @@ def by_hand():
 
 @pytest.mark.parametrize("compact", [True, False])
 @pytest.mark.parametrize(("rows", "width"), [(2, 8), (2, 12), (8, 1)])
-def test_runs_that_end_at_different_times_are_those_by_hand(rows, width, compact, moves, by_hand):
+def test_tile_run_equals_numpy_for_runs_that_end_at_different_times(rows, width, compact, moves, by_hand):
     data = executed(*bowls(), Settings(compact=compact), Laid(rows, width))
     assert bool(moves) == compact
     assert len(np.unique(data["diverged_at"])) > 9
@@ -123,7 +123,7 @@ def test_runs_that_end_at_different_times_are_those_by_hand(rows, width, compact
 
 
 @pytest.mark.parametrize(("rows", "width"), CUTS)
-def test_making_room_changes_no_bit_of_any_run(rows, width, moves):
+def test_compact_changes_no_bit_of_any_run(rows, width, moves):
     points, groups = bowls()
     packed = executed(points, groups, sink=Laid(rows, width))
     assert moves
@@ -131,7 +131,7 @@ def test_making_room_changes_no_bit_of_any_run(rows, width, moves):
 
 
 @pytest.mark.parametrize(("rows", "width"), [(3, 5), (2, 8), (2, 2)])
-def test_nor_where_there_are_more_seeds_than_lanes_of_one(rows, width, moves):
+def test_compact_changes_no_bit_with_more_seeds_than_runs_per_seed(rows, width, moves):
     points, groups = bowls_of_few()
     packed = executed(points, groups, sink=Laid(rows, width))
     assert moves
@@ -143,7 +143,7 @@ def test_nor_where_there_are_more_seeds_than_lanes_of_one(rows, width, moves):
     ("rows", "width", "sampling"),
     [(2, 8, "shuffle"), (1, 16, "replacement"), (2, 12, "replacement"), (2, 3, "replacement")],
 )
-def test_nor_of_a_network(rows, width, sampling, moves):
+def test_compact_changes_no_bit_of_a_network(rows, width, sampling, moves):
     points, groups = networks(sampling)
     packed = executed(points, groups, sink=Laid(rows, width))
     assert moves
@@ -156,7 +156,7 @@ def test_nor_of_a_network(rows, width, sampling, moves):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "width"), [(1, 8), (1, 16), (1, 21), (2, 21), (1, 32), (2, 32), (1, 40)])
-def test_nor_where_rounding_tells_the_place_in_the_row(rows, width, moves):
+def test_compact_changes_no_bit_if_rounding_depends_on_the_column(rows, width, moves):
     points, groups = wavy()
     packed = executed(points, groups, sink=Laid(rows, width, 252))
     assert moves
@@ -164,17 +164,17 @@ def test_nor_where_rounding_tells_the_place_in_the_row(rows, width, moves):
     assert_same_bits(packed, executed(points, groups, Settings(compact=False), Laid(rows, width, 252)))
 
 
-def test_lanes_that_all_fit_into_one_chunk_stay_where_they_are(moves):
+def test_compact_does_not_move_runs_of_a_single_chunk(moves):
     points, groups = bowls()
     packed = executed(points, groups)
     assert not moves
     assert_same_bits(packed, executed(points, groups, Settings(compact=False)))
 
 
-def test_chunks_fall_away_as_lanes_end(moves, monkeypatch):
+def test_compact_reduces_the_chunks_in_use(moves, monkeypatch):
     used = []
-    place = flight.Flight._place
-    monkeypatch.setattr(flight.Flight, "_place", lambda self, slots: used.append(slots) or place(self, slots))
+    place = tile_run.TileRun._place
+    monkeypatch.setattr(tile_run.TileRun, "_place", lambda self, slots: used.append(slots) or place(self, slots))
     data = executed(*bowls(stop=Stop(bound=1e4)), sink=Laid(1, 8))
     alive = int((data["steps_taken"] == STEPS).sum())
     chunks = [int((slots >= 0).any(axis=(1, 2)).sum()) for slots in used]
@@ -183,17 +183,17 @@ def test_chunks_fall_away_as_lanes_end(moves, monkeypatch):
     assert chunks[-1] == 3 * -(-alive // 3 // VECTOR) < 12
 
 
-def test_a_tile_is_over_as_soon_as_all_its_lanes_have_ended(moves):
+def test_tile_run_stops_once_all_runs_have_ended(moves):
     told = []
     points, groups = bowls(stop=Stop(loss=1e9))
     data = executed(points, groups, Settings(progress=told.append), Laid(1, 8))
     assert (data["converged_at"] == 0).all()
     assert not moves
-    assert len([progress for progress in told if 0 < progress.done < progress.lanes]) == 1
+    assert len([progress for progress in told if 0 < progress.done < progress.runs]) == 1
 
 
 class Keeping(Laid):
-    """Wants a snapshot after each segment, and keeps them all."""
+    """Wants a checkpoint after each segment, and keeps all."""
 
     def __init__(self, *cut):
         super().__init__(*cut)
@@ -208,21 +208,21 @@ class Keeping(Laid):
 
 
 class Resuming(Laid):
-    """Goes on from a snapshot of one of the tiles; the others are at hand."""
+    """Continues one tile from a checkpoint; the other tiles are not wanted."""
 
     def __init__(self, tile, snapshot, *cut):
         super().__init__(*cut)
-        self.only, self.snapshot = tile, snapshot
+        self.only, self.checkpoint = tile, snapshot
 
     def wanted(self, index, tile):
         return np.arange(tile.start, tile.stop if tile == self.only else tile.start)
 
     def resumed(self, index, tile):
-        return self.snapshot
+        return self.checkpoint
 
 
 def jittered(lr=0.1, noise=0.1):
-    """Gradient descent with noise that the rule draws from a key of its own."""
+    """Gradient descent with noise from a key in the state of the rule."""
 
     def update(grads, state, params=None, **extra):
         state, now = jax.random.split(state)
@@ -249,7 +249,7 @@ def in_halves():
     return trained(halves(), rules.momentum, {"lr": RATES, "seed": 3}, steps=STEPS)
 
 
-def test_nor_of_a_rule_that_keeps_a_key(moves):
+def test_compact_changes_no_bit_of_a_rule_with_a_key(moves):
     points, groups = noisy()
     packed = executed(points, groups, sink=Laid(1, 8))
     assert moves
@@ -268,7 +268,7 @@ def test_nor_of_a_rule_that_keeps_a_key(moves):
         (networks, (1, 16)),
     ],
 )
-def test_from_each_snapshot_a_tile_goes_on_to_the_same_bits(runs, cut, moves):
+def test_tile_run_continues_from_each_checkpoint_to_the_same_bits(runs, cut, moves):
     points, groups = runs()
     whole = Keeping(*cut)
     executed(points, groups, sink=whole)
@@ -283,7 +283,7 @@ def test_from_each_snapshot_a_tile_goes_on_to_the_same_bits(runs, cut, moves):
             assert again.results[0][name][begun].tobytes() == wanted[begun].tobytes(), name
 
 
-def test_a_snapshot_holds_copies(moves):
+def test_checkpoint_holds_copies(moves):
     points, groups = bowls()
     sink = Keeping(1, 8)
     executed(points, groups, sink=sink)
@@ -291,7 +291,7 @@ def test_a_snapshot_holds_copies(moves):
         assert_same_snapshots(kept, copied)
 
 
-def test_going_on_from_a_snapshot_leaves_it_as_it_was(moves):
+def test_tile_run_does_not_change_the_checkpoint_it_continues_from(moves):
     points, groups = bowls()
     sink = Keeping(1, 8)
     executed(points, groups, sink=sink)
@@ -302,6 +302,6 @@ def test_going_on_from_a_snapshot_leaves_it_as_it_was(moves):
 
 
 def assert_same_snapshots(found, wanted):
-    for name, one, other in zip(Snapshot._fields, found, wanted, strict=True):
+    for name, one, other in zip(Checkpoint._fields, found, wanted, strict=True):
         same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), one, other)
         assert all(jax.tree.leaves(same)), name

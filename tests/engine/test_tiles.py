@@ -1,4 +1,4 @@
-"""Runs of many steps, tile by tile and segment by segment: how they are cut makes no difference to any bit."""
+"""Results have the same bits for any chunk, tile and number of segments."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,12 @@ from gdlab import Stop, sweep
 from gdlab.engine import execute as engine
 from gdlab.engine import layout
 from gdlab.engine.execute import Settings, execute
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.rules import gd
 from tests.engine.engine_cases import assert_same_bits, bowl, bowl_start, executed, planned, trained
 
-# With these rates six steps are exact in float32. The compiler may otherwise round a little differently for chunks of
-# different sizes, and the bits would tell about it rather than about the engine.
+# With these rates six steps are exact in float32. For other rates the compiler may round differently in chunks of
+# different sizes, and the test would compare the compiler's rounding.
 CALM = [0.5, 0.25, 1.0, 0.0]
 RATES = [*CALM, 2.0**50]
 SEEDS = 3
@@ -33,7 +33,7 @@ def whole():
     return swept()
 
 
-def test_the_runs_are_those_of_the_closed_form(whole):
+def test_sweep_equals_the_closed_form(whole):
     assert whole["loss"].dims == ("lr", "seed", "step")
     lr, step = np.array(CALM)[:, None], np.arange(6)
     assert len({tuple(bowl_start(seed)) for seed in range(SEEDS)}) > 1
@@ -46,53 +46,47 @@ def test_the_runs_are_those_of_the_closed_form(whole):
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 10])
-def test_the_chunk_makes_no_difference_to_any_bit(whole, chunk):
+def test_sweep_has_the_same_bits_for_any_chunk(whole, chunk):
     assert_same_bits(swept(chunk=chunk), whole)
 
 
 @pytest.mark.parametrize(("most", "segments"), [(1, 1), (2, 2), (5, 3), (6, 6)])
-def test_the_segments_make_no_difference_to_any_bit(whole, most, segments, segmented):
+def test_sweep_has_the_same_bits_for_any_number_of_segments(whole, most, segments, segmented):
     segmented(most)
-    (timing,) = execute(runs()[1], Memory())
+    (timing,) = execute(runs()[1], MemorySink())
     assert timing.layout.segments == segments
     assert_same_bits(swept(), whole)
 
 
 @pytest.mark.parametrize(("tile", "chunk"), [(1, 1), (4, 2), (4, None), (5, 3), (14, 7), (100, None)])
-def test_the_tile_makes_no_difference_to_any_bit(whole, tile, chunk, segmented):
+def test_execute_has_the_same_bits_for_any_tile(whole, tile, chunk, segmented):
     segmented(3)
     points, groups = runs()
     assert_same_bits(executed(points, groups, Settings(tile=tile, chunk=chunk)), whole)
 
 
-def test_records_are_thinned_across_segments(whole, segmented):
+def test_sweep_records_every_second_step_across_segments(whole, segmented):
     segmented(3)
     thin = swept(every=2)
     np.testing.assert_array_equal(thin["step"], [0, 2, 4])
     assert_same_bits(thin, whole.isel(step=[0, 2, 4]))
 
 
-def test_a_lane_that_diverges_changes_no_bit_of_its_neighbours(whole):
-    calm = swept([*CALM, 0.1])
-    assert (calm["diverged_at"] == -1).all()
-    assert_same_bits(calm.isel(lr=slice(4)), whole.isel(lr=slice(4)))
-
-
-def test_points_given_twice_hold_the_same_bits(whole):
+def test_sweep_repeats_the_bits_of_repeated_points(whole):
     twice = swept([*RATES, 0.25, 0.5], [0, 1, 2, 1])
     assert_same_bits(twice.isel(lr=[0, 5, 2, 3, 4], seed=slice(3)), whole)
     assert_same_bits(twice.isel(lr=6, seed=3), whole.sel(lr=0.5, seed=1))
 
 
-def test_series_of_runs_that_all_end_early_are_blank_to_their_end(segmented):
+def test_sweep_fills_series_if_all_runs_diverge_early(segmented):
     def go():
-        told = []
-        data = swept([2.0**50, 2.0**70, 2.0**26], 2, steps=48, progress=lambda progress: told.append(progress.done))
-        return data, told
+        done = []
+        data = swept([2.0**50, 2.0**70, 2.0**26], 2, steps=48, progress=lambda progress: done.append(progress.done))
+        return data, done
 
     segmented(16)
     data, done = go()
-    assert 0 < max(lanes for lanes in done if lanes < 6) < 3
+    assert 0 < max(runs for runs in done if runs < 6) < 3
     assert data["loss"].shape == (3, 2, 48)
     np.testing.assert_array_equal(data["diverged_at"], [[2, 2], [1, 1], [3, 3]])
     past = data["step"].values > data["diverged_at"].values[..., None]
@@ -104,7 +98,7 @@ def test_series_of_runs_that_all_end_early_are_blank_to_their_end(segmented):
     assert_same_bits(data, undivided)
 
 
-def test_runs_that_all_converge_early_are_blank_to_their_end(segmented):
+def test_sweep_fills_series_if_all_runs_converge_early(segmented):
     segmented(16)
     data = sweep(bowl(), gd, {"lr": [0.2, 0.25], "seed": 2}, steps=48, stop=Stop(loss=25.0))
     np.testing.assert_array_equal(data["converged_at"], np.zeros((2, 2)))
@@ -113,7 +107,7 @@ def test_runs_that_all_converge_early_are_blank_to_their_end(segmented):
 
 
 @pytest.mark.parametrize(("steps", "every"), [(0, 1), (5, 3), (5, None), (1, 7), (17, 1), (23, 5), (40, 3)])
-def test_steps_that_no_segment_divides(steps, every, segmented):
+def test_sweep_allows_steps_that_segments_do_not_divide(steps, every, segmented):
     segmented(16)
     data = sweep(bowl(), gd, {"lr": [0.125, 0.25]}, steps=steps, every=every)
     np.testing.assert_array_equal(data["steps_taken"], [steps, steps])
@@ -131,26 +125,26 @@ def test_steps_that_no_segment_divides(steps, every, segmented):
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 8, 14, 15, 100])
-def test_no_call_evaluates_more_lanes_than_the_chunk(chunk):
+def test_execute_evaluates_at_most_a_chunk_per_call(chunk):
     groups = planned(lambda x, y: x + y, {"x": np.arange(5.0), "y": np.arange(3.0)})
-    (timing,) = execute(groups, Memory(), Settings(chunk=chunk))
+    (timing,) = execute(groups, MemorySink(), Settings(chunk=chunk))
     assert timing.layout.chunk <= chunk
-    assert timing.lanes == 15
+    assert timing.runs == 15
 
 
 @pytest.mark.parametrize(("name", "value"), [("chunk", 0), ("chunk", -3), ("tile", 0)])
-def test_a_chunk_and_a_tile_hold_at_least_one_lane(name, value):
+def test_execute_refuses_a_chunk_or_tile_below_one(name, value):
     groups = planned(lambda x: x, {"x": [1.0]})
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not {value}"):
-        execute(groups, Memory(), Settings(**{name: value}))
+        execute(groups, MemorySink(), Settings(**{name: value}))
 
 
 def table():
     return planned(lambda x, y: x * y * jnp.arange(500.0), {"x": np.arange(5.0), "y": np.arange(3.0)})
 
 
-def test_what_memory_does_not_hold_at_once_flies_in_tiles(monkeypatch):
-    free, tight = Memory(), Memory()
+def test_execute_uses_tiles_if_memory_is_small(monkeypatch):
+    free, tight = MemorySink(), MemorySink()
     (before,) = execute(table(), free)
     monkeypatch.setattr(layout, "MEMORY", 15 * 500 * 4)
     (after,) = execute(table(), tight)
@@ -160,8 +154,8 @@ def test_what_memory_does_not_hold_at_once_flies_in_tiles(monkeypatch):
     np.testing.assert_array_equal(tight.results[0]["value"], free.results[0]["value"])
 
 
-def test_what_the_compiler_says_needs_too_much_is_narrowed_and_changes_nothing(monkeypatch):
-    free, tight = Memory(), Memory()
+def test_execute_narrows_programs_that_need_too_much_memory(monkeypatch):
+    free, tight = MemorySink(), MemorySink()
     (before,) = execute(table(), free)
     monkeypatch.setattr(engine, "MEMORY", before.memory // 6)
     (after,) = execute(table(), tight)
@@ -170,9 +164,9 @@ def test_what_the_compiler_says_needs_too_much_is_narrowed_and_changes_nothing(m
     np.testing.assert_array_equal(tight.results[0]["value"], free.results[0]["value"])
 
 
-def test_a_chunk_that_is_asked_for_is_kept_whatever_the_memory(monkeypatch):
+def test_execute_keeps_a_given_chunk_if_memory_is_small(monkeypatch):
     monkeypatch.setattr(engine, "MEMORY", 1)
     monkeypatch.setattr(layout, "MEMORY", 1)
     groups = planned(lambda x: x * jnp.ones(9), {"x": np.arange(4.0)})
-    (timing,) = execute(groups, Memory(), Settings(chunk=4))
+    (timing,) = execute(groups, MemorySink(), Settings(chunk=4))
     assert timing.layout.chunk == 4

@@ -1,4 +1,4 @@
-"""Results on disk are the results in memory, and the ledger never says more than is there."""
+"""`Store` writes the results that are in memory; the manifest lists complete tiles only."""
 
 import json
 
@@ -9,11 +9,11 @@ import xarray
 import zarr
 
 from gdlab import chain, evaluate, sweep
-from gdlab.engine import group_metadata as frame
+from gdlab.engine import group_metadata
 from gdlab.engine.execute import Settings, execute
 from gdlab.engine.plan import plan
 from gdlab.engine.read_store import STORE, StoreError, open_store, read_store
-from gdlab.engine.sink import Memory
+from gdlab.engine.sink import MemorySink
 from gdlab.engine.space import space
 from gdlab.engine.write_store import Store
 from gdlab.rules import gd, momentum
@@ -40,8 +40,8 @@ def stored(folder, points, groups, **settings):
 
 
 def tiles_of(folder):
-    """The tiles that the ledger lists: (group, lanes)."""
-    entries = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    """The tiles in the manifest: (group, runs)."""
+    entries = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     return [(entry["group"], slice(*entry["runs"])) for entry in entries if entry["runs"] != [0, 0]]
 
 
@@ -52,14 +52,14 @@ def in_memory():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A finished store of runs, two lanes to a tile."""
+    """A finished store with two runs per tile."""
     folder = tmp_path_factory.mktemp("store")
     stored(folder, *runs(), tile=2)
     return folder
 
 
 @pytest.mark.smoke
-def test_a_store_read_back_is_the_dataset_in_memory(folder, in_memory):
+def test_open_store_equals_the_dataset_in_memory(folder, in_memory):
     assert in_memory["loss"].dims == ("rule", "lr_beta", "seed", "step")
     assert np.isnan(in_memory["final_loss"]).any()
     assert (in_memory["index"] == -1).any()
@@ -67,16 +67,16 @@ def test_a_store_read_back_is_the_dataset_in_memory(folder, in_memory):
 
 
 @pytest.mark.parametrize(("tile", "chunk"), [(1, None), (4, 2), (None, None)])
-def test_tiles_of_any_size_read_back_the_same(tile, chunk, tmp_path):
+def test_open_store_is_the_same_for_any_tile_and_chunk(tile, chunk, tmp_path):
     points, groups = runs()
     found = stored(tmp_path, points, groups, tile=tile, chunk=chunk)
     assert_same_bits(found, executed(points, groups, Settings(chunk=chunk)))
 
 
 @pytest.mark.parametrize("tile", [2, None])
-def test_series_that_have_a_chunk_for_each_segment_read_back_the_same(tile, tmp_path, segmented, monkeypatch):
+def test_open_store_reads_series_with_a_chunk_per_segment(tile, tmp_path, segmented, monkeypatch):
     segmented(5)
-    monkeypatch.setattr(frame, "BUFFERED", 0)
+    monkeypatch.setattr(group_metadata, "BUFFERED", 0)
     points, groups = runs(steps=37, every=2)
     found = stored(tmp_path, points, groups, tile=tile)
     here = zarr.open_group(tmp_path / STORE, mode="r")["group_1/x"]
@@ -85,9 +85,9 @@ def test_series_that_have_a_chunk_for_each_segment_read_back_the_same(tile, tmp_
     assert_same_bits(found, executed(points, groups))
 
 
-def test_so_do_series_of_tiles_all_of_whose_runs_end_early(tmp_path, segmented, monkeypatch):
+def test_open_store_reads_series_of_tiles_that_end_early(tmp_path, segmented, monkeypatch):
     segmented(16)
-    monkeypatch.setattr(frame, "BUFFERED", 0)
+    monkeypatch.setattr(group_metadata, "BUFFERED", 0)
     points, groups = runs({"lr": [1e9, 1e12, 0.1], "beta": [0.5]}, steps=48, every=1)
     found = stored(tmp_path, points, groups, tile=2)
     here = zarr.open_group(tmp_path / STORE, mode="r")["group_0/loss"]
@@ -95,7 +95,7 @@ def test_so_do_series_of_tiles_all_of_whose_runs_end_early(tmp_path, segmented, 
     assert_same_bits(found, executed(points, groups))
 
 
-def test_a_store_of_a_function_reads_back_with_blanks_and_static_values(tmp_path):
+def test_open_store_reads_a_function_with_static_values_and_fill_values(tmp_path):
     def fn(n, x, flag):
         own = {"own": x} if flag else {}
         return {"real": x * jnp.ones((n, 2)), "whole": jnp.arange(n), **own}
@@ -104,7 +104,7 @@ def test_a_store_of_a_function_reads_back_with_blanks_and_static_values(tmp_path
     assert_same_bits(stored(tmp_path, *function_runs(fn, over), tile=2), evaluate(fn, over))
 
 
-def test_a_store_of_a_chain_reads_back_with_what_is_not_given(tmp_path):
+def test_open_store_reads_a_chain_with_absent_axes(tmp_path):
     def fn(x=5.0, n=7, kind="z"):
         return {"y": x * jnp.float32(n), "z": jnp.asarray(float(ord(kind)))}
 
@@ -124,18 +124,18 @@ def test_a_store_of_a_chain_reads_back_with_what_is_not_given(tmp_path):
     )
 
 
-def test_a_store_of_one_point_reads_back(tmp_path):
+def test_open_store_reads_a_single_point(tmp_path):
     found = stored(tmp_path, *function_runs(lambda: jnp.arange(3.0), {}))
     assert_same_bits(found, evaluate(lambda: jnp.arange(3.0), {}))
 
 
 @pytest.mark.usefixtures("x64")
-def test_double_precision_reads_back(tmp_path):
+def test_open_store_reads_double_precision(tmp_path):
     data = stored(tmp_path, *function_runs(lambda x: x / 3, {"x": [0.1, 0.2]}))
     np.testing.assert_array_equal(data["value"], np.array([0.1, 0.2]) / 3)
 
 
-def test_the_ledger_covers_each_lane_of_each_group_once(folder):
+def test_manifest_lists_each_run_of_each_group_once(folder):
     _, groups = runs()
     seen = [np.zeros(group.size, int) for group in groups]
     for index, tile in tiles_of(folder):
@@ -145,14 +145,14 @@ def test_the_ledger_covers_each_lane_of_each_group_once(folder):
 
 
 class PowerError(Exception):
-    """The power went."""
+    """The process is interrupted."""
 
 
 @pytest.mark.parametrize("writes", [0, 1, 7, 8, 11, 16, 39])
-def test_an_interrupted_store_lists_exactly_the_tiles_that_are_whole(writes, tmp_path, monkeypatch):
-    """Eight arrays are written for each of five tiles; the power goes after so many."""
+def test_manifest_of_an_interrupted_store_lists_complete_tiles_only(writes, tmp_path, monkeypatch):
+    """Eight arrays are written for each of five tiles; the process is interrupted after some of them."""
     points, groups = runs()
-    whole = Memory()
+    whole = MemorySink()
     execute(groups, whole)
     left, write = iter(range(writes)), zarr.Array.__setitem__
 
@@ -183,7 +183,7 @@ def test_an_interrupted_store_lists_exactly_the_tiles_that_are_whole(writes, tmp
 
 
 @pytest.mark.smoke
-def test_each_group_opens_with_xarray(folder, in_memory):
+def test_xarray_opens_each_group_of_a_store(folder, in_memory):
     path = folder / STORE
     gd_runs = xarray.open_zarr(path, group="group_0", consolidated=False)
     assert gd_runs["loss"].dims == ("run", "step")
@@ -203,7 +203,7 @@ def test_each_group_opens_with_xarray(folder, in_memory):
     heavy.close()
 
 
-def test_the_hyperparameters_of_a_group_make_its_grid_again(folder, in_memory):
+def test_group_of_a_store_unstacks_to_its_grid(folder, in_memory):
     heavy = xarray.open_zarr(folder / STORE, group="group_1", consolidated=False)
     grid = heavy.set_index(run=["seed", "lr", "beta"])["final_loss"].unstack("run")
     for seed in (0, 1):
@@ -212,32 +212,32 @@ def test_the_hyperparameters_of_a_group_make_its_grid_again(folder, in_memory):
             np.testing.assert_array_equal(grid.sel(seed=seed, lr=lr, beta=beta), wanted)
 
 
-def test_a_tile_is_a_chunk_of_each_array(folder):
+def test_store_makes_a_tile_one_chunk_of_each_array(folder):
     root = zarr.open_group(folder / STORE, mode="r")
     assert root["group_0/final_loss"].chunks == (2,)
     assert root["group_0/x"].chunks == (2, 3, 2)
 
 
-def test_a_folder_that_holds_results_is_left_alone(folder):
-    before = (folder / "ledger.jsonl").read_bytes()
-    with pytest.raises(StoreError, match="holds results already; gdlab resume goes on with them"):
+def test_store_refuses_a_folder_with_results(folder):
+    before = (folder / "manifest.jsonl").read_bytes()
+    with pytest.raises(StoreError, match="already holds results; gdlab resume continues them"):
         Store(folder, runs()[0]).__enter__()
-    assert (folder / "ledger.jsonl").read_bytes() == before
+    assert (folder / "manifest.jsonl").read_bytes() == before
 
 
-def test_a_ledger_is_never_taken_over(tmp_path):
-    (tmp_path / "ledger.jsonl").write_text("{}\n")
-    with pytest.raises(StoreError, match="holds results already"):
+def test_store_refuses_a_folder_with_a_manifest(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text("{}\n")
+    with pytest.raises(StoreError, match="already holds results"):
         Store(tmp_path, space({"x": [1.0]})).__enter__()
-    assert (tmp_path / "ledger.jsonl").read_text() == "{}\n"
+    assert (tmp_path / "manifest.jsonl").read_text() == "{}\n"
 
 
-def test_no_store_is_said_to_be_none(tmp_path):
+def test_open_store_reports_a_missing_store(tmp_path):
     with pytest.raises(StoreError, match=f"{tmp_path} holds no results: there is no store.zarr in it"):
         open_store(tmp_path)
 
 
-def test_a_finished_tile_of_blanks_is_on_disk_too(tmp_path):
+def test_store_writes_complete_tiles_of_fill_values(tmp_path):
     points, groups = function_runs(lambda x: {"real": x * jnp.nan, "whole": jnp.asarray(-1)}, {"x": [1.0, 2.0]})
     stored(tmp_path, points, groups, tile=1)
     here = zarr.open_group(tmp_path / STORE, mode="r")["group_0"]

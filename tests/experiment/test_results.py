@@ -69,7 +69,7 @@ def test_provenance_says_what_the_results_stand_on(finished):
 
 
 def test_the_ledger_covers_every_run_once(finished):
-    entries = [json.loads(line) for line in (finished / "ledger.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (finished / "manifest.jsonl").read_text().splitlines()]
     covered = [(entry["group"], run) for entry in entries for run in range(*entry["runs"])]
     assert sorted(covered) == [(group, run) for group in range(2) for run in range(8)]
 

@@ -116,7 +116,7 @@ def test_a_module_that_the_code_imports_is_part_of_it(lab, home):
     identities = []
     for text in texts:
         (home / "shift_of_mine.py").write_text(text)
-        _, folder, _ = run(lab, home, "--fresh", at=("frame", 1))
+        _, folder, _ = run(lab, home, "--fresh", at=("metadata", 1))
         identities.append(json.loads((folder / "provenance.json").read_text())["identity"])
     assert identities[0] == identities[1] != identities[2]
 
@@ -147,7 +147,7 @@ def test_a_changed_default_of_a_rule_is_another_identity(tmp_path, monkeypatch):
 
 
 def test_an_unfinished_folder_gives_what_it_has(lab, home, unbroken):
-    done, torn, _ = run(lab, home, at=("ledger", 7))
+    done, torn, _ = run(lab, home, at=("manifest", 7))
     assert done.code == -signal.SIGKILL
     done, folder, segments = run(lab, home)
     assert done.code == 0, done.err
@@ -166,7 +166,7 @@ def test_a_damaged_tile_gives_nothing(lab, again, unbroken):
 
 
 @pytest.mark.parametrize(
-    "name", ["provenance.json", "ledger.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"]
+    "name", ["provenance.json", "manifest.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"]
 )
 def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
     (again / "results/kept/20200101-000000-earlier" / name).write_text("no JSON")

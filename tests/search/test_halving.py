@@ -11,7 +11,7 @@ import pytest
 
 import gdlab
 from gdlab import Stop, problems, rules, sweep
-from gdlab.engine import tile_run as flight
+from gdlab.engine import tile_run
 from gdlab.engine.runner import OutOfMemoryError
 from gdlab.errors import SelectionError
 from gdlab.search import SearchError, halving, race
@@ -124,7 +124,7 @@ def test_of_a_network_that_may_diverge_too():
 
 
 def test_with_a_chunk_of_its_own_a_sweep_rounds_as_it_pleases():
-    # Programs of other shapes add up in another order, so no more than single precision can be asked for.
+    # ChunkPrograms of other shapes add up in another order, so no more than single precision can be asked for.
     found, plain = halving(**NET, first=6, eta=4, metric="eval_accuracy"), sweep(**NET)
     last = ((found["rung"] == 1) & (found["lr"] < 1)).values  # what a large rate makes of a last bit is another matter
     assert last.sum() >= 6
@@ -169,14 +169,14 @@ def test_a_space_may_be_a_chain():
 @pytest.fixture
 def advanced(monkeypatch):
     """Steps of lanes that the devices were set to take, empty places of chunks included."""
-    taken, advance = [], flight.Flight.advance
+    taken, advance = [], tile_run.TileRun.advance
 
     def counted(self, segment):
         used, of = int(np.asarray(self._count).sum()), self._of
         taken.append(used * of.layout.chunk * of.layout.blocks * self._group.process.every)
         return advance(self, segment)
 
-    monkeypatch.setattr(flight.Flight, "advance", counted)
+    monkeypatch.setattr(tile_run.TileRun, "advance", counted)
     return taken
 
 
@@ -230,7 +230,7 @@ def test_progress_is_told_up_to_the_end():
     assert told[0].phase == "compile"
     done = [state.done for state in told]
     assert done == sorted(done)
-    assert (done[0], done[-1], told[-1].lanes) == (0, pytest.approx(52), 52)
+    assert (done[0], done[-1], told[-1].runs) == (0, pytest.approx(52), 52)
     assert {state.label for state in told[1:]} == {"gd", "heavy"}
     assert told[-1].status["diverged"] > 0
 
@@ -242,11 +242,11 @@ import numpy as np
 jax.config.update("jax_num_cpu_devices", 3)
 import gdlab
 from gdlab import problems, rules
-from gdlab.engine import flight
+from gdlab.engine import tile_run
 from gdlab.search import halving
 assert len(jax.devices()) == 3
-taken, advance = [], flight.Flight.advance
-flight.Flight.advance = lambda self, segment: taken.append(np.asarray(self._count)) or advance(self, segment)
+taken, advance = [], tile_run.TileRun.advance
+tile_run.TileRun.advance = lambda self, segment: taken.append(np.asarray(self._count)) or advance(self, segment)
 over = {"lr": gdlab.log(1e-3, 0.1, 48), "seed": 4}
 data = halving(problems.quadratic(), rules.momentum, over, steps=54, first=2, chunk=8)
 found = {name: values.values for name, values in data.data_vars.items()}
@@ -284,7 +284,7 @@ def test_nor_where_the_device_finds_out(monkeypatch):
     def full(self, segment):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.")
 
-    monkeypatch.setattr(flight.Flight, "advance", full)
+    monkeypatch.setattr(tile_run.TileRun, "advance", full)
     with pytest.raises(OutOfMemoryError, match="fewer points or seeds"):
         halving(bowl(), rules.gd, {"lr": RATES, "seed": 2}, steps=9, first=3)
 

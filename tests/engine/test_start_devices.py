@@ -1,0 +1,66 @@
+"""`devices.start` chooses devices and the folder of compiled programs; each case runs in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdlab.engine.devices import cache_folder
+
+SCRIPT = """
+import json, sys
+import jax
+from gdlab.engine.devices import DevicesError, start
+before, asked = json.loads(sys.argv[1])
+if before == "started":
+    jax.devices()
+elif before is not None:
+    jax.config.update("jax_num_cpu_devices", before)
+try:
+    found = len(start(asked))
+except DevicesError as error:
+    found = str(error)
+print(json.dumps([found, jax.config.values["jax_compilation_cache_dir"]]))
+"""
+
+
+def started(before, asked, **environment):
+    """What `start(asked)` returns, and the folder of programs; `before`: the number of devices set beforehand."""
+    settings = {**os.environ, "JAX_PLATFORMS": "cpu", "GDLAB_CACHE": "", **environment}
+    words = [sys.executable, "-c", SCRIPT, json.dumps([before, asked])]
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_start_makes_each_core_a_device_and_sets_the_cache(tmp_path):
+    found, folder = started(None, None, GDLAB_CACHE=str(tmp_path))
+    assert found == os.cpu_count()
+    assert folder == str(tmp_path / "programs")
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "found"),
+    [
+        (4, 3, 3),
+        (4, 5, "there are 4 devices (cpu), not 5"),
+        ("started", 2, "there are 1 devices (cpu), not 2"),
+    ],
+)
+def test_start_keeps_the_devices_that_are_set(before, asked, found):
+    assert started(before, asked) == [found, None]
+
+
+def test_cache_folder_follows_the_environment(monkeypatch):
+    monkeypatch.setenv("GDLAB_CACHE", "/somewhere")
+    assert cache_folder() == Path("/somewhere")
+    monkeypatch.setenv("GDLAB_CACHE", "")
+    assert cache_folder() is None
+    monkeypatch.delenv("GDLAB_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache_folder() == Path("/caches/gdlab")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "gdlab"
