@@ -17,7 +17,7 @@ def refused(error: Exception, source: Source) -> Mistake:
         return _syntax(error, source)
     if isinstance(error, ReaderError):
         message = f"the character {chr(error.character)!r} is not allowed"
-        return Mistake(message, source.mark_at(error.position, error.position + 1))
+        return Mistake(message, source.mark_at(error.position))
     if isinstance(error, RecursionError):
         return Mistake("nested too deeply", source.whole)
     if isinstance(error, TooLargeError):

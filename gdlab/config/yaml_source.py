@@ -8,14 +8,14 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from gdlab.config.errors import Mark, Mistake
+from gdlab.config.errors import Mark, Mistake, is_printable, shown
 from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_refusal import TooLargeError, refused
 from gdlab.config.yaml_scalar import is_sound, value
 
 _TAG = "tag:yaml.org,2002:"
-_MOST_NODES = 1_000_000  # a few aliases of aliases can stand for more values than there is memory
+_MOST_NODES = 200_000  # aliases of aliases can expand to more values than fit in memory
 
 
 def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
@@ -43,7 +43,7 @@ class _Reader:
             return self._done[id(written)]
         mark = self._mark(written)
         if id(written) in self._open:
-            self._wrong(written, "an alias can't stand inside what it stands for")
+            self._wrong(written, "an alias can't contain itself")
             return Node(None, mark), 1
         self._open.add(id(written))
         inside: Any = None
@@ -77,22 +77,22 @@ class _Reader:
                         continue
                     merged = {**node.value, **merged}
                 continue
-            if not isinstance(key, ScalarNode) or not key.value or not is_sound(key.value):
-                self._wrong(key, "a key must be a word")
+            if not isinstance(key, ScalarNode) or not key.value or not is_printable(key.value):
+                self._wrong(key, "a key must be text without control characters")
                 continue
             node, n = self._sized(inside)
             size += n
             if key.value in own:
                 first = own[key.value].key
                 where = f", first in line {first.line}" if first is not None and first.line is not None else ""
-                self._wrong(key, f"the key {key.value!r} is given twice{where}")
+                self._wrong(key, f"the key {shown(key.value)} is given twice{where}")
                 continue
             own[key.value] = replace(node, key=self._mark(key))
         return {**own, **{name: node for name, node in merged.items() if name not in own}}, size
 
     def _scalar(self, written: ScalarNode) -> Any:
         if not is_sound(written.value):
-            self._wrong(written, "a NUL or half a surrogate pair is not text")
+            self._wrong(written, "text can't contain control characters")
             return None
         try:
             return value(_tag(written).removeprefix(_TAG), written.value)

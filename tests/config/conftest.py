@@ -34,7 +34,7 @@ def warmup(steps: int, then: optax.Schedule | None = None):
 
 def bowl(condition: float = 10.0, start: tuple[float, float] = (1.0, 1.0), spread: float | None = None):
     """A quadratic."""
-    return Problem(init=lambda key: None, loss=lambda params, batch: condition)
+    return Problem(init=lambda key: None, loss=lambda params, batch: condition, sample=lambda key, step, size: None)
 
 
 def network(data: Literal["digits", "wine"], widths: tuple[int, ...] = (32,), l2: float = 0.0):

@@ -28,7 +28,7 @@ def mine(lr=0.1, kick: "float" = 1.0):
 
 def test_what_a_file_registers_can_be_named_and_is_checked(write, told):
     write(MINE, "mine.py")
-    assert load(write(BASE)).code == ["mine.py"]
+    assert load(write(BASE)).config.code == ["mine.py"]
     assert "x.yaml:3:34: rules.mine.kick: must be a number, not 'a'" in told(BASE.replace("kick: 3", "kick: a"))
     assert "did you mean kick?" in told(BASE.replace("kick: 3", "kik: 3"))
 
@@ -94,4 +94,4 @@ def test_from_python_a_failure_is_an_exception(write, tmp_path):
 def test_paths_are_relative_to_the_config_or_to_a_folder_given(write, tmp_path):
     write(MINE, "code/mine.py")
     write(BASE, "deep/x.yaml")
-    assert load("deep/x.yaml", code_dir=tmp_path / "code").rules["mine"].kind == "mine"
+    assert load("deep/x.yaml", code_dir=tmp_path / "code").config.rules["mine"].kind == "mine"

@@ -90,9 +90,12 @@ CASES = [
     ("train: {steps: 99999999999}", "4:16: train.steps: must be less than 2147483648, not 99999999999"),
     ("record: {every: 0}", "5:17: record.every: must be greater than 0, not 0"),
     ("record: {probes: grad_norm}", "5:18: record.probes: must be a list, not 'grad_norm'"),
-    ("record: {probes: [3]}", "5:19: record.probes[0]: must be a mapping, not 3"),
+    (
+        "record: {probes: [3]}",
+        "5:19: record.probes[0]: must be a probe's name, or a mapping with its kind and its options, not 3",
+    ),
     ("record: {probes: [gradnorm]}", "5:19: record.probes[0]: there is no probe 'gradnorm' (did you mean grad_norm?)"),
-    ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is there already"),
+    ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is listed twice"),
     (
         "record: {probes: [{kind: curvatur}]}",
         "5:26: record.probes[0].kind: there is no probe 'curvatur' (did you mean curvature?)",
@@ -115,7 +118,7 @@ CASES = [
     ),
     (
         "record: {probes: [grad_norm, {kind: grad_norm, every: 2}]}",
-        "5:30: record.probes[1]: grad_norm is there already",
+        "5:30: record.probes[1]: grad_norm is listed twice",
     ),
     ("record: {probes: [loss]}", "5:19: record.probes[0]: the loss is always recorded (drop it)"),
     (
