@@ -1,6 +1,7 @@
 """Kinds in a config: looked up in the register, their parameters read and checked."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
@@ -19,10 +20,12 @@ from gdlab.config.schema import named
 from gdlab.config.value_types import ValueTypes
 from gdlab.errors import did_you_mean, nearest
 from gdlab.rules import wrapping
+from gdlab.rules.hyperparameters import short_name
 from gdlab.rules.wrapping import OPTAX
 
 # An option of every probe: it measures at multiples of so many steps.
 EVERY = "every"
+INFINITE_RATE = "a learning rate must be finite"
 
 What = Literal["rule", "schedule", "problem", "probe", "figure", "check"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
@@ -162,11 +165,18 @@ def _give(what: What, kind: ResolvedKind, path: Path, value: Any, report: Report
         kind.meant.add(name)
     else:
         wrong = value_types.type_errors(value, allowed)
+        if what == "rule" and is_infinite_rate(name, value):
+            wrong = [((), INFINITE_RATE)]
         for place, message in wrong:
             report.add((*path, *place), message, hint=value_types.suggestion(value, allowed))
         if not wrong:
             kind.values[name] = value_types.convert(value, allowed)
         kind.meant.add(name)
+
+
+def is_infinite_rate(name: str, value: Any) -> bool:
+    """Whether a value of a rule's hyperparameter is an infinite learning rate, with which no run can train."""
+    return short_name(name).partition(".")[0] == "lr" and isinstance(value, float) and math.isinf(value)
 
 
 def _schedule(path: Path, value: dict[str, Any], report: Report) -> ResolvedKind | None:

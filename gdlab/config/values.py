@@ -13,10 +13,11 @@ from gdlab.config.axis import Axis
 from gdlab.config.choices import BATCH_SIZE, SEED, Choices
 from gdlab.config.consistency import types_set
 from gdlab.config.errors import message_of, shown
+from gdlab.config.kinds import INFINITE_RATE, is_infinite_rate
 from gdlab.config.node import Path, Report
 from gdlab.config.resolved_kind import ResolvedKind
 from gdlab.config.value_types import ValueTypes
-from gdlab.training.sweep import PROBLEM
+from gdlab.training.sweep import PROBLEM, rule_of
 
 
 def check_values(choices: Choices, report: Report) -> None:
@@ -25,7 +26,7 @@ def check_values(choices: Choices, report: Report) -> None:
         for column, (name, values) in enumerate(zip(axis.names, axis.columns, strict=True)):
             for allowed in types_set(name, choices):
                 if axis.listed:
-                    _check_listed(axis, column, name, allowed, report)
+                    _check_listed(axis, column, name, allowed, choices, report)
                 elif axis.seeds is None:
                     _check_spaced(axis, np.asarray(values), allowed, report)
 
@@ -113,7 +114,7 @@ def _column(axis: Axis, name: str, choices: Choices) -> list[tuple[Any, Path]]:
     return [(value, axis.place(row, at)) for row, value in enumerate(values)]
 
 
-def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, report: Report) -> None:
+def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, choices: Choices, report: Report) -> None:
     for row, value in enumerate(axis.columns[column]):
         path = axis.place(row, column)
         errors = value_types.type_errors(value, allowed)
@@ -121,6 +122,8 @@ def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, repor
             inside, message = errors[0]
             report.add((*path, *inside), message, hint=value_types.suggestion(value, allowed))
             continue
+        if is_infinite_rate(rule_of(choices.rules, name)[1], value):
+            report.add(path, INFINITE_RATE)
         least = {SEED: 0, BATCH_SIZE: 1}.get(name, -(2**31))
         if type(value_types.convert(value, allowed)) is int and not least <= value < 2**31:
             limit = f"at least {least}" if name in (SEED, BATCH_SIZE) and value < least else "a number of 32 bits"

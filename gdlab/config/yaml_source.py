@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
@@ -11,21 +12,34 @@ from ruamel.yaml.nodes import Node as YamlNode
 from gdlab.config.errors import Mark, Mistake, is_printable, shown
 from gdlab.config.node import Node
 from gdlab.config.source import Source
-from gdlab.config.yaml_refusal import TooLargeError, refused
+from gdlab.config.yaml_errors import MOST_NODES, TooLargeError, syntax_error
 from gdlab.config.yaml_scalar import is_sound, value
 
 _TAG = "tag:yaml.org,2002:"
-_MOST_NODES = 200_000  # aliases of aliases can expand to more values than fit in memory
 
 
 def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
     """The document and what is wrong with it; no document where the text is not YAML or is empty."""
     reader = _Reader(source)
     try:
-        root = YAML(typ="safe", pure=True).compose(source.text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _BoundedComposer
+        root = yaml.compose(source.text)
         return None if root is None else reader.node(root), reader.mistakes
     except (YAMLError, ValueError, OverflowError, RecursionError, TooLargeError) as error:
-        return None, [refused(error, source)]
+        return None, [syntax_error(error, source)]
+
+
+class _BoundedComposer(Composer):
+    """Stops at a document with too many values, each of which takes some kilobytes and 50 microseconds."""
+
+    count = 0
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        self.count += 1
+        if self.count > MOST_NODES:
+            raise TooLargeError
+        return super().compose_node(parent, index)
 
 
 class _Reader:
@@ -55,7 +69,7 @@ class _Reader:
             inside, size = [part for part, _ in parts], 1 + sum(n for _, n in parts)
         elif isinstance(written, ScalarNode):
             inside = self._scalar(written)
-        if size > _MOST_NODES:
+        if size > MOST_NODES:
             raise TooLargeError
         if not _known_tag(written):
             self._wrong(written, f"the tag {_tag(written)} means nothing here")

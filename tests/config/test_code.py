@@ -61,6 +61,11 @@ FAILURES = [
     ),
     ("raise SystemExit(3)\n", "fails at line 1: SystemExit: 3"),
     ("raise ValueError\n", "fails at line 1: ValueError"),
+    ("class Odd(BaseException):\n    pass\nraise Odd('no')\n", "fails at line 3: Odd: no"),
+    (
+        "class Odd(Exception):\n    def __str__(self):\n        return 1 / 0\nraise Odd\n",
+        "fails at line 4: Odd: its message can't be shown: ZeroDivisionError in its __str__",
+    ),
     (
         MINE.replace('"mine"', '"gd"'),
         "fails at line 10: ValueError: the kind 'gd' is already registered, by tests.config.conftest.gd",

@@ -42,6 +42,7 @@ def test_names_with_dots(changed):
 def test_axes_are_replaced_and_their_options_merged(changed):
     assert changed("sweep.beta=[0.1, 0.2]").sweep["beta"] == [0.1, 0.2]
     assert changed("sweep.beta.linear=[0, 1, 5]").sweep["beta"] == {"linear": [0, 1, 5]}
+    assert changed("sweep.beta=[0.1, 0.2]", "sweep.beta.log=[0.1, 1, 5]").sweep["beta"] == {"log": [0.1, 1, 5]}
     assert changed("sweep.beta.scale=linear").sweep["beta"] == {"random": [0.1, 0.9, 3], "scale": "linear"}
     assert changed("sweep.beta.seed=4").sweep["beta"] == {"random": [0.1, 0.9, 3], "seed": 4}
     assert changed("sweep.beta=", "sweep.lr.peak, beta=[[1, 2]]", "rules.gd.lr.peak=").sweep == {

@@ -95,6 +95,20 @@ CASES = [
         "5:19: record.probes[0]: must be a probe's name, or a mapping with its kind and its options, not 3",
     ),
     ("record: {probes: [gradnorm]}", "5:19: record.probes[0]: there is no probe 'gradnorm' (did you mean grad_norm?)"),
+    (
+        "record: {probes: [{kind: nope, every: x}]}",
+        "5:26: record.probes[0].kind: there is no probe 'nope' (there are curvature, grad_norm)",
+    ),
+    (
+        "record: {probes: [{kind: curvature, every: x}]}",
+        "5:44: record.probes[0].every: must be a whole number, not 'x'",
+    ),
+    ("rules: {g: {kind: gd, lr: .inf}}", "3:27: rules.g.lr: a learning rate must be finite"),
+    (
+        "rules: {'$lr$ $\\frac{$': {kind: gd}}",
+        "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: Expected \\frac{num}{den}, found '{'  "
+        "(at char 5), (line:1, col:6) (write \\$ for $)",
+    ),
     ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is listed twice"),
     (
         "record: {probes: [{kind: curvatur}]}",
