@@ -159,6 +159,15 @@ TOGETHER = [
         "sweep: {beta: [1]}\nfigures: [sensitivity]",
         "figures[0]: the figure sensitivity needs the dim lr, which the sweep lacks (it has beta, rule, step)",
     ),
+    (
+        "problem: {kind: plain}\ntrain: {steps: 1, batch_size: 4}",
+        "train.batch_size: plain has no data to take a batch from (drop batch_size)",
+    ),
+    (
+        "problem: {kind: plain}\nsweep: {batch_size: [null, 4], problem.scale: [1, 2]}",
+        "sweep.batch_size[1]: plain has no data to take a batch from (drop batch_size)",
+    ),
+    ("sweep: {lr: [1], seed: 3}\nfigures: [pair]", "figures[0]: the figure pair draws one axis, not 2"),
     ("figures: [surface]", "figures[0]: the figure surface needs the section landscape (landscape: {})"),
 ]
 
@@ -186,6 +195,12 @@ def test_sections_that_disagree(text, expected, write):
         "problem: {kind: network}\nsweep: {problem.data: [wine], batch_size: [1, null]}",
         "problem: {kind: network}\nsweep: {problem.widths: [[8], [8, 8]], problem.data: [digits]}",
         "landscape: {}\nfigures: [surface]",
+        "sweep: {lr: [1]}\nfigures: [pair]",
+        "problem: {kind: plain}\nsweep: {batch_size: [null]}",
+        # The rate of one rule is swept, and the peak of the other's schedule.
+        "rules: {g: {kind: gd}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr: [1, 2], lr.peak: [3]}",
+        "rules: {g: {kind: gd}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {'lr, lr.peak': [[1, 2], [2, 3]]}",
+        "rules: {g: {kind: gd, lr: 1}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr.peak: [3]}",
         "rules: {g: {kind: gd, lr: 1}, m: {kind: momentum, lr: 2}}\nsweep: {beta: {linear: [0, 0.9, 3]}}",
         'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 142]]}',
         "rules: {g: {kind: gd}, v1.5: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {rules.v1.5.lr.peak: [1]}",

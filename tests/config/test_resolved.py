@@ -176,3 +176,33 @@ def test_a_probe_has_its_options_and_its_interval(loaded):
     problem = Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: x**2)
     trace = descend(problem, optax.sgd(0.0), jax.random.key(0), steps=6, every=2, probes={"c": built["curvature"]})
     np.testing.assert_array_equal(trace.series["c"], [3.0, np.nan, 3.0])
+
+
+def test_a_field_has_its_position(write):
+    write("problem: {kind: bowl}\nfigures:\n  - curves\n  - {kind: curves, levels: 3}\n", "base.yaml")
+    text = "extends: base.yaml\nname: t\nrules: {g: {kind: gd}}\ntrain: {steps: 3}\n"
+    resolved = load(write(text), ["train.steps=4"])
+    assert resolved.position("figures", 1) == "base.yaml:4:5"
+    assert resolved.position("rules", "g", "lr") == "x.yaml:3:12"  # not given: the rule's
+    assert resolved.position("train", "steps") == "command line"
+    error = resolved.error(("figures", 1), "can't be drawn", "drop it")
+    assert str(error).splitlines() == [
+        "base.yaml:4:5: figures[1]: can't be drawn",
+        "    4 |   - {kind: curves, levels: 3}",
+        "      |     ^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "  drop it",
+    ]
+
+
+def test_other_figures_come_from_the_command_line(write):
+    resolved = load(write(BASE + "figures: [curves]\n")).with_figures(["curves", "pair"])
+    assert [figure.kind for figure in resolved.config.figures] == ["curves", "pair"]
+    assert (resolved.position("figures", 1), resolved.position("name")) == ("command line", "x.yaml:1:7")
+
+
+def test_infinity_reaches_the_factory_and_the_axes(loaded):
+    resolved = loaded(
+        BASE.replace("beta: 1", "beta: .inf") + "sweep: {problem.spread: [.inf, 1], rules.m.ema: [true]}\n"
+    )
+    assert resolved.rules["m"].keywords == {"beta": float("inf")}
+    assert resolved.over["problem.spread"] == [float("inf"), 1.0]

@@ -106,8 +106,8 @@ CASES = [
     ("rules: {g: {kind: gd, lr: .inf}}", "3:27: rules.g.lr: a learning rate must be finite"),
     (
         "rules: {'$lr$ $\\frac{$': {kind: gd}}",
-        "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: Expected \\frac{num}{den}, found '{'  "
-        "(at char 5), (line:1, col:6) (write \\$ for $)",
+        "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: "
+        "Expected \\frac{num}{den}, found '{'  (at char 5), (line:1, col:6) (write \\$ for $)",
     ),
     ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is listed twice"),
     (
