@@ -112,7 +112,14 @@ def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]
 
 
 def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a drawing. `dims`: the dims that its Dataset must have; `of`: "sweep" (the default) or "landscape"."""
+    """Register a function that draws a Dataset.
+
+    Known of a figure, where it applies:
+        of: what it draws: "sweep" (the default), or a part of the results beside it, such as "landscape".
+        dims: the dims that the Dataset must have.
+        `needs(sizes, options) -> str`: why it can't draw a sweep whose dims, without "step", have these sizes, with
+            these options ("can't show more than two axes"); empty if it can. A config is checked with it before a run.
+    """
     return _into(figures, kind, source, info)
 
 

@@ -34,7 +34,7 @@ def test_the_config_is_a_good_one(tmp_path):
     (example,) = blocks("yaml")
     path = tmp_path / "config.yaml"
     path.write_text(example)
-    assert load(path).name == "lr-sweep-digits"
+    assert load(path).config.name == "lr-sweep-digits"
 
 
 def test_what_it_names_exists():

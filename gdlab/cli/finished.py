@@ -73,7 +73,7 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
         # Checked as part of the config that it might have stood in: its code may register the figure.
         wanted = (f"figures=[{{kind: {figure}}}]", *(f"figures.0.{option}" for option in options))
         home = provenance_of(folder)["config_folder"]
-        chosen = load(folder / CONFIG, wanted, home).figures[0]
+        chosen = load(folder / CONFIG, wanted, home).config.figures[0]
         stem = folder / FIGURES / figure
         for path in draw(folder, figure, chosen.hyperparameters, stem, formats or FORMATS):
             click.echo(path)

@@ -58,17 +58,18 @@ def landscape(
         folder = find_folder(folder)
         refuse_other_config(folder)
         home = provenance_of(folder)["config_folder"]
-        before = load(folder / CONFIG, (), home)
-        words = [] if before.landscape is not None else ["landscape={}"]
+        words = ["landscape={}"]  # merged into what the config says of landscapes
         asked["points"] = f"[{asked['points']}]" if "," in (asked["points"] or "") else asked["points"]
         words += [f"landscape.{name}={value}" for name, value in asked.items() if value is not None]
-        drawn = figures or experiment.landscape_figures(before) or ["landscape"]
-        words.append(f"figures=[{', '.join(drawn)}]")
-        config = load(folder / CONFIG, tuple(words), home)
+        if figures:
+            words.append(f"figures=[{', '.join(figures)}]")
+        resolved = load(folder / CONFIG, tuple(words), home)
+        if not figures:
+            resolved = resolved.with_figures(experiment.landscape_figures(resolved.config) or ["landscape"])
         with Interrupt() as interrupt, Bar(quiet) as bar:
             written = experiment.landscape(
                 folder,
-                config,
+                resolved,
                 runs=experiment.chosen_runs(folder, chosen),
                 running=experiment.Running(found, progress=bar, stop=interrupt),
                 formats=formats or FORMATS,

@@ -112,7 +112,7 @@ def list_configs(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} here")
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.toml")]):
+    for path in sorted(folder.glob("*.yaml")):
         click.echo(f"{path}  {leading_comment(path)}")
 
 

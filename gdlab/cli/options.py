@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from gdlab.config import Config
+    from gdlab.config import Resolved
 
 FORMATS = ("png", "pdf")
 
@@ -28,8 +28,8 @@ formats_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Print the results folder and nothing else.")
 
 
-def load(path: Path, overrides: tuple[str, ...], code_dir: str | None = None) -> "Config":
-    """The config in a file, with overrides."""
+def load(path: Path, overrides: tuple[str, ...], code_dir: str | None = None) -> "Resolved":
+    """The config in a file, with overrides, resolved."""
     import gdlab.figures  # noqa: F401  (fills the register)
     from gdlab.config import load
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gdlab.bench.table import Table as Measurements
     from gdlab.bench.update_cost import Cost
-    from gdlab.config import Config
+    from gdlab.config import Resolved
     from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
     from gdlab.engine.progress import Progress as State
@@ -63,12 +63,11 @@ class Bar:
         )
 
 
-def described(config: "Config") -> str:
+def described(resolved: "Resolved") -> str:
     """How many runs of how many steps a config asks for, in one line."""
-    from gdlab.config import over
     from gdlab.engine.space import space
 
-    points = space(over(config))
+    config, points = resolved.config, space(resolved.over)
     sizes = [(len(config.rules), "rule"), *((b.size, b.label or "+".join(b.names)) for b in points.blocks)]
     product = " x ".join(f"{size} {name}" for size, name in sizes)
     return f"{config.name}: {product} = {_runs(len(config.rules) * points.size)} of {config.train.steps} steps"

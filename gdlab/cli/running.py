@@ -56,7 +56,7 @@ def run(
 
         prepared = experiment.prepare(load(config, overrides))
         if dry_run:
-            compute = prepared.config.compute
+            compute = prepared.resolved.config.compute
             print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile))
             return
         with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:

@@ -1,12 +1,12 @@
-"""A config file becomes a checked `Config`, and that what the Python interface takes."""
+"""Config files: read, checked and resolved into what the Python interface takes."""
 
-from gdlab.config.build import over, precision, probes, problem_factory, rule_factories, stop
 from gdlab.config.code import CodeError, load_code
 from gdlab.config.dump import dump
 from gdlab.config.errors import ConfigError, Mark, Mistake
 from gdlab.config.files import said_in
 from gdlab.config.json_schema import json_schema
 from gdlab.config.load import load
+from gdlab.config.resolved import Resolved
 from gdlab.config.schema import Config, Kind
 
 __all__ = [
@@ -16,15 +16,10 @@ __all__ = [
     "Kind",
     "Mark",
     "Mistake",
+    "Resolved",
     "dump",
     "json_schema",
     "load",
     "load_code",
-    "over",
-    "precision",
-    "probes",
-    "problem_factory",
-    "rule_factories",
     "said_in",
-    "stop",
 ]

@@ -1,4 +1,4 @@
-"""The axes of a sweep as a config gives them: lists, spacings, counts of seeds, zipped rows."""
+"""Axes of a sweep in a config: lists, spacings, counts of seeds, zipped rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from gdlab.config.errors import shown
 from gdlab.config.node import Path, Report
 from gdlab.config.spacing import MOST, read_drawn, read_spaced
-from gdlab.config.value_types import WHOLE, misfits
+from gdlab.config.value_types import INTEGER, type_errors
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis, or several that move together.
+    """One axis, or several zipped axes.
 
     Attributes:
-        path: where it stands in the config.
+        path: its field in the config.
         names: the axes' names; one, unless zipped.
-        columns: the values of each name; a value as it was written.
-        listed: whether the values were written one by one, so that each has a place of its own.
+        columns: the values of each name, as written.
+        listed: whether the values are written one by one, so that each has a position.
         seeds: the count, for `seed: 8`.
     """
 
@@ -35,8 +35,13 @@ class Axis:
         """Its dimension in the results."""
         return "_".join(self.names)
 
+    @property
+    def size(self) -> int:
+        """How many values each name has."""
+        return len(self.columns[0])
+
     def place(self, row: int, column: int) -> Path:
-        """Where a value stands."""
+        """The path of a value."""
         if not self.listed:
             return self.path
         return (*self.path, row) if len(self.names) == 1 else (*self.path, row, column)
@@ -48,7 +53,7 @@ def axis_names(key: str) -> tuple[str, ...]:
 
 
 def read_axis(path: Path, written: Any, report: Report) -> Axis | None:
-    """Read what is written at the key with which the path ends; None, and a mistake, where it is no axis."""
+    """Read the axis at a path, whose last part is its key; None, and an error in the report, if it is not valid."""
     names = axis_names(str(path[-1]))
     if not all(names) or len(set(names)) < len(names):
         report.add(path, "zipped axes are different names with commas between them", key=True)
@@ -64,7 +69,7 @@ def read_axis(path: Path, written: Any, report: Report) -> Axis | None:
         values = read_spaced(path, written, report)
         return None if values is None else Axis(path, names, (values,), listed=False)
     else:
-        hint = "{log: [lo, hi, n]} also serves, and linear, random or sobol in place of log"
+        hint = "or {log: [lo, hi, n]}; linear, random or sobol may be used instead of log"
         report.add(path, f"must be a list of values, not {shown(written)}", hint=hint)
     return None
 
@@ -83,7 +88,7 @@ def _zipped(path: Path, names: tuple[str, ...], written: Any, report: Report) ->
 
 
 def _seeds(path: Path, written: Any, report: Report) -> Axis | None:
-    if not misfits(written, (WHOLE,)):
+    if not type_errors(written, (INTEGER,)):
         if 1 <= written <= MOST:
             return Axis(path, ("seed",), (range(written),), listed=False, seeds=written)
         report.add(path, f"must be a count of seeds from 1 to {MOST}, not {written}")

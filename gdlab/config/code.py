@@ -1,4 +1,4 @@
-"""The user's own Python files, which register what a config then names."""
+"""The user's Python files of `code`, which register kinds for the config."""
 
 import importlib.util
 import os
@@ -9,10 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from gdlab import register
+from gdlab.config.errors import message_of
 from gdlab.errors import UserError
 
 _SHELVES = (register.rules, register.schedules, register.problems, register.probes, register.figures, register.checks)
-_done: dict[str, int] = {}  # the files run, and when each had last been changed
+_done: dict[str, int] = {}  # file -> its modification time when it was run
 
 
 class CodeError(UserError):
@@ -26,7 +27,7 @@ def load_code(paths: Iterable[str | Path], base_dir: str | Path) -> None:
 
 
 def run_code(path: Path) -> None:
-    """Run a Python file, once for as long as it does not change, so that its decorators register what it defines.
+    """Run a Python file, unless it has been run and has not changed since; its decorators register kinds.
 
     Nothing is written beside it (no bytecode). A file that fails leaves the register as it was.
 
@@ -55,18 +56,20 @@ def run_code(path: Path) -> None:
     sys.modules[name] = module  # dataclasses and pickle look a class's module up
     try:
         exec(compile(source, real, "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[name]
         for shelf, entries in zip(_SHELVES, before, strict=True):
             shelf.clear()
             shelf.update(entries)
-        raise CodeError(_told(error, real)) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise CodeError(_explained(error, real)) from error
     _done[real] = changed
 
 
-def _told(error: BaseException, file: str) -> str:
+def _explained(error: BaseException, file: str) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if isinstance(error, SyntaxError) and error.filename == file:
         return f"fails at line {error.lineno}: {type(error).__name__}: {error.msg}"
-    message = f"{type(error).__name__}: {error}".rstrip(": ")
+    message = message_of(error)
     return f"fails at line {lines[-1]}: {message}" if lines else f"fails: {message}"

@@ -1,21 +1,38 @@
-"""Whether the sections of a config agree with each other."""
+"""Checks of the sections of a config against each other."""
 
+import math
 from typing import Any
 
 from gdlab import register
 from gdlab.config.choices import BATCH_SIZE, SEED, Axes, Choices
-from gdlab.config.kinds import Chosen
 from gdlab.config.node import Report
-from gdlab.config.value_types import NULL, WHOLE, Forms
+from gdlab.config.resolved_kind import ResolvedKind
+from gdlab.config.value_types import INTEGER, NULL, ValueTypes
 from gdlab.engine.space import RUN
 from gdlab.errors import did_you_mean, nearest
 from gdlab.training.sweep import PROBLEM, RULES, rule_of
 
 
-def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """Each axis must reach something, only once, and nothing that is set as well.
+def check_labels(choices: Choices, report: Report) -> None:
+    """A label with two dollar signs is mathematics in figures, and must be valid there."""
+    for label in choices.rules:
+        if "$" not in label:
+            continue
+        from matplotlib.cbook import is_math_text
+        from matplotlib.mathtext import MathTextParser
 
-    What an axis in a part of a chain reaches may be set: that holds in the parts that do not name it.
+        try:
+            if is_math_text(label):
+                MathTextParser("path").parse(label)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[-1]
+            report.add(("rules", label), f"the label is not valid mathtext: {reason}", hint=r"write \$ for $", key=True)
+
+
+def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
+    """Each axis must set something, only once, and nothing that is given a value elsewhere.
+
+    What an axis in one part of a chain sets may be given: that value holds in the parts without the axis.
     """
     beside = {name for name, _ in choices.axes.names}
     _check_names(choices.axes, set(), written, choices, report)
@@ -30,13 +47,13 @@ def _check_names(axes: Axes, beside: set[str], written: dict[str, Any], choices:
             report.add(path, f"{name} is an axis already", key=True)
         elif name == RUN and choices.parts:
             report.add(path, f"{RUN} is the dim of the chain's points", key=True)
-        elif name and not reaches(name, choices) and not _hidden(name, choices, report):
-            report.add(path, _unreached(name, choices), hint=_nearest_axis(name, choices), key=True)
+        elif name and not types_set(name, choices) and not _unknown(name, choices, report):
+            report.add(path, _no_such_axis(name, choices), hint=_axis_hint(name, choices), key=True)
         seen.add(name)
-        places = _set(name, written, choices) if name in choices.always else []
-        if places:
-            verb = "are" if len(places) > 1 else "is"
-            message = f"{' and '.join(places)} {verb} set, and {name} is also a sweep axis"
+        given = _given(name, written, choices) if name in choices.always else []
+        if given:
+            verb = "are" if len(given) > 1 else "is"
+            message = f"{' and '.join(given)} {verb} set, and {name} is also a sweep axis"
             report.add(path, message, hint="drop one", key=True)
 
 
@@ -45,63 +62,87 @@ def check_required(choices: Choices, report: Report) -> None:
     swept = choices.always
     for label, rule in choices.known_rules.items():
         own = {x for name in swept for its, x in [rule_of(choices.rules, name)] if its in (None, label)}
-        _required(rule, {rule.own(name) for name in own}, report)
+        _check_required(rule, {rule.own(name) for name in own}, report)
     if choices.problem is not None:
-        _required(choices.problem, {name.removeprefix(PROBLEM) for name in swept if name.startswith(PROBLEM)}, report)
-    for chosen in (*choices.figures, *choices.checks):
-        if chosen is not None:
-            _required(chosen, set(), report)
+        own = {name.removeprefix(PROBLEM) for name in swept if name.startswith(PROBLEM)}
+        _check_required(choices.problem, own, report)
+    for kind in (*choices.figures, *choices.checks):
+        if kind is not None:
+            _check_required(kind, set(), report)
+
+
+def _check_required(kind: ResolvedKind, swept: set[str], report: Report, prefix: str = "") -> None:
+    for name in sorted(kind.required):
+        if name not in kind.meant and prefix + name not in swept:
+            report.add((*kind.path, name), "is missing", hint=f"{kind.kind} has no default for it", key=True)
+    for at, schedule in kind.schedules.items():
+        _check_required(schedule, swept, report, f"{prefix}{at}.")
 
 
 def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """A figure's dims must be among those of the results, and a landscape must be computed to be drawn."""
+    """A figure must be drawable of a sweep over these axes; a figure of a landscape needs that section."""
     record = written.get("record")
-    names = {name for axes in (choices.axes, *choices.parts) for name, _ in axes.names}
-    dims = {"rule", *names, *(axis.dim for axis in choices.axes.read), *([RUN] if choices.parts else [])}
+    sizes = {"rule": len(choices.rules), **{axis.dim: axis.size for axis in choices.axes.read}}
+    if choices.parts:
+        sizes[RUN] = sum(math.prod(axis.size for axis in part.read) for part in choices.parts)
+    dims = {*sizes, *(name for axes in (choices.axes, *choices.parts) for name, _ in axes.names)}
     if not isinstance(record, dict) or record.get("every", 1) is not None:
         dims.add("step")
     for index, figure in enumerate(choices.figures):
         if figure is None or figure.kind not in register.figures:
             continue
-        info = register.figures[figure.kind].info
+        path, info = ("figures", index), register.figures[figure.kind].info
+        lacking = [dim for dim in info.get("dims", ()) if dim not in dims]
         if info.get("of", "sweep") != "sweep":
             if written.get("landscape") is None and not report.faulty("landscape"):
-                report.add(
-                    ("figures", index), f"the figure {figure.kind} needs the section landscape", hint="landscape: {}"
-                )
-            continue
-        lacking = [dim for dim in info.get("dims", ()) if dim not in dims]
-        if "step" in lacking:
+                report.add(path, f"the figure {figure.kind} needs the section landscape", hint="landscape: {}")
+        elif "step" in lacking:
             message = f"the figure {figure.kind} needs a series, and record.every is null"
-            report.add(("figures", index), message, hint="say how often to record: every: 1")
-        elif lacking and not report.faulty("sweep"):
+            report.add(path, message, hint="set how often to record: every: 1")
+        elif report.faulty("sweep"):
+            continue  # the axes are not known
+        elif lacking:
             message = f"the figure {figure.kind} needs the dim {' and '.join(lacking)}, which the sweep lacks"
-            report.add(("figures", index), message, hint=f"it has {', '.join(sorted(dims))}")
+            report.add(path, message, hint=f"it has {', '.join(sorted(dims))}")
+        elif "needs" in info and not report.faulty(*path):
+            reason = info["needs"](sizes, figure.values)
+            if reason:
+                report.add(path, f"the figure {figure.kind} {reason}")
 
 
-def reaches(name: str, choices: Choices) -> list[Forms]:
-    """The forms of all that an axis sets: of `seed`, `batch_size`, a parameter of the problem, or one of some rules."""
+def types_set(name: str, choices: Choices) -> list[ValueTypes]:
+    """The types of everything that an axis sets: `seed`, `batch_size`, a parameter of the problem or of some rules."""
     if name == SEED:
-        return [(WHOLE,)]
+        return [(INTEGER,)]
     if name == BATCH_SIZE:
-        return [(WHOLE, NULL)]
+        return [(INTEGER, NULL)]
     if name.startswith(PROBLEM):
         problem = choices.problem
         found = [problem.parameter(name.removeprefix(PROBLEM))] if problem is not None else []
     else:
-        found = [rule.parameter(own) for rule, own in _rules_of(name, choices).values()]
-    return [forms for forms in found if forms is not None]
+        found = [rule.parameter(own) for rule, own in _rules_set(name, choices).values()]
+    return [allowed for allowed in found if allowed is not None]
 
 
-def _rules_of(name: str, choices: Choices) -> dict[str, tuple[Chosen, str]]:
-    """The rules that an axis may reach, by label, and its name among the hyperparameters of each."""
+def _rules_of(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]]:
+    """The rules that an axis names, by label, each with the hyperparameter's name: all rules, or that of its label."""
     label, own = rule_of(choices.rules, name)
     one = name.startswith(RULES)
     return {known: (rule, own) for known, rule in choices.known_rules.items() if known == label or not one}
 
 
-def _hidden(name: str, choices: Choices, report: Report) -> bool:
-    """Whether what an axis might reach is itself not known, for a mistake already told."""
+def _rules_set(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]]:
+    """Those of `_rules_of` without the ones that have a schedule in its place, unless all have.
+
+    So an axis `lr` sets the constant rates of some rules, beside an axis `lr.peak` that sets the peaks of the others.
+    """
+    rules = _rules_of(name, choices)
+    constant = {label: (rule, own) for label, (rule, own) in rules.items() if rule.own(own) not in rule.schedules}
+    return constant if any(rule.parameter(own) is not None for rule, own in constant.values()) else rules
+
+
+def _unknown(name: str, choices: Choices, report: Report) -> bool:
+    """Whether what an axis sets is unknown because of an error that is reported already."""
     if name.startswith(PROBLEM):
         return choices.problem is None
     its, own = rule_of(choices.rules, name)
@@ -115,7 +156,7 @@ def _hidden(name: str, choices: Choices, report: Report) -> bool:
     )
 
 
-def _unreached(name: str, choices: Choices) -> str:
+def _no_such_axis(name: str, choices: Choices) -> str:
     if name.startswith(PROBLEM) and choices.problem is not None:
         return f"the problem {choices.problem.kind} has no hyperparameter {name.removeprefix(PROBLEM)}"
     label, own = rule_of(choices.rules, name)
@@ -125,7 +166,7 @@ def _unreached(name: str, choices: Choices) -> str:
     return f"no rule has a hyperparameter {name}"
 
 
-def _nearest_axis(name: str, choices: Choices) -> str:
+def _axis_hint(name: str, choices: Choices) -> str:
     parameters = list(choices.problem.takes) if choices.problem is not None else []
     if name.startswith(PROBLEM):
         hint = did_you_mean(name.removeprefix(PROBLEM), parameters, PROBLEM)
@@ -140,29 +181,20 @@ def _nearest_axis(name: str, choices: Choices) -> str:
         return f"did you mean {RULES}{near}{rest}?" if near else f"there are {', '.join(choices.rules)}"
     first, dot, _ = own.partition(".")
     if dot and any(first in rule.takes and first not in rule.schedules for rule in rules):
-        return f"{'no rule has' if label is None else 'it has not'} a schedule at {first}"
+        return f"its {first} is not a schedule" if label is not None else f"{first} is a schedule in no rule"
     if label is not None:
         known = sorted(rules[0].names())
         return did_you_mean(own, known, f"{RULES}{label}.") or f"it has {', '.join(known) or 'none'}"
     return did_you_mean(name, sorted({SEED, BATCH_SIZE}.union(*(rule.names() for rule in rules))))
 
 
-def _set(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
-    """The fields that set what an axis sweeps."""
+def _given(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
+    """The fields that give a value to what an axis sets."""
     train = written.get("train")
     if name == BATCH_SIZE:
-        is_set = isinstance(train, dict) and train.get(BATCH_SIZE) is not None
-        return ["train.batch_size"] if is_set else []
+        is_given = isinstance(train, dict) and train.get(BATCH_SIZE) is not None
+        return ["train.batch_size"] if is_given else []
     if name.startswith(PROBLEM):
         problem, parameter = choices.problem, name.removeprefix(PROBLEM)
         return [name] if problem is not None and problem.gives(parameter) else []
-    return [f"rules.{label}.{own}" for label, (rule, own) in _rules_of(name, choices).items() if rule.gives(own)]
-
-
-def _required(chosen: Chosen, swept: set[str], report: Report, prefix: str = "") -> None:
-    for name in sorted(chosen.required):
-        path = (*chosen.path, name)
-        if name not in chosen.meant and prefix + name not in swept:
-            report.add(path, "is missing", hint=f"{chosen.kind} has no default for it", key=True)
-    for at, schedule in chosen.schedules.items():
-        _required(schedule, swept, report, f"{prefix}{at}.")
+    return [f"rules.{label}.{own}" for label, (rule, own) in _rules_set(name, choices).items() if rule.gives(own)]

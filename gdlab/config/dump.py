@@ -11,7 +11,7 @@ from gdlab.config.schema import Config
 def dump(config: Config) -> str:
     """The config with every default written out, as YAML 1.2 that loads back to an equal one.
 
-    Paths of `code` stay as they are, so what they are relative to stays the caller's to know.
+    Paths of `code` are left as they are, relative to the folder that the config came from.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
@@ -25,4 +25,10 @@ def dump(config: Config) -> str:
 
 def plain(config: Config) -> dict[str, Any]:
     """The config as dicts, lists and scalars."""
-    return config.model_dump(mode="json")
+    return _without_tuples(config.model_dump())
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_tuples(inside) for key, inside in value.items()}
+    return [_without_tuples(inside) for inside in value] if isinstance(value, list | tuple) else value

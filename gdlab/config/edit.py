@@ -1,4 +1,4 @@
-"""A config with one value changed or taken away."""
+"""A config with one value set or removed."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ from gdlab.config.merge import merge
 from gdlab.config.node import Node, Path
 
 
-def laid(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
-    """The node with a value laid over what stands at the keys; `mark` is that of the whole key."""
+def set_at(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
+    """The node with a value merged into what is at the keys; `mark` is that of the whole key."""
     (name, key), rest = keys[0], keys[1:]
     below = _below(node, name)
-    if rest and below is not None and isinstance(below.value, dict | list):
-        return _with(node, name, replace(laid(below, rest, value, mark, (*path, name)), key=below.key))
+    if rest and below is not None and _can_hold(below, rest[0][0]):
+        return _with(node, name, replace(set_at(below, rest, value, mark, (*path, name)), key=below.key))
     for inner, inner_key in reversed(rest):
         value = Node({inner: replace(value, key=inner_key)}, mark)
     if isinstance(node.value, list):
@@ -20,23 +20,28 @@ def laid(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path
     return merge(node, Node({name: replace(value, key=key)}, mark), path)
 
 
-def without(node: Node, names: list[str]) -> Node:
-    """The node without what stands at the names.
+def remove_at(node: Node, names: list[str]) -> Node:
+    """The node without what is at the names.
 
     Raises:
-        KeyError: nothing stands there.
+        KeyError: nothing is there.
     """
     name, rest = names[0], names[1:]
     below = _below(node, name)
     if below is None:
         raise KeyError(name)
-    return _with(node, name, without(below, rest) if rest else None)
+    return _with(node, name, remove_at(below, rest) if rest else None)
 
 
 def _below(node: Node, name: str) -> Node | None:
     if isinstance(node.value, list):
-        return node.value[int(name)]
+        return dict(zip(map(str, range(len(node.value))), node.value, strict=True)).get(name)
     return node.value.get(name) if isinstance(node.value, dict) else None
+
+
+def _can_hold(node: Node, name: str) -> bool:
+    """Whether a name can be set inside the node: any in a mapping, in a list one of its numbers."""
+    return isinstance(node.value, dict) or (isinstance(node.value, list) and _below(node, name) is not None)
 
 
 def _with(node: Node, name: str, below: Node | None) -> Node:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gdlab.config import toml_source, yaml_source
+from gdlab.config import yaml_source
 from gdlab.config.errors import Mark, Mistake, shown
 from gdlab.config.merge import merge
 from gdlab.config.node import Node
@@ -47,7 +47,7 @@ def _parsed(path: Path, asked: Mark | None) -> tuple[Node | None, list[Mistake]]
     source = read(path)
     if isinstance(source, Mistake):
         return None, [source if asked is None else Mistake(f"{path}: {source.message}", asked, "extends")]
-    node, mistakes = (toml_source if source.is_toml else yaml_source).parse(source)
+    node, mistakes = yaml_source.parse(source)
     if node is None:
         return None, mistakes or [Mistake("the file is empty", Mark(source.file))]
     if not isinstance(node.value, dict):

@@ -1,18 +1,16 @@
-"""The JSON schema of a config, for editors: what is registered now, with its hyperparameters."""
+"""The JSON schema of a config, for editors: all registered kinds with their hyperparameters."""
 
 from typing import Any
 
 from gdlab import register
-from gdlab.config import value_types as forms
+from gdlab.config import value_types
 from gdlab.config.kinds import OPTAX, SHELVES, What, takes_of, wraps
 from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.schema import Config
 
-_SCHEDULE = {"$ref": "#/$defs/schedule"}
-
 
 def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12). Load a config's `code` and import `gdlab.figures` first to have those in it."""
+    """The schema (draft 2020-12) of what is registered: load a config's `code` and import `gdlab.figures` first."""
     schema = Config.model_json_schema()
     definitions, fields = schema["$defs"], schema["properties"]
     del definitions["Kind"]
@@ -38,7 +36,7 @@ def json_schema() -> dict[str, Any]:
     definitions["Record"]["properties"]["probes"]["items"] = {"anyOf": [known, {"$ref": "#/$defs/probe"}]}
     definitions["probe"] = _one_of("probe")
     fields["extends"] = {"type": "string", "description": "a config that this one is laid over"}
-    # A file that extends another may leave to it whatever it likes.
+    # A file that extends another may leave out any field.
     required = schema.pop("required")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -59,12 +57,12 @@ def _one_of(what: What) -> dict[str, Any]:
 def _kind(what: What, kind: str, entry: register.Entry) -> dict[str, Any]:
     takes, _, is_open = takes_of(what, kind, entry.make)
     properties: dict[str, Any] = {"kind": {"const": kind}}
-    # A probe that is no factory may be a pair of functions.
+    # A probe that is not a factory may be a pair of functions.
     defaults = {name: p.default for name, p in entry.parameters.items()} if callable(entry.make) else {}
     for name, allowed in takes.items():
-        schema = forms.schema(allowed)
-        if what == "rule" and forms.is_numeric(allowed) and forms.SCHEDULE not in allowed:
-            schema = {"anyOf": [schema, _SCHEDULE]}
+        schema = value_types.schema(allowed)
+        if what == "rule" and value_types.is_numeric(allowed) and value_types.SCHEDULE not in allowed:
+            schema = {"anyOf": [schema, value_types.SCHEDULE_SCHEMA]}
         default = defaults.get(name)
         if isinstance(default, bool | int | float | str):
             schema = {**schema, "default": default}

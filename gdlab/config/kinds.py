@@ -1,6 +1,7 @@
-"""What a config chooses by `kind`: the factory, its parameters, and whether the values given fit them."""
+"""Kinds in a config: looked up in the register, their parameters read and checked."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
@@ -11,19 +12,20 @@ import gdlab.rules
 import gdlab.schedules
 import gdlab.training.probes  # noqa: F401
 from gdlab import register
-from gdlab.config import value_types as forms
-from gdlab.config.annotations import forms_of
+from gdlab.config import value_types
 from gdlab.config.errors import shown
 from gdlab.config.node import Path, Report
-from gdlab.config.resolved_kind import Chosen
+from gdlab.config.resolved_kind import ResolvedKind
 from gdlab.config.schema import named
-from gdlab.config.value_types import Forms
+from gdlab.config.value_types import ValueTypes
 from gdlab.errors import did_you_mean, nearest
 from gdlab.rules import wrapping
+from gdlab.rules.hyperparameters import short_name
 from gdlab.rules.wrapping import OPTAX
 
-# How often a probe measures; any has it.
+# An option of every probe: it measures at multiples of so many steps.
 EVERY = "every"
+INFINITE_RATE = "a learning rate must be finite"
 
 What = Literal["rule", "schedule", "problem", "probe", "figure", "check"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
@@ -36,18 +38,16 @@ SHELVES: dict[What, dict[str, register.Entry]] = {
 }
 
 
-def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | None:
-    """Read `{kind: ..., parameter: value}`; mistakes go to the report. None where the kind itself is unknown.
+def read_kind(what: What, path: Path, written: Any, report: Report) -> ResolvedKind | None:
+    """Read `{kind: ..., parameter: value}`, or a name alone; errors go to the report. None if the kind is unknown.
 
-    That a required parameter is missing is not a mistake here: the sweep may give it.
+    A missing parameter without a default is no error here: the sweep may give it.
     """
-    at, written = (
-        (path, named(written))
-        if what in ("probe", "check") and isinstance(written, str)
-        else ((*path, "kind"), written)
-    )
+    at = path if isinstance(written, str) and what in ("probe", "check") else (*path, "kind")
+    if what in ("figure", "probe", "check"):
+        written = named(written)
     if not isinstance(written, dict) or not isinstance(written.get("kind"), str):
-        return None  # a mistake of form, reported with the others of that sort
+        return None  # pydantic reports it
     make = factory(what, at, written["kind"], report)
     given = {(*path, name): value for name, value in written.items() if name != "kind"}
     if what == "rule" and make is not None and wraps(written["kind"]):
@@ -55,22 +55,22 @@ def choose(what: What, path: Path, written: Any, report: Report) -> Chosen | Non
     if make is None:
         return None
     takes, required, is_open = takes_of(what, written["kind"], make)
-    chosen = Chosen(path, written["kind"], make, takes, is_open, required)
+    resolved = ResolvedKind(path, written["kind"], make, takes, is_open, required)
     for place, value in given.items():
-        _give(what, chosen, place, value, report)
-    return chosen
+        _give(what, resolved, place, value, report)
+    return resolved
 
 
-bound = cache(wrapping.around)  # the same two are the same factory, and its parameters are read once
+wrapped = cache(wrapping.around)  # the same pair gives the same factory, so `parameters` is cached
 
 
 def wraps(kind: str) -> bool:
-    """Whether a rule is one around another, which its parameter `of` names."""
+    """Whether a rule wraps another, which its parameter `of` names."""
     return kind in register.rules and bool(register.rules[kind].info.get("wraps"))
 
 
 def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., Any] | None:
-    """What is registered under a kind; None, and a mistake, where nothing is."""
+    """The factory registered under a kind; None, and an error in the report, if there is none."""
     if what == "rule" and kind.startswith(OPTAX):
         from gdlab.rules.from_optax import from_optax
 
@@ -82,7 +82,7 @@ def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., 
     shelf = SHELVES[what]
     if kind in shelf:
         return shelf[kind].make
-    # Where a file of `code` failed, what it would have registered is unknown, and the failure has been told.
+    # Where a file of `code` failed, the kinds that it registers are unknown, and the failure is reported already.
     if not report.faulty("code"):
         hint = did_you_mean(kind, shelf) or f"there are {', '.join(sorted(shelf))}"
         report.add(path, f"there is no {what} {kind!r}", hint=hint)
@@ -92,9 +92,9 @@ def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., 
 def _around(
     make: Callable[..., Any], path: Path, written: dict[str, Any], report: Report
 ) -> tuple[Callable[..., Any] | None, dict[Path, Any]]:
-    """A rule with the one in it, which takes the hyperparameters of both; and those given, by the place of each.
+    """A wrapper's factory with its inner rule bound, and the hyperparameters given for both, by path.
 
-    `of` is the inner rule's kind; or a mapping of its kind and hyperparameters, each of which might stand beside `of`.
+    `of` is the inner rule's kind; or a mapping of its kind and hyperparameters, which may also be given beside `of`.
     """
     place, own = (*path, "of"), parameters(make)[0]
     of = written.get("of", inspect.signature(make).parameters["of"].default)
@@ -113,71 +113,78 @@ def _around(
             report.add(at, f"{name} is a hyperparameter of the {written['kind']} around it too", hint=hint, key=True)
     beside = {(*path, name): value for name, value in written.items() if name not in ("kind", "of")}
     shared = {at: value for at, value in within.items() if not report.faulty(*at)}
-    return None if inner is None else bound(make, inner), beside | shared
+    return None if inner is None else wrapped(make, inner), beside | shared
 
 
-def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[str, Forms], frozenset[str], bool]:
-    """What a config can give something of this kind; see `parameters`."""
+def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[str, ValueTypes], frozenset[str], bool]:
+    """The parameters of a kind that a config can give; see `parameters`."""
     if what == "probe":
         own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
-        return {**own[0], EVERY: (forms.WHOLE,)}, own[1], own[2]
+        return {**own[0], EVERY: (value_types.INTEGER,)}, own[1], own[2]
     return parameters(make, skip=1 if what in ("figure", "check") else 0)
 
 
 @cache
-def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Forms], frozenset[str], bool]:
-    """A factory's parameters with their forms, those without a default, and whether it takes other names too."""
+def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, ValueTypes], frozenset[str], bool]:
+    """A factory's parameters with their types, those without a default, and whether it takes other names too."""
     try:
         found = inspect.signature(make, eval_str=True).parameters
-    except (NameError, SyntaxError, TypeError, AttributeError):  # an annotation that can't be read tells nothing
+    except (NameError, SyntaxError, TypeError, AttributeError):  # an annotation that can't be evaluated
         found = inspect.signature(make).parameters
     listed = [p for p in found.values() if p.kind is not p.VAR_POSITIONAL][skip:]
     named = {p.name: p for p in listed if p.kind is not p.VAR_KEYWORD}
-    takes = {name: forms_of(parameter) for name, parameter in named.items()}
+    takes = {name: value_types.types_of(parameter) for name, parameter in named.items()}
     required = frozenset(name for name, parameter in named.items() if parameter.default is parameter.empty)
     return takes, required, len(named) < len(listed)
 
 
-def _is_schedule(what: What, allowed: Forms, value: Any) -> bool:
-    """Whether a value stands for a function of the step: a rule takes one for any number, a schedule if it says so."""
+def _is_schedule(what: What, allowed: ValueTypes, value: Any) -> bool:
+    """Whether a value is a schedule: a rule takes one for any number, a schedule for a parameter annotated as one."""
     if what not in ("rule", "schedule") or not isinstance(value, dict):
         return False
-    if forms.ANY in allowed:
+    if value_types.ANY in allowed:
         return "kind" in value
-    return forms.takes_schedule(allowed) or (what == "rule" and forms.is_numeric(allowed))
+    return value_types.takes_schedule(allowed) or (what == "rule" and value_types.is_numeric(allowed))
 
 
-def _give(what: What, chosen: Chosen, path: Path, value: Any, report: Report) -> None:
+def _give(what: What, kind: ResolvedKind, path: Path, value: Any, report: Report) -> None:
     given = str(path[-1])
-    name = chosen.own(given)
-    allowed = chosen.parameter(name) if "." not in name else None
+    name = kind.own(given)
+    allowed = kind.parameter(name) if "." not in name else None
     if allowed is None:
         word = "option" if what in ("figure", "probe", "check") else "hyperparameter"
-        hint = did_you_mean(given, chosen.takes) or f"it has {', '.join(sorted(chosen.takes)) or 'none'}"
-        report.add(path, f"the {what} {chosen.kind} has no {word} {given}", hint=hint, key=True)
-        chosen.meant.add(nearest(given, chosen.takes) or given)
-    elif chosen.gives(name):
+        hint = did_you_mean(given, kind.takes) or f"it has {', '.join(sorted(kind.takes)) or 'none'}"
+        report.add(path, f"the {what} {kind.kind} has no {word} {given}", hint=hint, key=True)
+        kind.meant.add(nearest(given, kind.takes) or given)
+    elif kind.gives(name):
         report.add(path, f"{name} is another name for it, and both are given", hint="drop one", key=True)
     elif _is_schedule(what, allowed, value):
         schedule = _schedule(path, value, report)
         if schedule is not None:
-            chosen.schedules[name] = schedule
-        chosen.meant.add(name)
+            kind.schedules[name] = schedule
+        kind.meant.add(name)
     else:
-        wrong = forms.misfits(value, allowed)
+        wrong = value_types.type_errors(value, allowed)
+        if what == "rule" and is_infinite_rate(name, value):
+            wrong = [((), INFINITE_RATE)]
         for place, message in wrong:
-            report.add((*path, *place), message, hint=forms.suggestion(value, allowed))
+            report.add((*path, *place), message, hint=value_types.suggestion(value, allowed))
         if not wrong:
-            chosen.values[name] = forms.made(value, allowed)
-        chosen.meant.add(name)
+            kind.values[name] = value_types.convert(value, allowed)
+        kind.meant.add(name)
 
 
-def _schedule(path: Path, value: dict[str, Any], report: Report) -> Chosen | None:
+def is_infinite_rate(name: str, value: Any) -> bool:
+    """Whether a value of a rule's hyperparameter is an infinite learning rate, with which no run can train."""
+    return short_name(name).partition(".")[0] == "lr" and isinstance(value, float) and math.isinf(value)
+
+
+def _schedule(path: Path, value: dict[str, Any], report: Report) -> ResolvedKind | None:
     if "kind" not in value:
         hint = f"there are {', '.join(sorted(register.schedules))}"
         report.add(path, "a schedule needs a kind", hint=hint, key=True)
     elif not isinstance(value["kind"], str):
         report.add((*path, "kind"), f"must be the name of a schedule, not {shown(value['kind'])}")
     else:
-        return choose("schedule", path, value, report)
+        return read_kind("schedule", path, value, report)
     return None

@@ -1,4 +1,4 @@
-"""From a config file to a checked `Config`."""
+"""Read a config file, check it and resolve what it names."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,49 +6,40 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gdlab.config import overrides as changes
 from gdlab.config.choices import read_choices
 from gdlab.config.code import CodeError, run_code
-from gdlab.config.consistency import check_figures, check_names, check_required
+from gdlab.config.consistency import check_figures, check_labels, check_names, check_required
 from gdlab.config.errors import ConfigError, Mark
 from gdlab.config.files import read_file
 from gdlab.config.node import Node, Report
+from gdlab.config.overrides import override
+from gdlab.config.resolved import Resolved, resolve
 from gdlab.config.schema import Config
-from gdlab.config.sizes import sized
+from gdlab.config.sizes import apply_size
+from gdlab.config.validation_messages import report_validation_errors
 from gdlab.config.values import check_batches, check_values
-from gdlab.config.wording import tell
 
 
-def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Path | None = None) -> Config:
-    """Read a config file, lay the overrides over it, run its `code` and check all of it.
+def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Path | None = None) -> Resolved:
+    """Read a config file, merge the overrides into it, run its `code`, check all of it and resolve what it names.
 
     Args:
-        path: `.toml` is TOML, anything else YAML 1.2; `extends: FILE` in it lays it over another, and `size: NAME` lays
-            over it what it says at `sizes.NAME`.
+        path: YAML 1.2. `extends: FILE` merges it over another config, and `size: NAME` merges `sizes.NAME` over it.
         overrides: `train.steps=2000`, in YAML 1.2; see `gdlab.config.overrides.override`.
-        code_dir: what the paths of `code` are relative to; by default the folder of `path`.
+        code_dir: the folder that the paths of `code` are relative to; by default the folder of `path`.
 
-    Figures are checked against those registered, which is for the caller to see to (`import gdlab.figures`).
+    Figures are checked against the registered ones: import `gdlab.figures` first.
 
     Raises:
-        ConfigError: with every mistake in the file, its bases, its code and the overrides.
+        ConfigError: with every error in the file, its bases, its code and the overrides.
     """
     path = Path(path)
-    root, mistakes = read_file(path)
-    if root is None:
-        _, more = changes.override(Node({}, Mark(str(path))), overrides)
-        raise ConfigError([*mistakes, *(mistake for mistake in more if not mistake.path)])
     overrides = list(overrides)
-    changed, more = changes.override(root, overrides)
-    laid, wrong = sized(root, changed)
-    if laid is not root:
-        changed, more = changes.override(laid, overrides)
-    report = Report(changed, [*mistakes, *more, *wrong])
-    root = changed
-    written = root.plain
+    written, report = _read(path, overrides)
     _run_code(written.get("code"), path.parent if code_dir is None else Path(code_dir), report)
     config = _validated(written, report)
     choices = read_choices(written, report)
+    check_labels(choices, report)
     check_names(written, choices, report)
     check_required(choices, report)
     check_values(choices, report)
@@ -56,14 +47,28 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     check_figures(written, choices, report)
     if report.mistakes or config is None:
         raise ConfigError(report.mistakes)
-    return config
+    return resolve(config, choices, report.root)
+
+
+def _read(path: Path, overrides: list[str]) -> tuple[dict[str, Any], Report]:
+    """The config as written, with its size and the overrides merged in, and the errors so far."""
+    root, mistakes = read_file(path)
+    if root is None:
+        # What a key of an override reaches is unknown, so only errors in its form are reported.
+        _, wrong = override(Node({}, Mark(str(path))), overrides)
+        raise ConfigError([*mistakes, *(mistake for mistake in wrong if not mistake.path)])
+    changed, wrong = override(root, overrides)
+    at_size, wrong_size = apply_size(root, changed)
+    if at_size is not root:
+        changed, wrong = override(at_size, overrides)
+    return changed.plain, Report(changed, [*mistakes, *wrong, *wrong_size])
 
 
 def _validated(written: dict[str, Any], report: Report) -> Config | None:
     try:
         return Config.model_validate(written)
     except ValidationError as error:
-        tell(error, written, report)
+        report_validation_errors(error, written, report)
         return None
 
 

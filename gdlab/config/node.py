@@ -1,4 +1,4 @@
-"""A config as it was written: values, each with the place where it stands."""
+"""A config as written: values, each with its position."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Node:
-    """A value and its place.
+    """A value and its position.
 
     Attributes:
         value: a scalar, `{key: Node}` or `[Node]`.
-        mark: where the value stands.
-        key: where its key stands, if it has one.
+        mark: the position of the value.
+        key: the position of its key, if it has one.
     """
 
     value: Any
@@ -33,23 +33,22 @@ class Node:
         return self.value
 
     def at(self, path: Iterable[str | int]) -> "Node":
-        """The node at `path`, or the nearest one above it."""
+        """The node at `path`, or the nearest existing one above it."""
         node = self
         for part in path:
             inside = node.value
-            if isinstance(inside, list):
-                inside = dict(enumerate(inside))
-            if not isinstance(inside, dict) or part not in inside:
+            known = isinstance(inside, dict) and part in inside
+            if not known and not (isinstance(inside, list) and isinstance(part, int) and 0 <= part < len(inside)):
                 return node
             node = inside[part]
         return node
 
 
 class Report:
-    """The mistakes found in one config so far.
+    """The errors found in one config so far.
 
     Attributes:
-        root: the config as it was written.
+        root: the config as written.
         mistakes: in the order found.
     """
 
@@ -59,7 +58,7 @@ class Report:
         self._paths: set[Path] = set()
 
     def add(self, path: Sequence[str | int], message: str, *, hint: str = "", key: bool = False) -> None:
-        """A mistake in the value at `path`, or in its key. At most one is kept for each path."""
+        """Add an error in the value at `path`, or in its key. Only the first for each path is kept."""
         place = tuple(path)
         if place in self._paths:
             return
@@ -69,5 +68,5 @@ class Report:
         self.mistakes.append(Mistake(message, mark, dotted(place), hint))
 
     def faulty(self, *path: str | int) -> bool:
-        """Whether there is a mistake at `path`, above it or below it."""
+        """Whether there is an error at `path`, above it or below it."""
         return any(place[: len(path)] == path[: len(place)] for place in self._paths)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gdlab.config import yaml_source
-from gdlab.config.edit import laid, without
+from gdlab.config.edit import remove_at, set_at
 from gdlab.config.errors import COMMAND_LINE, Mark, Mistake, dotted
 from gdlab.config.merge import CHAIN, DRAWN, SPECS
 from gdlab.config.node import Node
@@ -20,10 +20,10 @@ class _UnknownError(Exception):
 
 
 def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
-    """The config with each `key=value` laid over it, and what is wrong with those that could not be.
+    """The config with each `key=value` merged into it, and the errors in those that are not valid.
 
-    The value is YAML 1.2 and is merged as in a file that extends another: a null takes a mapping away. `key=`, with
-    nothing behind it, takes the key away. A key is split at its dots, the longest name that is there winning, and a
+    The value is YAML 1.2 and is merged as in a file that extends another: a null removes a mapping. `key=`, with
+    nothing behind it, removes the key. A key is split at its dots, where the longest existing name wins, and a
     number counts along a list, from 0 (`figures.0.metric=eval_accuracy`). All that follows `sweep.`, in a part of a
     chain `sweep.chain.0.`, is the name of an axis, but for a last `.log`, `.linear`, `.random` or `.sobol` (and the
     options of an axis that is drawn). Later changes win over earlier ones; those of a `kind` come first.
@@ -33,7 +33,8 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
         key, equals, text = change.partition("=")
         source = _Line(change)
         if not is_sound(change):
-            mistakes.append(Mistake("not UTF-8 text", Mark(COMMAND_LINE, None, 1, ascii(change), len(ascii(change)))))
+            mark = Mark(COMMAND_LINE, None, 1, ascii(change), len(ascii(change)))
+            mistakes.append(Mistake("must be UTF-8 text without control characters", mark))
             continue
         if not equals or not key.strip():
             mistakes.append(Mistake("must be KEY=VALUE, such as train.steps=2000", source.span(0, len(change))))
@@ -41,10 +42,10 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
         try:
             spans = _path(root, key)
             if not text.strip():
-                root = without(root, [name for name, _, _ in spans])
+                root = remove_at(root, [name for name, _, _ in spans])
                 continue
         except (_UnknownError, KeyError) as problem:
-            message = str(problem) if isinstance(problem, _UnknownError) else "there is nothing here to take away"
+            message = str(problem) if isinstance(problem, _UnknownError) else "there is no such key to remove"
             mistakes.append(Mistake(message, source.span(0, len(key)), key.strip()))
             continue
         value, wrong = yaml_source.parse(_Value(change, len(key) + 1))
@@ -54,7 +55,7 @@ def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
         if value is None or wrong:
             continue
         keys = [(name, source.span(start, end)) for name, start, end in spans]
-        root = laid(root, keys, value, source.span(0, len(key)))
+        root = set_at(root, keys, value, source.span(0, len(key)))
     return root, mistakes
 
 
@@ -123,7 +124,7 @@ def _counted(inside: list[Node], name: str, place: str) -> Node:
 
 
 def _swept(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
-    """The parts of a key that reaches an axis, or a part of the sweep's chain and perhaps an axis of it."""
+    """The parts of a key that types_reached an axis, or a part of the sweep's chain and perhaps an axis of it."""
     parts = axes.value.get(CHAIN) if isinstance(axes.value, dict) else None
     if parts is None or not isinstance(parts.value, list) or not words.startswith(f"{CHAIN}."):
         return _axis(axes, words, start)

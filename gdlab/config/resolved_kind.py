@@ -5,47 +5,46 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gdlab.config.node import Path
-from gdlab.config.value_types import ANY, Forms
+from gdlab.config.value_types import ANY, ValueTypes
+from gdlab.rules.hyperparameters import own_name, with_aliases
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A kind with the values given for its parameters.
+class ResolvedKind:
+    """A registered kind with the values given for its parameters.
 
     Attributes:
-        path: where it stands in the config.
+        path: its field in the config.
         kind: its name.
         make: the factory.
-        takes: each parameter's forms.
-        open: whether the factory takes any other name as well.
+        takes: the types that each parameter accepts.
+        open: whether the factory accepts any other name as well.
         required: the parameters without a default.
-        values: the values given that fit, as the factory is given them.
-        schedules: the parameters that are a schedule instead.
-        meant: the parameters that were given wrongly, or under a name near to theirs.
+        values: the valid values given, converted to what the factory takes.
+        schedules: the parameters given as a schedule.
+        meant: the parameters that were given a wrong value, or under a misspelt name.
     """
 
     path: Path
     kind: str
     make: Callable[..., Any]
-    takes: Mapping[str, Forms]
+    takes: Mapping[str, ValueTypes]
     open: bool
     required: frozenset[str]
     values: dict[str, Any] = field(default_factory=dict)
-    schedules: dict[str, "Chosen"] = field(default_factory=dict)
+    schedules: dict[str, "ResolvedKind"] = field(default_factory=dict)
     meant: set[str] = field(default_factory=set)
 
-    def parameter(self, name: str) -> Forms | None:
-        """The forms of a parameter; of "lr.peak", those of the `peak` of the schedule at `lr`. None: there is none."""
+    def parameter(self, name: str) -> ValueTypes | None:
+        """The types of a parameter; of "lr.peak", those of `peak` of the schedule at `lr`. None: no such parameter."""
         first, dot, rest = self.own(name).partition(".")
         if dot:
             return self.schedules[first].parameter(rest) if first in self.schedules else None
         return self.takes.get(first, (ANY,) if self.open else None)
 
     def own(self, name: str) -> str:
-        """The factory's own word for a hyperparameter: some call the lr `learning_rate`."""
-        first, dot, rest = name.partition(".")
-        renamed = first == "lr" and "lr" not in self.takes and "learning_rate" in self.takes
-        return ("learning_rate" if renamed else first) + dot + rest
+        """The factory's own name of a hyperparameter; `lr` may stand for `learning_rate`."""
+        return own_name(self.takes, name)
 
     def gives(self, name: str) -> bool:
         """Whether the config sets a parameter, to a value or to a schedule."""
@@ -55,16 +54,15 @@ class Chosen:
         return first in self.values or first in self.schedules
 
     def flat(self) -> dict[str, Any]:
-        """The values by name, a schedule's as "lr.peak"."""
+        """The values by name, those of a schedule as "lr.peak"."""
         below = {f"{at}.{name}": v for at, schedule in self.schedules.items() for name, v in schedule.flat().items()}
         return {**self.values, **below}
 
-    def names(self) -> frozenset[str]:
-        """The hyperparameters that can be set: the factory's own, and in the place of a schedule the schedule's.
+    def own_names(self) -> frozenset[str]:
+        """The hyperparameters that can be set: the factory's own, with a schedule's in place of what it schedules."""
+        below = {f"{at}.{name}" for at, schedule in self.schedules.items() for name in schedule.own_names()}
+        return frozenset(set(self.takes) - set(self.schedules) | below)
 
-        Where `lr` stands for `learning_rate`, both are among them.
-        """
-        below = {f"{at}.{name}" for at, schedule in self.schedules.items() for name in schedule.names()}
-        names = set(self.takes) - set(self.schedules) | below
-        others = {"lr" + name.removeprefix("learning_rate") for name in names if name.startswith("learning_rate")}
-        return frozenset(names | {name for name in others if self.own(name) in names})
+    def names(self) -> frozenset[str]:
+        """The same; where `lr` stands for `learning_rate`, both names are among them."""
+        return with_aliases(self.own_names())

@@ -8,7 +8,7 @@ from gdlab.errors import did_you_mean
 SMALL = "small"
 
 
-def sized(root: Node, asked_for: Node) -> tuple[Node, list[Mistake]]:
+def apply_size(root: Node, asked_for: Node) -> tuple[Node, list[Mistake]]:
     """The config `root` with what is laid over it at its size; or as it is, and what is wrong with the size.
 
     `asked_for` is the same config with all changes to it, which says which size and what the sizes are. Of `sizes` it

@@ -1,11 +1,12 @@
-"""The text of a config file and places in it."""
+"""The text of a config file and positions in it."""
 
 import re
 from pathlib import Path
 
 from gdlab.config.errors import Mark, Mistake
 
-_BREAKS = {True: re.compile("\r?\n"), False: re.compile("\r\n|[\n\r\x85\u2028\u2029]")}
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_LARGEST = 10_000_000  # bytes; a config is written by hand
 
 
 class Source:
@@ -19,43 +20,42 @@ class Source:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
-        self._break = _BREAKS[self.is_toml]
-        self._lines = self._break.split(text)
-
-    @property
-    def is_toml(self) -> bool:
-        """Whether it is TOML, which ends lines in fewer ways than YAML."""
-        return self.file.lower().endswith(".toml")
+        self._lines = _BREAK.split(text)
 
     @property
     def whole(self) -> Mark:
-        """The file as such."""
+        """The file, without a line."""
         return Mark(self.file)
 
     def mark(self, line: int, column: int, width: int | None = None) -> Mark:
-        """A place by line and column, from 1; without `width`, as far as the line's end or a comment."""
+        """A position by line and column, from 1; without `width`, up to the end of the line or a comment."""
         text = self._lines[line - 1] if line <= len(self._lines) else ""
-        rest = text[column - 1 :].partition(" #")[0].rstrip()
-        return Mark(self.file, line, column, text, max(1, len(rest) if width is None else width))
+        if width is None:
+            width = len(text[column - 1 :].partition(" #")[0].rstrip())
+        return Mark(self.file, line, column, text, max(1, width))
 
-    def mark_at(self, offset: int, end: int | None = None) -> Mark:
-        """A place by its offset, from 0, and that of its end, where known."""
-        before = self._break.split(self.text[:offset])
-        one_line = end is not None and not self._break.search(self.text[offset:end])
-        return self.mark(len(before), len(before[-1]) + 1, end - offset if end is not None and one_line else None)
+    def mark_at(self, offset: int) -> Mark:
+        """The position of one character by its offset from 0."""
+        before = _BREAK.split(self.text[:offset])
+        return self.mark(len(before), len(before[-1]) + 1, 1)
 
 
 def read(path: Path) -> Source | Mistake:
-    """The text of a file, which must be UTF-8, or what keeps it from being read."""
+    """The text of a file, which must be UTF-8; or why it can't be read."""
     file = str(path)
+    if path.suffix.lower() == ".toml":
+        return Mistake("a config is a YAML file; TOML is not supported", Mark(file), hint="write it as .yaml")
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= _LARGEST else b""
     except FileNotFoundError:
         return Mistake("no such file", Mark(file))
-    except IsADirectoryError:
-        return Mistake("this is a folder, not a config file", Mark(file))
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        return Mistake(f"can't be read: {getattr(error, 'strerror', None) or error}", Mark(file))
+        is_folder = isinstance(error, IsADirectoryError)
+        reason = f"can't be read: {getattr(error, 'strerror', None) or error}"
+        return Mistake("this is a folder, not a config file" if is_folder else reason, Mark(file))
+    if size > _LARGEST:
+        return Mistake(f"a config has at most {_LARGEST:,} bytes, and this file has {size:,}", Mark(file))
     try:
         return Source(file, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ import numpy as np
 from gdlab.config.errors import shown
 from gdlab.config.merge import DRAWN, SPECS
 from gdlab.config.node import Path, Report
-from gdlab.config.value_types import EITHER, WHOLE, misfits
+from gdlab.config.value_types import INTEGER, REAL, type_errors
 from gdlab.engine import axes
 from gdlab.errors import did_you_mean
 
@@ -93,7 +93,7 @@ def _form(
 def _options(path: Path, written: dict[str, Any], report: Report) -> tuple[Any, Any]:
     scale, seed = written.get("scale", "log"), written.get("seed", 0)
     _scale((*path, "scale"), scale, report)
-    if misfits(seed, (WHOLE,)) or seed < 0:
+    if type_errors(seed, (INTEGER,)) or seed < 0:
         report.add((*path, "seed"), f"must be a whole number from 0, not {shown(seed)}")
     return scale, seed
 
@@ -109,7 +109,7 @@ def _ends(path: Path, lo: Any, hi: Any, logarithmic: bool, report: Report) -> bo
     """Whether the ends are numbers that the scale can take."""
     sound = True
     for index, end in enumerate((lo, hi)):
-        if misfits(end, (EITHER,)) or math.isinf(end):
+        if type_errors(end, (REAL,)) or math.isinf(end):
             message = f"must be a number, not {shown(end)}"
         elif logarithmic and end <= 0:
             message = f"must be above 0 on a logarithmic axis, not {shown(end)}"
@@ -121,7 +121,7 @@ def _ends(path: Path, lo: Any, hi: Any, logarithmic: bool, report: Report) -> bo
 
 
 def _count(path: Path, n: Any, report: Report) -> bool:
-    if not misfits(n, (WHOLE,)) and 1 <= n <= MOST:
+    if not type_errors(n, (INTEGER,)) and 1 <= n <= MOST:
         return True
     report.add(path, f"must be how many values there are, from 1 to {MOST}, not {shown(n)}")
     return False

@@ -1,10 +1,13 @@
 """The scalars of YAML 1.2."""
 
+import re
 from typing import Any
+
+from gdlab.config.errors import is_printable
 
 
 def value(tag: str, text: str) -> Any:
-    """A scalar of the core schema; a date is text, for no field holds one."""
+    """A scalar of the core schema; a date is text, since no field is a date."""
     bare = text.lower().lstrip("+-").replace("_", "")
     sign = -1 if text.startswith("-") else 1
     if tag == "null":
@@ -25,5 +28,5 @@ def value(tag: str, text: str) -> Any:
 
 
 def is_sound(text: str) -> bool:
-    """Whether the text can be printed and can name a file."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    """Whether the text is printable but for tabs and line breaks."""
+    return is_printable(re.sub("[\t\n\r\u2028\u2029]", "", text))

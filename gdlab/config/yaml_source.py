@@ -4,28 +4,42 @@ from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from gdlab.config.errors import Mark, Mistake
+from gdlab.config.errors import Mark, Mistake, is_printable, shown
 from gdlab.config.node import Node
 from gdlab.config.source import Source
-from gdlab.config.yaml_refusal import TooLargeError, refused
+from gdlab.config.yaml_errors import MOST_NODES, TooLargeError, syntax_error
 from gdlab.config.yaml_scalar import is_sound, value
 
 _TAG = "tag:yaml.org,2002:"
-_MOST_NODES = 1_000_000  # a few aliases of aliases can stand for more values than there is memory
 
 
 def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
     """The document and what is wrong with it; no document where the text is not YAML or is empty."""
     reader = _Reader(source)
     try:
-        root = YAML(typ="safe", pure=True).compose(source.text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _BoundedComposer
+        root = yaml.compose(source.text)
         return None if root is None else reader.node(root), reader.mistakes
     except (YAMLError, ValueError, OverflowError, RecursionError, TooLargeError) as error:
-        return None, [refused(error, source)]
+        return None, [syntax_error(error, source)]
+
+
+class _BoundedComposer(Composer):
+    """Stops at a document with too many values, each of which takes some kilobytes and 50 microseconds."""
+
+    count = 0
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        self.count += 1
+        if self.count > MOST_NODES:
+            raise TooLargeError
+        return super().compose_node(parent, index)
 
 
 class _Reader:
@@ -43,7 +57,7 @@ class _Reader:
             return self._done[id(written)]
         mark = self._mark(written)
         if id(written) in self._open:
-            self._wrong(written, "an alias can't stand inside what it stands for")
+            self._wrong(written, "an alias can't contain itself")
             return Node(None, mark), 1
         self._open.add(id(written))
         inside: Any = None
@@ -55,7 +69,7 @@ class _Reader:
             inside, size = [part for part, _ in parts], 1 + sum(n for _, n in parts)
         elif isinstance(written, ScalarNode):
             inside = self._scalar(written)
-        if size > _MOST_NODES:
+        if size > MOST_NODES:
             raise TooLargeError
         if not _known_tag(written):
             self._wrong(written, f"the tag {_tag(written)} means nothing here")
@@ -77,22 +91,22 @@ class _Reader:
                         continue
                     merged = {**node.value, **merged}
                 continue
-            if not isinstance(key, ScalarNode) or not key.value or not is_sound(key.value):
-                self._wrong(key, "a key must be a word")
+            if not isinstance(key, ScalarNode) or not key.value or not is_printable(key.value):
+                self._wrong(key, "a key must be text without control characters")
                 continue
             node, n = self._sized(inside)
             size += n
             if key.value in own:
                 first = own[key.value].key
                 where = f", first in line {first.line}" if first is not None and first.line is not None else ""
-                self._wrong(key, f"the key {key.value!r} is given twice{where}")
+                self._wrong(key, f"the key {shown(key.value)} is given twice{where}")
                 continue
             own[key.value] = replace(node, key=self._mark(key))
         return {**own, **{name: node for name, node in merged.items() if name not in own}}, size
 
     def _scalar(self, written: ScalarNode) -> Any:
         if not is_sound(written.value):
-            self._wrong(written, "a NUL or half a surrogate pair is not text")
+            self._wrong(written, "text can't contain control characters")
             return None
         try:
             return value(_tag(written).removeprefix(_TAG), written.value)

@@ -1,4 +1,4 @@
-"""The experiments at hand: the configs of a folder that hold their results against claims."""
+"""The known experiments: the configs of a folder that hold their results against claims."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ def known_experiments() -> dict[str, Known]:
             "there is no folder configs here; the experiments come with a checkout of gdlab, not with a wheel"
         )
     found = {}
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.toml")]):
+    for path in sorted(folder.glob("*.yaml")):
         said = said_in(path, ("checks", "sizes"))
         if said["checks"]:
             found[path.stem] = Known(path.stem, path, leading_comment(path), tuple(said["sizes"] or ()))

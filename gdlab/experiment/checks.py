@@ -5,12 +5,12 @@ from typing import Any
 
 from gdlab import register
 from gdlab.analysis.claims import Claim, judge, record
-from gdlab.config import Config
+from gdlab.config import Resolved
 from gdlab.errors import UserError
 from gdlab.experiment import results
 
 
-def check_all(folder: Path, config: Config) -> tuple[list[dict[str, Any]], list[str]]:
+def check_all(folder: Path, resolved: Resolved) -> tuple[list[dict[str, Any]], list[str]]:
     """Judge the claims of a config by its results, and write `claims.json`: a record for each (`gdlab.claims.record`).
 
     Without checks nothing is written.
@@ -20,15 +20,16 @@ def check_all(folder: Path, config: Config) -> tuple[list[dict[str, Any]], list[
     """
     found: list[dict[str, Any]] = []
     troubles: list[str] = []
-    for check in config.checks:
+    checks = resolved.config.checks
+    for number, check in enumerate(checks):
         entry = register.checks[check.kind]
         try:
             data = results.open_named(folder, entry.info.get("of", results.SWEEP))
             claims: list[Claim] = entry.make(data, **check.hyperparameters)
         except UserError as error:
-            troubles.append(f"{check.kind}: {error}")
+            troubles.append(f"{check.kind} ({resolved.position('checks', number)}): {error}")
             continue
         found += [{"check": check.kind, **record(claim, judge(claim))} for claim in claims]
-    if config.checks:
+    if checks:
         results.write_json(folder / results.CLAIMS, {"claims": found})
     return found, troubles

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gdlab import register
-from gdlab.config import Config
+from gdlab.config import Resolved
 from gdlab.errors import UserError
 from gdlab.experiment import results
 from gdlab.figures import save
@@ -13,20 +13,21 @@ from gdlab.figures.verdicts import under
 
 
 def draw_all(
-    folder: Path, config: Config, formats: Sequence[str], but: Collection[str] = ()
+    folder: Path, resolved: Resolved, formats: Sequence[str], but: Collection[str] = ()
 ) -> tuple[list[Path], list[str]]:
     """Draw the figures of a config from its results, but those of the parts `but`: the files; what failed, and why."""
     drawn: list[Path] = []
     troubles: list[str] = []
-    for number, figure in enumerate(config.figures):
-        earlier = sum(other.kind == figure.kind for other in config.figures[:number])
+    figures = resolved.config.figures
+    for number, figure in enumerate(figures):
+        earlier = sum(other.kind == figure.kind for other in figures[:number])
         stem = figure.kind if not earlier else f"{figure.kind}-{earlier + 1}"
         if part_of(figure.kind) in but:
             continue
         try:
             drawn += draw(folder, figure.kind, figure.hyperparameters, folder / results.FIGURES / stem, formats)
         except UserError as error:
-            troubles.append(f"{stem}: {error}")
+            troubles.append(f"{stem} ({resolved.position('figures', number)}): {error}")
     return drawn, troubles
 
 

@@ -1,14 +1,15 @@
 """The landscapes that a config asks for, each a part of its results."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab import config as configs
-from gdlab.config import Config
+from gdlab.config import Config, Resolved
 from gdlab.engine.progress import Progress
+from gdlab.engine.space import Space
 from gdlab.experiment.run_selection import Selection
 from gdlab.landscape.around_runs import (
     Scene,
@@ -16,12 +17,13 @@ from gdlab.landscape.around_runs import (
     on_lines,
     on_own_planes,
     on_shared_plane,
-    refuse_inexact,
     spectra,
     two_parameters,
 )
 from gdlab.landscape.trajectories import Paths, run_paths
 from gdlab.landscape.trajectory_planes import shared_plane
+from gdlab.training.sweep import PROBLEM
+from gdlab.types import Problem
 
 if TYPE_CHECKING:
     import xarray
@@ -33,7 +35,7 @@ CURVATURE_POINTS = 11
 
 
 def landscapes_of(
-    config: Config,
+    resolved: Resolved,
     data: "xarray.Dataset",
     selection: Selection,
     wanted: Collection[str],
@@ -45,34 +47,35 @@ def landscapes_of(
     """Those of the `PARTS` that are wanted, by name; none where no run is left to show.
 
     Args:
-        config, data: what was run, and its results.
+        resolved, data: what was run, and its results.
         selection: the runs that are shown.
         wanted: names of parts. Those that rest on the shared plane bring it along.
         folder: where what is computed is kept meanwhile (see `gdlab.evaluate`).
         progress, stop: as of `gdlab.evaluate`.
 
     Raises:
-        gdlab.errors.SelectionError: the problem does not have the plane that is asked for.
+        ConfigError: an exact plane, and a problem that is not of two parameters.
         gdlab.engine.execute.Stopped: `stop` said so.
     """
+    config = resolved.config
     assert config.landscape is not None
     asked, train = config.landscape, config.train
-    problem = configs.problem_factory(config)(**selection.problem)
+    problem = resolved.problem(**selection.problem)
     flat = two_parameters(problem)
     kind = ("exact" if flat else "pca") if asked.plane == "auto" else asked.plane
     if kind == "exact":
-        refuse_inexact(problem)
+        refuse_inexact(resolved, [problem])
     if not selection.shown:
         return {}
-    with configs.precision(config):
+    with resolved.precision():
         paths = run_paths(
             problem,
-            configs.rule_factories(config),
+            resolved.rules,
             selection.shown,
             steps=train.steps,
             batch_size=train.batch_size,
             sampling=train.sampling,
-            stop=configs.stop(config),
+            stop=resolved.stop,
         )
         started = [len(path) > 0 for path in paths.finite]
         # Off an exact plane the path of a run that diverged would decide the plane.
@@ -94,6 +97,22 @@ def landscapes_of(
         name: part.assign_attrs({**data.attrs, "paths": selection.words if name == OWN else words})
         for name, part in made.items()
     }
+
+
+def refuse_inexact(resolved: Resolved, problems: Iterable[Problem]) -> None:
+    """Raise ConfigError if none of the problems has two parameters, so that the loss has no exact plane."""
+    if not any(map(two_parameters, problems)):
+        raise resolved.error(("landscape", "plane"), "exact needs a problem of two parameters", "use pca or random")
+
+
+def problems_of(resolved: Resolved, points: Space) -> Iterator[Problem]:
+    """The problems of a space: one for each choice of its hyperparameters, but for floats, which change no shape."""
+    choices = []
+    for block in points.blocks:
+        points_of = ({n: v for n, v in block.row(i).items() if n.startswith(PROBLEM)} for i in range(block.size))
+        choices.append({repr([v for v in row.values() if not isinstance(v, float)]): row for row in points_of}.values())
+    for rows in product(*choices):
+        yield resolved.problem(**{n.removeprefix(PROBLEM): value for row in rows for n, value in row.items()})
 
 
 def _around(

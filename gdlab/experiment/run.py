@@ -15,7 +15,7 @@ import jax
 
 import gdlab.figures  # noqa: F401  (fills the register before a config is checked)
 from gdlab import config as configs
-from gdlab.config import Config
+from gdlab.config import Config, Resolved
 from gdlab.engine.devices import start
 from gdlab.engine.distribute import FailedRunsError, execute_on
 from gdlab.engine.execute import Settings, Stopped, Timing, execute, run_mesh
@@ -29,13 +29,12 @@ from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.experiment import provenance, results
 from gdlab.experiment.checks import check_all
 from gdlab.experiment.figures import draw_all, export, part_of
-from gdlab.experiment.landscapes import PARTS, SHARED, landscapes_of
+from gdlab.experiment.landscapes import PARTS, SHARED, landscapes_of, problems_of, refuse_inexact
 from gdlab.experiment.layer_names import layer_names
 from gdlab.experiment.reuse import Earlier
 from gdlab.experiment.run_selection import all_runs, best_runs, one_run
 from gdlab.experiment.theory import stability_of_sharpness, stable_lr
-from gdlab.landscape.around_runs import refuse_inexact
-from gdlab.training.sweep import PROBLEM, STATIC, assignment
+from gdlab.training.sweep import STATIC, assignment
 
 
 class ExperimentError(UserError):
@@ -53,9 +52,9 @@ class Finished(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A config as the engine will run it."""
+    """A config as the engine runs it."""
 
-    config: Config
+    resolved: Resolved
     space: Space
     groups: tuple[Group, ...]
 
@@ -72,30 +71,30 @@ class Running(NamedTuple):
 UNWATCHED = Running()
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(resolved: Resolved) -> Prepared:
     """Plan the runs of a config, by tracing each of its programs once.
 
     Raises:
         ExperimentError: what the config asks for can't be traced: a rule or a problem of the user's fails, say.
+        ConfigError: an exact plane, and a problem that is not of two parameters.
     """
-    train = config.train
+    config, train = resolved.config, resolved.config.train
     try:
-        with configs.precision(config):
+        with resolved.precision():
             build, space = assignment(
-                configs.problem_factory(config),
-                configs.rule_factories(config),
-                configs.over(config),
+                resolved.problem,
+                resolved.rules,
+                resolved.over,
                 steps=train.steps,
                 batch_size=train.batch_size,
                 sampling=train.sampling,
                 every=config.record.every,
-                probes=configs.probes(config),
-                stop=configs.stop(config),
+                probes=resolved.probes,
+                stop=resolved.stop,
             )
-            exact = config.landscape is not None and config.landscape.plane == "exact"
-            if exact and not any(name.startswith(PROBLEM) for name in space.names):
-                refuse_inexact(configs.problem_factory(config)())
-            return Prepared(config, space, plan(space, build, STATIC))
+            if config.landscape is not None and config.landscape.plane == "exact":
+                refuse_inexact(resolved, problems_of(resolved, space))
+            return Prepared(resolved, space, plan(space, build, STATIC))
     except UserError:
         raise
     except Exception as error:  # whatever a rule or a problem of the user's may raise
@@ -130,10 +129,11 @@ def run(
         Halted: it was interrupted, or a file could not be written; `resume` goes on.
         OSError: the folder can't be made.
     """
-    config, began = prepared.config, datetime.now().astimezone()
+    resolved, began = prepared.resolved, datetime.now().astimezone()
+    config = resolved.config
     text = configs.dump(config)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    with configs.precision(config):
+    with resolved.precision():
         told: dict[str, Any] = {
             "name": config.name,
             "problem": _titled(config),
@@ -166,11 +166,11 @@ def resume(
     """
     told = results.provenance_of(folder)
     results.refuse_other_config(folder)
-    config = configs.load(folder / results.CONFIG, code_dir=told["config_folder"])
+    resolved = configs.load(folder / results.CONFIG, code_dir=told["config_folder"])
     began = datetime.now().astimezone()
-    with configs.precision(config):
-        prepared = prepare(config)
-        same = _identity(config, Path(told["config_folder"]), running) == told["identity"]
+    with resolved.precision():
+        prepared = prepare(resolved)
+        same = _identity(resolved.config, Path(told["config_folder"]), running) == told["identity"]
         notes = [] if same else [
             "the versions, the code or the machine are not those that the runs began with: "
             "the last digits of old and new results may have been rounded differently"
@@ -200,18 +200,18 @@ def _work(
         Halted: it was interrupted, a file could not be written, or the workers are gone.
         PartlyFailed: some runs raised an exception on their worker.
     """
-    compute = prepared.config.compute
+    resolved, compute = prepared.resolved, prepared.resolved.config.compute
     settings = Settings(compute.chunk, compute.tile, progress=running.progress, stop=running.stop)
     try:
         with store:
             store.refuse_changed(prepared.groups)
             timings = _executed(prepared, store, settings, running, told["config_folder"])
             told["workers"] = running.crew and running.crew.worker_info._asdict()
-            told |= {"status": "finished", "stable_lr": stable_lr(prepared.config)}
-            told["stability"] = stability_of_sharpness(prepared.config)
-            told["layers"] = layer_names(prepared.config)
+            told |= {"status": "finished", "stable_lr": stable_lr(resolved)}
+            told["stability"] = stability_of_sharpness(resolved)
+            told["layers"] = layer_names(resolved)
             told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
-            return _made_of(folder, prepared.config, told, running, formats, [*notes, *store.notes])
+            return _made_of(folder, resolved, told, running, formats, [*notes, *store.notes])
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None
     except WorkersError as error:
@@ -229,7 +229,7 @@ def _executed(
 ) -> list[Timing]:
     if running.crew is None:
         return execute(prepared.groups, store, settings, run_mesh(running.devices))
-    source = functools.partial(groups_of, configs.dump(prepared.config), config_folder)
+    source = functools.partial(groups_of, configs.dump(prepared.resolved.config), config_folder)
     return execute_on(running.crew, prepared.groups, source, store, settings)
 
 
@@ -238,7 +238,7 @@ def _identity(config: Config, config_folder: Path, running: Running) -> str:
 
 
 def _made_of(
-    folder: Path, config: Config, told: dict[str, Any], running: Running, formats: Sequence[str], notes: list[str]
+    folder: Path, resolved: Resolved, told: dict[str, Any], running: Running, formats: Sequence[str], notes: list[str]
 ) -> Finished:
     """Write and draw what follows from the results."""
 
@@ -248,21 +248,21 @@ def _made_of(
 
     results.write_runs(folder)
     lacking: list[str] = []
-    if config.landscape is not None:
-        lacking = write_landscapes(folder, config, progress=running.progress, stop=running.stop)
+    if resolved.config.landscape is not None:
+        lacking = write_landscapes(folder, resolved, progress=running.progress, stop=running.stop)
         if lacking:
             notes.append("no landscape: every run of every rule diverged")
     results.write_provenance(folder, told)
     stop_if_asked()
-    claims, unchecked = check_all(folder, config)
-    figures, undrawn = draw_all(folder, config, formats, but=lacking)
+    claims, unchecked = check_all(folder, resolved)
+    figures, undrawn = draw_all(folder, resolved, formats, but=lacking)
     troubles = [*(f"could not check {one}" for one in unchecked), *(f"could not draw {one}" for one in undrawn)]
     return Finished(folder, figures, troubles, notes, claims)
 
 
 def write_landscapes(
     folder: Path,
-    config: Config,
+    resolved: Resolved,
     *,
     runs: str | Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
@@ -277,19 +277,21 @@ def write_landscapes(
         The parts that could not be made, since every run of every rule diverged.
 
     Raises:
-        gdlab.errors.SelectionError: there is no such run, or the problem does not have the plane that is asked for.
+        gdlab.errors.SelectionError: there is no such run.
+        ConfigError: an exact plane, and a problem that is not of two parameters.
         Stopped: `stop` said so.
     """
+    config = resolved.config
     assert config.landscape is not None
     data, chosen = results.open_results(folder), runs or config.landscape.runs
     if isinstance(chosen, str):
-        selection = {"best": best_runs, "all": all_runs}[chosen](config, data)
+        selection = {"best": best_runs, "all": all_runs}[chosen](resolved, data)
     else:
-        selection = one_run(config, data, chosen)
+        selection = one_run(resolved, data, chosen)
     of_figures = [part_of(figure.kind) for figure in config.figures]
     wanted = list(dict.fromkeys([SHARED, *(of for of in of_figures if of in PARTS)]))
     kept = folder / ".landscapes"
-    made = landscapes_of(config, data, selection, wanted, folder=kept, progress=progress, stop=stop)
+    made = landscapes_of(resolved, data, selection, wanted, folder=kept, progress=progress, stop=stop)
     for name, found in made.items():
         results.write_part(folder, name, found)
     shutil.rmtree(kept, ignore_errors=True)
@@ -298,7 +300,7 @@ def write_landscapes(
 
 def landscape(
     folder: Path,
-    config: Config,
+    resolved: Resolved,
     *,
     runs: str | Mapping[str, Any] | None = None,
     running: Running = UNWATCHED,
@@ -317,13 +319,13 @@ def landscape(
     """
     try:
         with locked(folder):
-            check_programs(folder, prepare(config).groups)
-            lacking = write_landscapes(folder, config, runs=runs, progress=running.progress, stop=running.stop)
+            check_programs(folder, prepare(resolved).groups)
+            lacking = write_landscapes(folder, resolved, runs=runs, progress=running.progress, stop=running.stop)
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None
     if lacking:
         raise UserError(f"{folder}: no landscape, since every run that it would show diverged")
-    drawn, troubles = draw_all(folder, config, formats)
+    drawn, troubles = draw_all(folder, resolved, formats)
     if troubles:
         raise UserError("\n".join(f"could not draw {trouble}" for trouble in troubles))
     return drawn + [path for ending in exports for path in export(folder, ending)]

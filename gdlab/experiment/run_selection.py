@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdlab import config as configs
 from gdlab.analysis.selection import SEED, best
-from gdlab.config import Config
+from gdlab.config import Resolved
 from gdlab.engine.axis_values import ABSENT
 from gdlab.engine.space import integer_axes, space
 from gdlab.errors import SelectionError
@@ -28,21 +27,21 @@ class Selection(NamedTuple):
     words: str
 
 
-def best_runs(config: Config, data: "xarray.Dataset") -> Selection:
+def best_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
     """The best run of each rule; of its seeds, the first.
 
     On a problem of two parameters a rule all of whose runs diverged shows that which lasted longest. Elsewhere it is
     left out, since its path would decide the plane.
     """
-    top = _best_points(data, flat=two_parameters(configs.problem_factory(config)(**_first(config))))
+    top = _best_points(data, flat=two_parameters(resolved.problem(**_first(resolved))))
     rows = [top.sel(rule=label) for label in top["rule"].values]
     words = f"Paths: one run of each rule (seed {_seed(data)}), its best; {data['final_loss'].size:,} runs in all"
     # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
     leader = int(top["final_loss"].fillna(np.inf).values.argmin()) if rows else 0
-    return _selection(config, data, rows, [not bool(row["found"]) for row in rows], leader, words)
+    return _selection(resolved, data, rows, [not bool(row["found"]) for row in rows], leader, words)
 
 
-def all_runs(config: Config, data: "xarray.Dataset") -> Selection:
+def all_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
     """Every run of the first seed, each once: an axis that a rule does not have makes no more of it.
 
     Where the problem itself is swept, those of its first values.
@@ -52,10 +51,10 @@ def all_runs(config: Config, data: "xarray.Dataset") -> Selection:
     points = data[["final_loss", "diverged_at"]].isel(first).stack(point=others)
     rows = [points.isel(point=number) for number in range(points.sizes["point"])]
     words = f"Paths: every run of seed {_seed(data)}; {data['final_loss'].size:,} runs in all"
-    return _selection(config, data, rows, [int(row["diverged_at"]) >= 0 for row in rows], 0, words)
+    return _selection(resolved, data, rows, [int(row["diverged_at"]) >= 0 for row in rows], 0, words)
 
 
-def one_run(config: Config, data: "xarray.Dataset", wanted: Mapping[str, Any]) -> Selection:
+def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any]) -> Selection:
     """The run at some values of the axes, of numbers the nearest; where an axis is not named, at its first.
 
     Raises:
@@ -75,7 +74,7 @@ def one_run(config: Config, data: "xarray.Dataset", wanted: Mapping[str, Any]) -
         found = found.isel({dim: [place]})
     row = found.isel(dict.fromkeys(found["final_loss"].dims, 0))
     words = f"Path: one run of {data['final_loss'].size:,}"
-    return _selection(config, data, [row], [int(row["diverged_at"]) >= 0], 0, words)
+    return _selection(resolved, data, [row], [int(row["diverged_at"]) >= 0], 0, words)
 
 
 def _number(name: str, value: Any) -> float:
@@ -86,16 +85,16 @@ def _number(name: str, value: Any) -> float:
 
 
 def _selection(
-    config: Config,
+    resolved: Resolved,
     data: "xarray.Dataset",
     rows: "Sequence[xarray.Dataset]",
     diverged: Sequence[bool],
     leader: int,
     words: str,
 ) -> Selection:
-    points = space(configs.over(config))
+    points = space(resolved.over)
     axes, whole = [name for name in points.names if name != SEED], integer_axes(points)
-    factories = configs.rule_factories(config)
+    factories = resolved.rules
     shown: dict[Any, tuple[Shown, bool]] = {}
     for row, lost in zip(rows, diverged, strict=True):
         label = str(row["rule"].item())
@@ -143,7 +142,7 @@ def _given(one: "xarray.Dataset", axes: Sequence[str], whole: Collection[str]) -
     return {n: int(v) if n in whole and isinstance(v, float) else v for n, v in values.items() if n not in absent}
 
 
-def _first(config: Config) -> dict[str, Any]:
+def _first(resolved: Resolved) -> dict[str, Any]:
     """The values at the first point of the axes that are the problem's."""
-    firsts = {name: value for block in space(configs.over(config)).blocks for name, value in block.row(0).items()}
+    firsts = {name: value for block in space(resolved.over).blocks for name, value in block.row(0).items()}
     return {n.removeprefix(PROBLEM): value for n, value in firsts.items() if n.startswith(PROBLEM)}

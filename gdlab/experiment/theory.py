@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gdlab import config as configs
 from gdlab import register
-from gdlab.config import Config
+from gdlab.config import Resolved
 from gdlab.engine.space import space
 from gdlab.rules.threshold import preconditioned_threshold, sharpness_threshold
 from gdlab.training.sweep import PROBLEM, rule_axes
@@ -14,16 +13,16 @@ from gdlab.training.sweep import PROBLEM, rule_axes
 SERIES = ("sharpness", "preconditioned_sharpness")
 
 
-def stability_of_sharpness(config: Config) -> dict[str, dict[str, float]]:
+def stability_of_sharpness(resolved: Resolved) -> dict[str, dict[str, float]]:
     """By series and label, the constant c: with what the series measures below c / lr, the rule is stable.
 
     Only for rules of which theory knows it, where none of the hyperparameters that decide it is swept or scheduled.
     """
-    axes, factories = space(configs.over(config)).names, configs.rule_factories(config)
+    axes, factories = space(resolved.over).names, resolved.rules
     found: dict[str, dict[str, float]] = {}
     for series, threshold in zip(SERIES, (sharpness_threshold, preconditioned_threshold), strict=True):
         constants = {}
-        for label, rule in config.rules.items():
+        for label, rule in resolved.config.rules.items():
             own = {name: value for name, value in rule.hyperparameters.items() if name != "lr"}
             swept = set(rule_axes(factories, label, axes)) - {"lr"}
             numbers = all(isinstance(value, int | float | str) for value in own.values())
@@ -36,19 +35,19 @@ def stability_of_sharpness(config: Config) -> dict[str, dict[str, float]]:
     return found
 
 
-def stable_lr(config: Config) -> dict[str, dict[str, float]]:
+def stable_lr(resolved: Resolved) -> dict[str, dict[str, float]]:
     """By label, the theory's limit: the rule is stable on the problem for rates below `lr` = `c` / L.
 
     Only for rules that have such a limit, on a problem whose greatest curvature L is known, where neither is swept.
     """
-    axes, factories = space(configs.over(config)).names, configs.rule_factories(config)
+    axes, factories = space(resolved.over).names, resolved.rules
     if any(name.startswith(PROBLEM) for name in axes):
         return {}
-    if not any("stability" in _rule_entry(rule.kind).info for rule in config.rules.values()):
+    if not any("stability" in _rule_entry(rule.kind).info for rule in resolved.config.rules.values()):
         return {}
-    smoothness = configs.problem_factory(config)().facts.get("smoothness")
+    smoothness = resolved.problem().facts.get("smoothness")
     limits = {}
-    for label, rule in config.rules.items():
+    for label, rule in resolved.config.rules.items():
         entry = _rule_entry(rule.kind)
         if smoothness is None or "stability" not in entry.info:
             continue

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab.curvature import hessian_product, smoothed, spectral_density, top
-from gdlab.errors import SelectionError
 from gdlab.landscape.curvature_surface import curvature_surface
 from gdlab.landscape.directions import Normalise
 from gdlab.landscape.planes import Plane, at, project
@@ -61,12 +60,6 @@ def two_parameters(problem: Problem) -> bool:
     """Whether the params are one array of shape (2,), so that the problem is a plane itself."""
     params = jax.eval_shape(problem.init, jax.random.key(0))
     return isinstance(params, jax.ShapeDtypeStruct) and params.shape == (2,)
-
-
-def refuse_inexact(problem: Problem) -> None:
-    """Raise SelectionError if the problem does not lie in a plane as it is, with an array of two for its parameters."""
-    if not two_parameters(problem):
-        raise SelectionError("landscape.plane: exact needs a problem of two parameters; use pca or random")
 
 
 def on_shared_plane(

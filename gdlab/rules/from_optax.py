@@ -13,7 +13,7 @@ import optax
 import optax.contrib
 
 from gdlab.errors import did_you_mean
-from gdlab.rules.hyperparameters import call
+from gdlab.rules.hyperparameters import call, short_name
 from gdlab.rules.leafwise import narrow, widen
 from gdlab.rules.scheduled import schedulable
 from gdlab.types import Grads, Params, PyTree, Rule, RuleFactory, State, Updates
@@ -72,7 +72,7 @@ def from_optax(name: str) -> RuleFactory:
         return call(bridge, values, *args)
 
     own = inspect.signature(optimiser)
-    renamed = [p.replace(name="lr") if p.name == "learning_rate" else p for p in own.parameters.values()]
+    renamed = [p.replace(name=short_name(p.name)) for p in own.parameters.values()]
     factory.__signature__ = own.replace(parameters=renamed)  # type: ignore[attr-defined]
     return factory
 
@@ -143,9 +143,8 @@ def _naming_untraceable(name: str, make: Callable[[Mapping[str, Any]], Rule], va
             culprit = _untraceable(lambda values: call(make(values)), values, _optimisers()[name])
             if culprit is None:
                 raise
-            word = "lr" if culprit == "learning_rate" else culprit
-            message = f"optax's {name} can't take {word} as a swept or scheduled number; give it as a fixed value"
-            raise TypeError(message) from error
+            which = f"optax's {name} can't take {short_name(culprit)} as a swept or scheduled number"
+            raise TypeError(f"{which}; give it as a fixed value") from error
 
     checked(lambda rule: rule)
 

@@ -17,7 +17,26 @@ def hyperparameters(factory: Callable[..., Any]) -> frozenset[str] | None:
     too.
     """
     own = _own(factory)
-    return None if own is None else own | {_short(name) for name in _aliased(own)}
+    return None if own is None else with_aliases(own)
+
+
+def with_aliases(names: Iterable[str]) -> frozenset[str]:
+    """The names, and `lr` (`lr.peak`) for each `learning_rate` (`learning_rate.peak`) unless `lr` is among them."""
+    own = frozenset(names)
+    return own | {alias for name in own for alias in [short_name(name)] if own_name(own, alias) == name}
+
+
+def own_name(names: Iterable[str], name: str) -> str:
+    """The name among a factory's own `names` that `name` stands for: `lr` for `learning_rate`, if it has no `lr`."""
+    first, dot, rest = name.partition(".")
+    firsts = {known.partition(".")[0] for known in names} if first == _SHORT else ()
+    return _LONG + dot + rest if _LONG in firsts and _SHORT not in firsts else name
+
+
+def short_name(name: str) -> str:
+    """`lr` for `learning_rate` and `lr.peak` for `learning_rate.peak`; any other name as it is."""
+    first, dot, rest = name.partition(".")
+    return _SHORT + dot + rest if first == _LONG else name
 
 
 def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> Any:
@@ -26,11 +45,14 @@ def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> 
     Raises:
         TypeError: a hyperparameter is given under both names, or the factory does not take it.
     """
-    aliased = {_short(name): name for name in _aliased(_own(factory) or frozenset())}
-    twice = [name for name in values if name in aliased and aliased[name] in values]
-    if twice:
-        raise TypeError(f"{twice[0]} and {aliased[twice[0]]} are the same hyperparameter; give one of them")
-    return factory(*args, **{aliased.get(name, name): value for name, value in values.items()})
+    known = _own(factory) or frozenset()
+    named: dict[str, Any] = {}
+    for name, value in values.items():
+        own = own_name(known, name)
+        if own in named:
+            raise TypeError(f"{short_name(own)} and {own} are the same hyperparameter; give one of them")
+        named[own] = value
+    return factory(*args, **named)
 
 
 def signature(factory: Callable[..., Any]) -> inspect.Signature:
@@ -55,13 +77,3 @@ def _own(factory: Callable[..., Any]) -> frozenset[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-
-
-def _aliased(names: Iterable[str]) -> list[str]:
-    """The names `learning_rate` and `learning_rate.*`; none where `lr` is a separate hyperparameter."""
-    firsts = {name.partition(".")[0] for name in names}
-    return [] if _SHORT in firsts else [name for name in names if name.partition(".")[0] == _LONG]
-
-
-def _short(name: str) -> str:
-    return _SHORT + name.removeprefix(_LONG)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, get_args, get_origin
 
@@ -83,4 +84,9 @@ def _is_schedule(value: Any, parameter: inspect.Parameter | None) -> bool:
         return True
     options = get_args(parameter.annotation) or (parameter.annotation,)
     functions = [kind for kind in options if kind is Callable or get_origin(kind) is Callable]
-    return all(kind in (Callable, optax.Schedule) for kind in functions)
+    return all(is_schedule_type(kind) for kind in functions)
+
+
+def is_schedule_type(annotation: Any) -> bool:
+    """Whether an annotation is that of a schedule: `optax.Schedule`, or `Callable` without arguments."""
+    return annotation in (Callable, typing.Callable, optax.Schedule)

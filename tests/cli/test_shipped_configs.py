@@ -47,7 +47,7 @@ def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_each_size_of_an_experiment_is_a_config(path):
     for size in ("small", *(said_in(path, ("sizes",))["sizes"] or {})):
-        assert load(path, [f"size={size}"]).size == size
+        assert load(path, [f"size={size}"]).config.size == size
 
 
 def test_the_schema_that_editors_read_is_the_present_one():

@@ -34,7 +34,7 @@ def warmup(steps: int, then: optax.Schedule | None = None):
 
 def bowl(condition: float = 10.0, start: tuple[float, float] = (1.0, 1.0), spread: float | None = None):
     """A quadratic."""
-    return Problem(init=lambda key: None, loss=lambda params, batch: condition)
+    return Problem(init=lambda key: None, loss=lambda params, batch: condition, sample=lambda key, step, size: None)
 
 
 def network(data: Literal["digits", "wine"], widths: tuple[int, ...] = (32,), l2: float = 0.0):
@@ -62,11 +62,15 @@ def kinds():
     register.schedule("cosine")(cosine)
     register.schedule("warmup")(warmup)
     register.problem("bowl")(bowl)
+    register.problem("plain")(lambda scale=1.0: Problem(init=lambda key: None, loss=lambda params, batch: scale))
     register.problem("network", examples=lambda data, widths=(): {"digits": 1437, "wine": 142}[data])(network)
     register.probe("grad_norm")(lambda step: step.grads)
     register.probe("curvature", factory=True)(curvature)
     register.figure("curves", dims=("step",))(curves)
     register.figure("sensitivity", dims=("lr",))(lambda data, *, metric="final_loss": None)
+    register.figure(
+        "pair", needs=lambda sizes, options: "" if len(sizes) < 3 else f"draws one axis, not {len(sizes) - 1}"
+    )(lambda data: None)
     register.figure("surface", of="landscape", dims=("x", "y"))(lambda data: None)
     yield
     for what, shelf in SHELVES.items():

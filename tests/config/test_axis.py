@@ -5,7 +5,7 @@ import pytest
 from gdlab.config import ConfigError, load
 
 HEAD = ("name: trial", "problem: {kind: bowl}", "rules: {m: {kind: momentum}}", "train: {steps: 10}")
-SPACED = "({log: [lo, hi, n]} also serves, and linear, random or sobol in place of log)"
+SPACED = "(or {log: [lo, hi, n]}; linear, random or sobol may be used instead of log)"
 
 AXES = [
     ("lr: []", "6:7: sweep.lr: an axis needs at least one value"),
@@ -51,7 +51,7 @@ AXES = [
     ("batch_size: [8, 0]", "6:19: sweep.batch_size[1]: must be at least 1, not 0"),
     ("form: [sum, men]", "6:15: sweep.form[1]: must be sum or mean, not 'men' (did you mean mean?)"),
     ("form: {log: [1, 2, 3]}", "6:9: sweep.form: each value must be sum or mean, so this axis is a list"),
-    ("batch_size: {linear: [1, 2, 3]}", "6:15: sweep.batch_size: each value must be a whole number (these give 1.5)"),
+    ("batch_size: {linear: [1, 2, 3]}", "6:15: sweep.batch_size: each value must be a whole number (one is 1.5)"),
     ("lrr: [0.1]", "6:3: sweep.lrr: no rule has a hyperparameter lrr (did you mean lr?)"),
     (
         "condition: [1]",
@@ -66,8 +66,8 @@ AXES = [
         "6:3: sweep.problem.zz: the problem bowl has no hyperparameter zz (it has condition, start, spread)",
     ),
     ("problem.condition: [a]", "6:23: sweep.problem.condition[0]: must be a number, not 'a'"),
-    ("lr.a.b: [1]", "6:3: sweep.lr.a.b: no rule has a hyperparameter lr.a.b (no rule has a schedule at lr)"),
-    ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (no rule has a schedule at lr)"),
+    ("lr.a.b: [1]", "6:3: sweep.lr.a.b: no rule has a hyperparameter lr.a.b (lr is a schedule in no rule)"),
+    ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (lr is a schedule in no rule)"),
     ("lr, lr: [[1, 2]]", "6:3: sweep.lr, lr: zipped axes are different names with commas between them"),
     ("lr, beta: []", "6:13: sweep.lr, beta: zipped axes need a list of rows, each [lr, beta]"),
     ("lr, beta: [[1, .9], [1]]", "6:23: sweep.lr, beta[1]: must be [lr, beta], 2 values, not [1]"),
@@ -91,7 +91,7 @@ AXES = [
     ),
     (
         "rules.m.lr.peak: [1]",
-        "6:3: sweep.rules.m.lr.peak: the rule m has no hyperparameter lr.peak (it has not a schedule at lr)",
+        "6:3: sweep.rules.m.lr.peak: the rule m has no hyperparameter lr.peak (its lr is not a schedule)",
     ),
     ("rules.m.lr: [x]", "6:16: sweep.rules.m.lr[0]: must be a number, not 'x'"),
     ("rules.m.form: [sum, men]", "6:23: sweep.rules.m.form[1]: must be sum or mean, not 'men' (did you mean mean?)"),
@@ -116,7 +116,7 @@ TOGETHER = [
     ),
     (
         "rules: {m: {kind: momentum, lr: 1}, g: {kind: gd, lr: {kind: cosine, peak: 1, steps: 2}}}\nsweep: {lr: [1]}",
-        "sweep.lr: rules.m.lr and rules.g.lr are set, and lr is also a sweep axis (drop one)",
+        "sweep.lr: rules.m.lr is set, and lr is also a sweep axis (drop one)",
     ),
     (
         "rules: {g: {kind: gd, lr: {kind: cosine, peak: 1, steps: 2}}}\nsweep: {lr.peak: [1]}",
@@ -153,12 +153,21 @@ TOGETHER = [
     ),
     (
         "record: {every: null}\nfigures: [curves]",
-        "figures[0]: the figure curves needs a series, and record.every is null (say how often to record: every: 1)",
+        "figures[0]: the figure curves needs a series, and record.every is null (set how often to record: every: 1)",
     ),
     (
         "sweep: {beta: [1]}\nfigures: [sensitivity]",
         "figures[0]: the figure sensitivity needs the dim lr, which the sweep lacks (it has beta, rule, step)",
     ),
+    (
+        "problem: {kind: plain}\ntrain: {steps: 1, batch_size: 4}",
+        "train.batch_size: plain has no data to take a batch from (drop batch_size)",
+    ),
+    (
+        "problem: {kind: plain}\nsweep: {batch_size: [null, 4], problem.scale: [1, 2]}",
+        "sweep.batch_size[1]: plain has no data to take a batch from (drop batch_size)",
+    ),
+    ("sweep: {lr: [1], seed: 3}\nfigures: [pair]", "figures[0]: the figure pair draws one axis, not 2"),
     ("figures: [surface]", "figures[0]: the figure surface needs the section landscape (landscape: {})"),
 ]
 
@@ -186,6 +195,12 @@ def test_sections_that_disagree(text, expected, write):
         "problem: {kind: network}\nsweep: {problem.data: [wine], batch_size: [1, null]}",
         "problem: {kind: network}\nsweep: {problem.widths: [[8], [8, 8]], problem.data: [digits]}",
         "landscape: {}\nfigures: [surface]",
+        "sweep: {lr: [1]}\nfigures: [pair]",
+        "problem: {kind: plain}\nsweep: {batch_size: [null]}",
+        # The rate of one rule is swept, and the peak of the other's schedule.
+        "rules: {g: {kind: gd}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr: [1, 2], lr.peak: [3]}",
+        "rules: {g: {kind: gd}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {'lr, lr.peak': [[1, 2], [2, 3]]}",
+        "rules: {g: {kind: gd, lr: 1}, s: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {lr.peak: [3]}",
         "rules: {g: {kind: gd, lr: 1}, m: {kind: momentum, lr: 2}}\nsweep: {beta: {linear: [0, 0.9, 3]}}",
         'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 142]]}',
         "rules: {g: {kind: gd}, v1.5: {kind: gd, lr: {kind: cosine, steps: 2}}}\nsweep: {rules.v1.5.lr.peak: [1]}",

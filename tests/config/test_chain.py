@@ -4,7 +4,7 @@ import pytest
 
 from gdlab import chain, log
 from gdlab.cli.printing import described
-from gdlab.config import Config, dump, load, over
+from gdlab.config import Config, dump, load
 from gdlab.engine.space import ABSENT, space
 
 HEAD = "name: t\nproblem: {kind: bowl}\nrules: {g: {kind: gd}, m: {kind: momentum}}\ntrain: {steps: 3}\n"
@@ -24,7 +24,7 @@ def loaded(write):
 
 
 def test_a_chain_is_that_of_the_python_interface_and_the_other_axes_multiply_it(loaded):
-    found = space(over(loaded(CHAIN)))
+    found = space(loaded(CHAIN).over)
     wanted = space(
         chain(
             {"lr": log(1, 100, 3), "rules.m.beta": [0.0, 1.0], "seed": 2},
@@ -45,14 +45,14 @@ def test_its_points_are_counted(loaded):
 
 
 def test_it_is_read_back_as_it_was_written(loaded, write):
-    config = loaded(CHAIN)
-    assert load(write(dump(config))) == Config.model_validate(config.model_dump()) == config
+    config = loaded(CHAIN).config
+    assert load(write(dump(config))).config == Config.model_validate(config.model_dump()) == config
 
 
 def test_what_is_set_holds_where_a_part_does_not_name_it(write, told):
     set_too = HEAD.replace("kind: gd}", "kind: gd, lr: 3}")
     parts = "sweep: {chain: [{lr: [1]}, {beta: [0.5]}]}"
-    assert space(over(load(write(set_too + parts)))).shape == (2,)
+    assert space(load(write(set_too + parts)).over).shape == (2,)
     both = told(set_too + "sweep: {chain: [{lr: [1]}, {lr: [2], beta: [0.5]}]}")
     assert both.count("rules.g.lr is set, and lr is also a sweep axis") == 2
 
@@ -87,7 +87,7 @@ WRONG = [
     ("chain: [{lrr: [1]}]", "6:12: sweep.chain[0].lrr: no rule has a hyperparameter lrr"),
     ("chain: [{'lr, beta': [[1, a]]}]", "6:29: sweep.chain[0].lr, beta[0][1]: must be a number, not 'a'"),
     ("chain: [{rules.g.beta: [1]}]", "6:12: sweep.chain[0].rules.g.beta: the rule g has no hyperparameter beta"),
-    ("chain: [{chain: [{lr: [1]}]}]", "6:12: sweep.chain[0].chain: a chain can't stand in another"),
+    ("chain: [{chain: [{lr: [1]}]}]", "6:12: sweep.chain[0].chain: a chain can't contain a chain"),
     ("chain: [{lr: [1], 'lr, beta': [[1, 2]]}]", "6:21: sweep.chain[0].lr, beta: lr is an axis already"),
     ("chain: [{beta: [1]}, {lr: [1]}]\n  lr: [2]", "6:25: sweep.chain[1].lr: lr is an axis already"),
     ("chain: [{run: [1]}]", "6:12: sweep.chain[0].run: run is the dim of the chain's points"),
@@ -110,7 +110,7 @@ def test_a_part_can_be_changed_from_the_command_line(write, told):
     path = write(HEAD + CHAIN)
 
     def parts(*changes):
-        return load(path, changes).sweep["chain"]
+        return load(path, changes).config.sweep["chain"]
 
     assert parts("sweep.chain.1.lr=[7]")[1]["lr"] == [7]
     assert parts("sweep.chain.0.lr.sobol=[1, 2, 3]")[0]["lr"] == {"sobol": [1, 2, 3]}
@@ -121,27 +121,15 @@ def test_a_part_can_be_changed_from_the_command_line(write, told):
     assert parts("sweep.chain.2={beta: [0]}")[2] == {"beta": [0]}
     assert len(parts("sweep.chain.2=")) == 2
     assert len(parts("sweep.chain=[{lr: [1]}]")) == 1
-    assert "chain" not in load(path, ["sweep.chain=null"]).sweep
+    assert "chain" not in load(path, ["sweep.chain=null"]).config.sweep
     assert "sweep.chain is a list of 3, counted from 0" in told(HEAD + CHAIN, "sweep.chain.3.lr=[1]")
     assert "no rule has a hyperparameter chain.0.lr" in told(HEAD, "sweep.chain.0.lr=[1]")
 
 
 def test_a_chain_over_another_replaces_it(write):
     write(HEAD + CHAIN, "base.yaml")
-    assert load(write("extends: base.yaml\nsweep: {chain: [{lr: [3]}]}")).sweep == {"seed": 2, "chain": [{"lr": [3]}]}
-    assert load(write("extends: base.yaml\nsweep: {chain: null, lr: [3]}")).sweep == {"seed": 2, "lr": [3]}
-
-
-def test_toml(write):
-    text = """
-name = "t"
-problem.kind = "bowl"
-rules.m.kind = "momentum"
-train.steps = 3
-sweep.seed = 2
-[[sweep.chain]]
-lr = [1, 2]
-[[sweep.chain]]
-"lr, beta" = {sobol = {lr = [1, 2], beta = [0.5, 0.9, "linear"]}, n = 4}
-"""
-    assert space(over(load(write(text, "x.toml")))).shape == (6, 2)
+    assert load(write("extends: base.yaml\nsweep: {chain: [{lr: [3]}]}")).config.sweep == {
+        "seed": 2,
+        "chain": [{"lr": [3]}],
+    }
+    assert load(write("extends: base.yaml\nsweep: {chain: null, lr: [3]}")).config.sweep == {"seed": 2, "lr": [3]}

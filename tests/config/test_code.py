@@ -28,7 +28,7 @@ def mine(lr=0.1, kick: "float" = 1.0):
 
 def test_what_a_file_registers_can_be_named_and_is_checked(write, told):
     write(MINE, "mine.py")
-    assert load(write(BASE)).code == ["mine.py"]
+    assert load(write(BASE)).config.code == ["mine.py"]
     assert "x.yaml:3:34: rules.mine.kick: must be a number, not 'a'" in told(BASE.replace("kick: 3", "kick: a"))
     assert "did you mean kick?" in told(BASE.replace("kick: 3", "kik: 3"))
 
@@ -61,6 +61,11 @@ FAILURES = [
     ),
     ("raise SystemExit(3)\n", "fails at line 1: SystemExit: 3"),
     ("raise ValueError\n", "fails at line 1: ValueError"),
+    ("class Odd(BaseException):\n    pass\nraise Odd('no')\n", "fails at line 3: Odd: no"),
+    (
+        "class Odd(Exception):\n    def __str__(self):\n        return 1 / 0\nraise Odd\n",
+        "fails at line 4: Odd: its message can't be shown: ZeroDivisionError in its __str__",
+    ),
     (
         MINE.replace('"mine"', '"gd"'),
         "fails at line 10: ValueError: the kind 'gd' is already registered, by tests.config.conftest.gd",
@@ -94,4 +99,4 @@ def test_from_python_a_failure_is_an_exception(write, tmp_path):
 def test_paths_are_relative_to_the_config_or_to_a_folder_given(write, tmp_path):
     write(MINE, "code/mine.py")
     write(BASE, "deep/x.yaml")
-    assert load("deep/x.yaml", code_dir=tmp_path / "code").rules["mine"].kind == "mine"
+    assert load("deep/x.yaml", code_dir=tmp_path / "code").config.rules["mine"].kind == "mine"

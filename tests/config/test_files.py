@@ -22,7 +22,7 @@ record: {probes: [grad_norm]}
 def over(write):
     def put(text):
         write(BASE, "shared/base.yaml")
-        return load(write("extends: shared/base.yaml\n" + text))
+        return load(write("extends: shared/base.yaml\n" + text)).config
 
     return put
 
@@ -53,7 +53,10 @@ def test_another_kind_and_another_spacing_start_afresh(over):
 
 def test_an_option_of_an_axis_is_merged(write):
     write(BASE.replace("log:", "random:"), "base.yaml")
-    assert load(write("extends: base.yaml\nsweep: {lr: {seed: 5}}")).sweep["lr"] == {"random": [0.1, 1, 3], "seed": 5}
+    assert load(write("extends: base.yaml\nsweep: {lr: {seed: 5}}")).config.sweep["lr"] == {
+        "random": [0.1, 1, 3],
+        "seed": 5,
+    }
 
 
 def test_a_mistake_points_at_the_file_that_it_is_in(write, told):
@@ -65,10 +68,10 @@ def test_a_mistake_points_at_the_file_that_it_is_in(write, told):
     ]
 
 
-def test_chains_and_formats_mix(write):
+def test_a_base_may_extend_another(write):
     write(BASE, "a/base.yaml")
-    write('extends = "../a/base.yaml"\nname = "middle"\n[train]\nsteps = 20\n', "b/middle.toml")
-    config = load(write("extends: b/middle.toml\ntrain: {batch_size: 3}\n"))
+    write("extends: ../a/base.yaml\nname: middle\ntrain: {steps: 20}\n", "b/middle.yaml")
+    config = load(write("extends: b/middle.yaml\ntrain: {batch_size: 3}\n")).config
     assert (config.name, config.train.steps, config.train.batch_size) == ("middle", 20, 3)
 
 
@@ -94,5 +97,5 @@ def test_a_base_that_is_not_there(told):
 def test_code_is_relative_to_the_file_that_names_it(write):
     write(BASE + "code: [mine.py]\n", "shared/base.yaml")
     write("from gdlab import register\nregister.probe('mine')(lambda step: step.value)\n", "shared/mine.py")
-    config = load(write("extends: ../shared/base.yaml\nrecord: {probes: [mine]}\n", "deep/x.yaml"))
+    config = load(write("extends: ../shared/base.yaml\nrecord: {probes: [mine]}\n", "deep/x.yaml")).config
     assert config.code == ["../shared/mine.py"]

@@ -1,5 +1,7 @@
 """What is said of a file that can't be read, and how it is laid out."""
 
+import time
+
 import pytest
 
 from gdlab.config import ConfigError, load
@@ -21,7 +23,7 @@ SYNTAX = [
     (
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)),
-        "x.yaml: too large once its aliases are written out",
+        "x.yaml: more than 50,000 values, those of its aliases included",
     ),
 ]
 
@@ -38,10 +40,12 @@ VALUES = [
     ("x: !!int y", "5:4: 'y' can't be read as a number"),
     ("x: 1e999", "5:4: '1e999' can't be read as a number"),
     (f"x: {'9' * 5000}", f"5:4: '{'9' * 60}' can't be read as a number"),
-    ("x: &x [*x]", "5:4: an alias can't stand inside what it stands for"),
-    ("? [a]\n: 1", "5:3: a key must be a word"),
+    ("x: &x [*x]", "5:4: an alias can't contain itself"),
+    ("? [a]\n: 1", "5:3: a key must be text without control characters"),
     ("x: {<<: 3}", "5:9: only a mapping can be merged with <<"),
-    ('x: "\\ud800"', "5:4: a NUL or half a surrogate pair is not text"),
+    ('"a\\e[31m": 1', "5:1: a key must be text without control characters"),
+    ('x: "a\\e[31m"', "5:4: text can't contain control characters"),
+    ('x: "\\ud800"', "5:4: text can't contain control characters"),
 ]
 
 
@@ -57,6 +61,7 @@ def test_a_file_that_can_not_be_opened(write, tmp_path):
         ("nowhere.yaml", "nowhere.yaml: no such file"),
         (".", ".: this is a folder, not a config file"),
         ("x.yaml/y", "x.yaml/y: can't be read: Not a directory"),
+        ("x.toml", "x.toml: a config is a YAML file; TOML is not supported"),
         ("latin.yaml", "latin.yaml:2:13: not UTF-8 text: byte 0xe9"),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -65,7 +70,9 @@ def test_a_file_that_can_not_be_opened(write, tmp_path):
 
 
 def test_yaml_is_1_2(write):
-    config = load(write(BASE.replace("trial", "no") + "sweep: {lr: [1e-3, .5, 0o17, 0x1F, +2, 1_0], seed: [12]}\n"))
+    config = load(
+        write(BASE.replace("trial", "no") + "sweep: {lr: [1e-3, .5, 0o17, 0x1F, +2, 1_0], seed: [12]}\n")
+    ).config
     assert config.name == "no"
     assert config.sweep["lr"] == [0.001, 0.5, 15, 31, 2, 10]
 
@@ -75,7 +82,7 @@ def test_anchors_and_merges(write):
         "name: trial\nproblem: {kind: bowl}\ntrain: {steps: 10}\nrules:\n  a: &a {kind: momentum, lr: 0.5, beta: 0.8}\n"
         "  b: {<<: *a, beta: 0.7}\n  c: {<<: [{lr: 0.1}, *a]}\n  d: *a\n"
     )
-    rules = load(write(text)).rules
+    rules = load(write(text)).config.rules
     assert rules["b"].hyperparameters == {"lr": 0.5, "beta": 0.7}
     assert rules["c"].hyperparameters == {"lr": 0.1, "beta": 0.8}
     assert rules["d"] == rules["a"]
@@ -83,7 +90,7 @@ def test_anchors_and_merges(write):
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     (tmp_path / "x.yaml").write_text(BASE, encoding="utf-8-sig")
-    assert load(tmp_path / "x.yaml").name == "trial"
+    assert load(tmp_path / "x.yaml").config.name == "trial"
 
 
 FIVE = """\
@@ -148,3 +155,31 @@ def test_what_follows_from_a_mistake_is_not_told(told):
     assert told(BASE + "sweep: {lrr: [1]}\nfigures: [sensitivity]").count("x.yaml:") == 1
     assert told(BASE.replace("kind: bowl", "kind: bowle") + "sweep: {problem.condition: [1]}").count("x.yaml:") == 1
     assert told("code: [nowhere.py]\n" + BASE.replace("kind: gd", "kind: mine")).count("x.yaml:") == 1
+
+
+def test_a_long_line_and_many_errors_give_a_bounded_message(told):
+    for line in ("x: " + "y" * 10_000_000, "train: {steps: " + "y" * 1_000_000 + "}", "y" * 1_000_000 + ": 1"):
+        assert len(told(BASE.replace("train: {steps: 10}\n", "") + line)) < 5000
+    lines = told(BASE + f"sweep: {{lr: [{', '.join(['a'] * 300)}]}}").splitlines()
+    assert lines[-1] == "and 250 more errors"
+    assert sum("must be a number, not 'a'" in line for line in lines) == 50
+
+
+def test_the_excerpt_of_a_long_line_is_around_the_error(told):
+    text = told(BASE + f"sweep: {{lr: [{'0.5, ' * 100}fast, {'0.5, ' * 100}1]}}")
+    _, line, carets = text.splitlines()
+    assert len(line) < 180
+    assert line[carets.index("^") :].startswith("fast, 0.5")
+    assert carets.count("^") == 4
+
+
+@pytest.mark.slow
+def test_a_list_of_millions_is_refused_soon(told):
+    begin = time.process_time()
+    text = told(BASE + "sweep: {lr: [" + "1," * 3_000_000 + "1]}")
+    assert text == "x.yaml: more than 50,000 values, those of its aliases included"
+    assert time.process_time() - begin < 60
+
+
+def test_a_file_of_many_megabytes_is_refused(write, told):
+    assert told("#" * 10_000_001) == "x.yaml: a config has at most 10,000,000 bytes, and this file has 10,000,001"

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from gdlab.config import load, rule_factories
+from gdlab.config import load
 
 BASE = "name: t\nproblem: {kind: bowl}\nrules: {a: {kind: 'optax:adam', lr: 0.5, b1: 0.25}}\ntrain: {steps: 3}\n"
 
@@ -18,14 +18,14 @@ def first_update(rule):
 
 @pytest.mark.smoke
 def test_its_own_hyperparameters_and_lr(write):
-    factory = rule_factories(load(write(BASE)))["a"]
+    factory = load(write(BASE)).rules["a"]
     np.testing.assert_allclose(first_update(factory()), first_update(optax.adam(0.5, b1=0.25)), rtol=1e-6)
     load(write(BASE.replace("lr: 0.5, ", "") + "sweep: {lr: [0.1, 1]}"))
 
 
 def test_a_schedule(write):
     text = BASE.replace("lr: 0.5", "lr: {kind: cosine, peak: 0.5, steps: 4}")
-    factory = rule_factories(load(write(text)))["a"]
+    factory = load(write(text)).rules["a"]
     np.testing.assert_allclose(first_update(factory()), first_update(optax.adam(0.5, b1=0.25)), rtol=1e-6)
     np.testing.assert_allclose(
         first_update(factory(**{"lr.peak": 2.0})), first_update(optax.adam(2.0, b1=0.25)), rtol=1e-6

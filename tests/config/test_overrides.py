@@ -19,7 +19,7 @@ code: []
 
 @pytest.fixture
 def changed(write):
-    return lambda *changes: load(write(BASE.replace(", beta: 0.5", "")), changes)
+    return lambda *changes: load(write(BASE.replace(", beta: 0.5", "")), changes).config
 
 
 def test_values_are_yaml(changed):
@@ -42,6 +42,7 @@ def test_names_with_dots(changed):
 def test_axes_are_replaced_and_their_options_merged(changed):
     assert changed("sweep.beta=[0.1, 0.2]").sweep["beta"] == [0.1, 0.2]
     assert changed("sweep.beta.linear=[0, 1, 5]").sweep["beta"] == {"linear": [0, 1, 5]}
+    assert changed("sweep.beta=[0.1, 0.2]", "sweep.beta.log=[0.1, 1, 5]").sweep["beta"] == {"log": [0.1, 1, 5]}
     assert changed("sweep.beta.scale=linear").sweep["beta"] == {"random": [0.1, 0.9, 3], "scale": "linear"}
     assert changed("sweep.beta.seed=4").sweep["beta"] == {"random": [0.1, 0.9, 3], "seed": 4}
     assert changed("sweep.beta=", "sweep.lr.peak, beta=[[1, 2]]", "rules.gd.lr.peak=").sweep == {
@@ -73,8 +74,8 @@ def test_later_changes_win_but_a_kind_comes_first(changed):
 def test_a_change_wins_over_both_files(write):
     write(BASE, "base.yaml")
     path = write("extends: base.yaml\nsweep: {beta: null}\ntrain: {steps: 20}")
-    assert load(path).train.steps == 20
-    assert load(path, ["train.steps=30"]).train.steps == 30
+    assert load(path).config.train.steps == 20
+    assert load(path, ["train.steps=30"]).config.train.steps == 30
 
 
 MISTAKES = [
@@ -94,7 +95,7 @@ MISTAKES = [
         "train.steps=[1",
         "              ^",
     ),
-    ("name=\udcff", "not UTF-8 text", "'name=\\udcff'", "^^^^^^^^^^^^^"),
+    ("name=\udcff", "must be UTF-8 text without control characters", "'name=\\udcff'", "^^^^^^^^^^^^^"),
     ("name=# x", "name: the value is only a comment", "name=# x", "     ^^^"),
     ("train..steps=1", "train..steps: a name is missing beside a dot", "train..steps=1", "^^^^^^^^^^^^"),
     ("sweep.=1", "sweep.: a name is missing beside a dot", "sweep.=1", "^^^^^^"),
@@ -106,7 +107,7 @@ MISTAKES = [
     ),
     ("figures.0=1", "figures: must be a list, not a mapping", "figures.0=1", "^^^^^^^^^"),
     ("code.0=1", "code.0: code is a list of 0, counted from 0", "code.0=1", "^^^^^^"),
-    ("train.sampling=", "train.sampling: there is nothing here to take away", "train.sampling=", "^^^^^^^^^^^^^^"),
+    ("train.sampling=", "train.sampling: there is no such key to remove", "train.sampling=", "^^^^^^^^^^^^^^"),
     ("sweep.foo=[1]", "sweep.foo: no rule has a hyperparameter foo", "sweep.foo=[1]", "      ^^^"),
     (
         "sweep.beta.log=[0, 1, 2]",

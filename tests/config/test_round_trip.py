@@ -12,7 +12,8 @@ from gdlab.config import Config, ConfigError, dump, load
 FREE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 HEAD = "name: trial\nproblem: {kind: bowl}\nrules: {gd: {kind: gd}}\ntrain: {steps: 10}\n"
 
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FLOATS = st.floats(allow_nan=False)
 NUMBERS = FLOATS | st.integers(-(2**31), 2**31 - 1)
 LABELS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 COUNTS = st.integers(1, 10**6)
@@ -63,7 +64,7 @@ CONFIGS = st.fixed_dictionaries(
             optional={
                 "batch_size": st.none() | COUNTS,
                 "sampling": st.sampled_from(["shuffle", "replacement"]),
-                "stop": section(loss=st.none() | FLOATS, bound=st.none() | FLOATS),
+                "stop": section(loss=st.none() | FINITE, bound=st.none() | FINITE),
             },
         ),
     },
@@ -72,6 +73,7 @@ CONFIGS = st.fixed_dictionaries(
             **{
                 "seed": COUNTS | st.lists(st.integers(0, 99), min_size=1, max_size=3),
                 "problem.spread": st.lists(st.none() | NUMBERS, min_size=1, max_size=3),
+                "rules.a.lr": st.lists(NUMBERS, min_size=1, max_size=3),
                 "batch_size": st.lists(st.none() | COUNTS, min_size=1, max_size=3),
                 "problem.condition, rules.a.beta": DRAWN,
                 "chain": st.lists(
@@ -93,14 +95,25 @@ def read(text: str | bytes, name: str = "x.yaml") -> Config:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(path)
+        return load(path).config
 
 
 @FREE
 @given(CONFIGS)
 def test_a_config_is_read_back_as_it_was_written(written):
     config = Config.model_validate(written)
-    assert read(dump(config)) == config
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.yaml"
+        path.write_text(dump(config))
+        resolved = load(path)
+        path.write_text(dump(resolved.config))
+        again = load(path)
+    assert resolved.config == again.config == config
+    assert repr(again.over) == repr(resolved.over) or "chain" in config.sweep
+    assert repr(again.problem.keywords) == repr(resolved.problem.keywords)
+    assert [repr(rule.keywords) for rule in again.rules.values()] == [
+        repr(rule.keywords) for rule in resolved.rules.values()
+    ]
 
 
 def test_the_defaults_are_written_out():
@@ -117,6 +130,9 @@ def fits_or_is_refused(text, name="x.yaml"):
     except ConfigError as error:
         refused = error
     assert refused is None or (refused.mistakes and str(refused))
+    if refused is None:
+        config = read(text, name)
+        assert repr(read(dump(config))) == repr(config)  # NaN is not equal to itself
 
 
 @FREE
@@ -131,7 +147,6 @@ def fits_or_is_refused(text, name="x.yaml"):
 @example("&a : *a")
 def test_no_text_does_worse_than_a_config_error(text):
     fits_or_is_refused(text)
-    fits_or_is_refused(text, "x.toml")
 
 
 SIGNS = [
@@ -158,7 +173,6 @@ LIKE = st.lists(st.sampled_from(SIGNS + WORDS), max_size=30).map("".join)
 @given(LIKE, st.integers(0, len(HEAD)))
 def test_nor_does_a_config_with_something_put_in(piece, place):
     fits_or_is_refused(HEAD[:place] + piece + HEAD[place:])
-    fits_or_is_refused(piece, "x.toml")
 
 
 PLAIN = st.recursive(

@@ -90,9 +90,26 @@ CASES = [
     ("train: {steps: 99999999999}", "4:16: train.steps: must be less than 2147483648, not 99999999999"),
     ("record: {every: 0}", "5:17: record.every: must be greater than 0, not 0"),
     ("record: {probes: grad_norm}", "5:18: record.probes: must be a list, not 'grad_norm'"),
-    ("record: {probes: [3]}", "5:19: record.probes[0]: must be a mapping, not 3"),
+    (
+        "record: {probes: [3]}",
+        "5:19: record.probes[0]: must be a probe's name, or a mapping with its kind and its options, not 3",
+    ),
     ("record: {probes: [gradnorm]}", "5:19: record.probes[0]: there is no probe 'gradnorm' (did you mean grad_norm?)"),
-    ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is there already"),
+    (
+        "record: {probes: [{kind: nope, every: x}]}",
+        "5:26: record.probes[0].kind: there is no probe 'nope' (there are curvature, grad_norm)",
+    ),
+    (
+        "record: {probes: [{kind: curvature, every: x}]}",
+        "5:44: record.probes[0].every: must be a whole number, not 'x'",
+    ),
+    ("rules: {g: {kind: gd, lr: .inf}}", "3:27: rules.g.lr: a learning rate must be finite"),
+    (
+        "rules: {'$lr$ $\\frac{$': {kind: gd}}",
+        "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: "
+        "Expected \\frac{num}{den}, found '{'  (at char 5), (line:1, col:6) (write \\$ for $)",
+    ),
+    ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is listed twice"),
     (
         "record: {probes: [{kind: curvatur}]}",
         "5:26: record.probes[0].kind: there is no probe 'curvatur' (did you mean curvature?)",
@@ -115,7 +132,7 @@ CASES = [
     ),
     (
         "record: {probes: [grad_norm, {kind: grad_norm, every: 2}]}",
-        "5:30: record.probes[1]: grad_norm is there already",
+        "5:30: record.probes[1]: grad_norm is listed twice",
     ),
     ("record: {probes: [loss]}", "5:19: record.probes[0]: the loss is always recorded (drop it)"),
     (

@@ -24,28 +24,28 @@ def path(tmp_path):
 
 
 def test_a_size_is_laid_over_the_config(path):
-    assert load(path).train.steps == 5
-    full = load(path, ["size=full"])
+    assert load(path).config.train.steps == 5
+    full = load(path, ["size=full"]).config
     assert (full.train.steps, full.sweep, full.size) == (500, {"lr": [0.1, 0.2], "seed": 3}, "full")
 
 
 def test_other_changes_win_over_it(path):
-    assert load(path, ["size=full", "train.steps=7"]).train.steps == 7
-    assert load(path, ["train.steps=7", "size=full"]).train.steps == 7
-    assert load(path, ["sizes.full.train.steps=8", "size=full"]).train.steps == 8
+    assert load(path, ["size=full", "train.steps=7"]).config.train.steps == 7
+    assert load(path, ["train.steps=7", "size=full"]).config.train.steps == 7
+    assert load(path, ["sizes.full.train.steps=8", "size=full"]).config.train.steps == 8
 
 
 def test_what_is_written_of_it_loads_as_the_same(path, tmp_path):
-    full = load(path, ["size=full"])
+    full = load(path, ["size=full"]).config
     again = tmp_path / "again.yaml"
     again.write_text(dump(full))
-    assert load(again) == full
+    assert load(again).config == full
 
 
 def test_a_size_may_stand_in_the_file(path):
     path.write_text(TEXT + "size: fast\n")
-    assert load(path).train.steps == 2
-    assert load(path, ["size=small"]).train.steps == 5
+    assert load(path).config.train.steps == 2
+    assert load(path, ["size=small"]).config.train.steps == 5
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ def test_a_mistake_in_a_size_is_told_at_its_place(path):
 def test_without_sizes_there_is_only_the_small_one(tmp_path):
     plain = tmp_path / "plain.yaml"
     plain.write_text(TEXT.partition("sizes:")[0])
-    assert load(plain, ["size=small"]).size == "small"
+    assert load(plain, ["size=small"]).config.size == "small"
     with pytest.raises(ConfigError, match="there is small"):
         load(plain, ["size=full"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdlab.config import load, over
+from gdlab.config import load
 from gdlab.engine import axes
 from gdlab.engine.space import space
 
@@ -12,7 +12,7 @@ HEAD = "name: t\nproblem: {kind: bowl}\nrules: {m: {kind: momentum}}\ntrain: {st
 
 @pytest.fixture
 def swept(write):
-    return lambda axis: over(load(write(f"{HEAD}  {axis}")))
+    return lambda axis: load(write(f"{HEAD}  {axis}")).over
 
 
 @pytest.mark.parametrize(("form", "draw"), [("random", axes.random), ("sobol", axes.sobol)])
@@ -36,9 +36,9 @@ def test_the_scale_of_all_gives_way_to_that_of_one(swept):
 
 def test_the_options_can_be_changed(write):
     path = write(HEAD + "  lr, beta: {sobol: {lr: [1, 2], beta: [1, 3]}, n: 4}")
-    changed = load(path, ["sweep.lr, beta.n=8", "sweep.lr, beta.seed=2"]).sweep["lr, beta"]
+    changed = load(path, ["sweep.lr, beta.n=8", "sweep.lr, beta.seed=2"]).config.sweep["lr, beta"]
     assert changed == {"sobol": {"lr": [1, 2], "beta": [1, 3]}, "n": 8, "seed": 2}
-    other = load(path, ["sweep.lr, beta={random: {lr: [1, 2], beta: [1, 3]}, n: 3}"]).sweep["lr, beta"]
+    other = load(path, ["sweep.lr, beta={random: {lr: [1, 2], beta: [1, 3]}, n: 3}"]).config.sweep["lr, beta"]
     assert other == {"random": {"lr": [1, 2], "beta": [1, 3]}, "n": 3}
 
 

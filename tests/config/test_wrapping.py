@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import gdlab
 from gdlab import register
 from gdlab.cli import main
-from gdlab.config import load, over, rule_factories
+from gdlab.config import load
 from gdlab.config.json_schema import json_schema
 from gdlab.experiment import run as experiment
 from gdlab.rules.adam import adam
@@ -45,7 +45,7 @@ def changed(*pairs):
 
 
 def made(write, text, **values):
-    return rule_factories(load(write(text)))["a"](**values)
+    return load(write(text)).rules["a"](**values)
 
 
 def two_updates(rule):
@@ -96,7 +96,7 @@ def test_one_inside_another(write):
 
 
 def test_what_it_takes(write):
-    factory = rule_factories(load(write(BASE)))["a"]
+    factory = load(write(BASE)).rules["a"]
     assert hyperparameters(factory) == ADAM | {"max_norm"}
     assert hyperparameters(factory.func) == ADAM | {"max_norm"}
     assert hyperparameters(functools.partial(clip_by_norm, of="adam")) == ADAM | {"max_norm", "of"}
@@ -109,7 +109,7 @@ def test_what_it_takes(write):
 def test_all_can_be_swept(write, told):
     sweep = "sweep: {lr: [0.1, 1], b1: [0.5, 0.9], max_norm: [0.1, 1]}\n"
     text = changed((", max_norm: 1.0, b1: 0.75", ""))
-    assert list(over(load(write(text + sweep)))) == ["lr", "b1", "max_norm"]
+    assert list(load(write(text + sweep)).over) == ["lr", "b1", "max_norm"]
     assert "rules.a.b1 is set, and b1 is also a sweep axis" in told(BASE + "sweep: {b1: [0.5, 0.9]}\n")
     assert "no rule has a hyperparameter b11" in told(BASE + "sweep: {b11: [0.5, 0.9]}\n")
 

@@ -76,7 +76,7 @@ def identity(folder, *words):
     """That of the config, but for its code and its problem."""
     text = CONFIG.replace("code: [mine.py]\n", "").replace("kind: cloud", "kind: linear_regression")
     (folder / "plain.yaml").write_text(text)
-    return provenance.identity(configs.load(folder / "plain.yaml", words), folder)
+    return provenance.identity(configs.load(folder / "plain.yaml", words).config, folder)
 
 
 OTHER = ["train.steps=7999", "train.batch_size=6", "train.stop.bound=1e9", "record.every=25", "record.probes=[]",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdlab import Problem, chain, problems, rules, sweep
-from gdlab.config import load, over, rule_factories
+from gdlab.config import load
 from gdlab.engine.plan import plan
 from gdlab.engine.space import SpaceError
 from gdlab.training.sweep import assignment
@@ -77,13 +77,13 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
         "  slow: {kind: gd, lr: {kind: cosine, peak: 0.02, steps: 7}}\n"
         "sweep: {rules.fast.lr.peak: [0.01, 0.03]}"
     )
-    config = load(tmp_path / "c.yaml")
-    assert over(config) == {"rules.fast.lr.peak": [0.01, 0.03]}
-    factories = rule_factories(config)
-    found = final(factories, over(config))
+    resolved = load(tmp_path / "c.yaml")
+    assert resolved.over == {"rules.fast.lr.peak": [0.01, 0.03]}
+    factories = resolved.rules
+    found = final(factories, resolved.over)
     np.testing.assert_array_equal(found.sel(rule="fast"), final(factories["fast"], {"lr.peak": [0.01, 0.03]}))
     np.testing.assert_array_equal(found.sel(rule="slow"), [final(factories["slow"], {})] * 2)
-    assert lanes(factories, over(config)) == 3
+    assert lanes(factories, resolved.over) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""pydantic's findings in plain words."""
+"""Messages for pydantic's validation errors."""
 
 from typing import Any, get_args
 
@@ -31,14 +31,11 @@ _WORDS = {
     "missing": "is missing",
 }
 _POINTS: Path = ("landscape", "points")
-_LISTED = {
-    "figures": "must be a figure's name, or a mapping with its kind and its options, not {value}",
-    "checks": "must be a check's name, or a mapping with its kind and its options, not {value}",
-}
+_LISTED: dict[Path, str] = {("figures",): "figure", ("checks",): "check", ("record", "probes"): "probe"}
 
 
-def tell(error: ValidationError, written: Any, report: Report) -> None:
-    """Put each finding into the report, at the field that it concerns."""
+def report_validation_errors(error: ValidationError, written: Any, report: Report) -> None:
+    """Add each validation error to the report, at its field."""
     findings = error.errors(include_url=False)
     strange = [_sound(finding["loc"]) for finding in findings if finding["type"] == "extra_forbidden"]
     meant = {(*path[:-1], nearest(str(path[-1]), _keys(path[:-1]))) for path in strange}
@@ -49,8 +46,8 @@ def tell(error: ValidationError, written: Any, report: Report) -> None:
             hint = did_you_mean(str(path[-1]), keys) or f"{dotted(path[:-1]) or 'a config'} has {', '.join(keys)}"
             report.add(path, "unknown key", hint=hint, key=True)
         elif path[:2] == _POINTS:
-            _tell_points(path, finding, _value(written, _POINTS), report)
-        elif kind != "missing" or path not in meant:  # or it is there, under a wrong name
+            _report_points(path, finding, _value(written, _POINTS), report)
+        elif kind != "missing" or path not in meant:  # or it is given under a misspelt name
             report.add(path, _words(path, finding), hint=_hint(finding), key=kind == "missing")
 
 
@@ -61,7 +58,9 @@ def _words(path: Path, finding: ErrorDetails) -> str:
     context = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
     if kind == "literal_error":
         context["expected"] = ", ".join(_choices(finding)[:-1]) + " or " + _choices(finding)[-1]
-    words = _LISTED.get(str(path[0]), _WORDS[kind]) if kind == "model_type" else _WORDS[kind]
+    words = _WORDS[kind]
+    if kind == "model_type" and path[:-1] in _LISTED:
+        words = f"must be a {_LISTED[path[:-1]]}'s name, or a mapping with its kind and its options, not {{value}}"
     return words.format(**context, value=shown(finding["input"]))
 
 
@@ -76,8 +75,8 @@ def _choices(finding: ErrorDetails) -> list[str]:
     return finding["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
 
 
-def _tell_points(path: Path, finding: ErrorDetails, points: Any, report: Report) -> None:
-    """`points: 51` is read as a pair, of which nothing is written."""
+def _report_points(path: Path, finding: ErrorDetails, points: Any, report: Report) -> None:
+    """`points: 51` becomes a pair before validation, so the error's path is not in the config."""
     if isinstance(points, list) and len(points) == 2:
         report.add(path, _words(path, finding))
     elif isinstance(points, list) or finding["type"] == "tuple_type":

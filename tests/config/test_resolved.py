@@ -1,4 +1,4 @@
-"""What a config becomes: factories, axes, probes, tolerances."""
+"""What a config resolves to: factories, axes, probes, the stop rule, positions."""
 
 import functools
 
@@ -9,8 +9,9 @@ import optax
 import pytest
 
 from gdlab import register
-from gdlab.config import ConfigError, load, over, probes, problem_factory, rule_factories, stop
+from gdlab.config import load
 from gdlab.engine import axes
+from gdlab.rules.hyperparameters import call, hyperparameters
 from gdlab.training.descent import descend
 from gdlab.types import Problem, Stop
 
@@ -24,7 +25,7 @@ def loaded(write):
 
 def test_numbers_are_bound_as_keywords_of_their_type(loaded):
     config = loaded(BASE.replace("condition: 3", "condition: 3, start: [1, 2], spread: null"))
-    problem, rule = problem_factory(config), rule_factories(config)["m"]
+    problem, rule = config.problem, config.rules["m"]
     assert (problem.func, rule.func) == (register.problems["bowl"].make, register.rules["momentum"].make)
     assert problem.keywords == {"condition": 3.0, "start": (1.0, 2.0), "spread": None}
     assert repr(rule.keywords) == "{'beta': 1.0}"
@@ -57,11 +58,10 @@ def by_hand(beta=0.5, peak=0.25):
 
 
 def test_a_schedule_is_built_with_its_own_numbers(loaded):
-    factory = rule_factories(loaded(SCHEDULED))["m"]
+    factory = loaded(SCHEDULED).rules["m"]
     assert isinstance(factory, functools.partial)
-    assert factory.keywords == {"beta": 0.5, "lr.then.peak": 0.25}
-    assert factory.hyperparameters == factory.func.hyperparameters
-    assert factory.hyperparameters == {
+    assert factory.keywords == {"beta": 0.5, "lr.steps": 2, "lr.then.peak": 0.25, "lr.then.steps": 4}
+    assert hyperparameters(factory) == {
         "beta",
         "form",
         "ema",
@@ -74,7 +74,7 @@ def test_a_schedule_is_built_with_its_own_numbers(loaded):
 
 
 def test_the_numbers_of_a_schedule_can_be_overridden_and_traced(loaded):
-    factory = rule_factories(loaded(SCHEDULED))["m"]
+    factory = loaded(SCHEDULED).rules["m"]
     traced = jax.jit(lambda peak, beta: updates(factory(**{"lr.then.peak": peak, "beta": beta})))
     np.testing.assert_allclose(traced(0.5, 0.25), by_hand(beta=0.25, peak=0.5), rtol=1e-6)
     many = jax.vmap(traced, in_axes=(0, None))(jnp.asarray([0.5, 1.0]), 0.25)
@@ -86,7 +86,7 @@ def test_a_swept_number_of_a_schedule_is_left_free(loaded):
         "name: t\nproblem: {kind: bowl}\nrules: {g: {kind: gd, lr: {kind: cosine, steps: 4}}}\n"
         "sweep: {lr.peak: [1, 2]}\ntrain: {steps: 3}"
     )
-    factory = rule_factories(config)["g"]
+    factory = config.rules["g"]
     with pytest.raises(TypeError, match="peak"):
         factory()
     np.testing.assert_allclose(updates(factory(**{"lr.peak": 2.0}), 1), [[-2.0, -2.0]])
@@ -107,7 +107,7 @@ sweep:
 @pytest.mark.smoke
 def test_axes(loaded):
     config = loaded("name: t\nproblem: {kind: bowl}\nrules: {m: {kind: momentum}}\ntrain: {steps: 3}" + AXES)
-    space = over(config)
+    space = config.over
     assert list(space) == [
         "lr",
         ("beta", "seed"),
@@ -127,37 +127,37 @@ def test_axes(loaded):
 
 
 def test_a_count_of_seeds_stays_one(loaded):
-    assert over(loaded(BASE + "sweep: {seed: 8}")) == {"seed": 8}
-    assert over(loaded(BASE + "sweep: {seed: [3, 5]}")) == {"seed": [3, 5]}
-    assert over(loaded(BASE)) == {}
+    assert loaded(BASE + "sweep: {seed: 8}").over == {"seed": 8}
+    assert loaded(BASE + "sweep: {seed: [3, 5]}").over == {"seed": [3, 5]}
+    assert loaded(BASE).over == {}
 
 
 def test_probes_and_tolerances(loaded):
     config = loaded(
         BASE.replace("steps: 10", "steps: 10, stop: {loss: 1, bound: 2.5}") + "record: {probes: [grad_norm]}"
     )
-    assert probes(config) == {"grad_norm": register.probes["grad_norm"].make}
-    assert stop(config) == Stop(grad_norm=None, loss=1.0, bound=2.5)
+    assert config.probes == {"grad_norm": register.probes["grad_norm"].make}
+    assert config.stop == Stop(grad_norm=None, loss=1.0, bound=2.5)
 
 
 def test_points_are_a_pair(loaded):
-    assert loaded(BASE + "landscape: {points: 9}").landscape.points == (9, 9)
-    assert loaded(BASE + "landscape: {points: [9, 8]}").landscape.points == (9, 8)
+    assert loaded(BASE + "landscape: {points: 9}").config.landscape.points == (9, 9)
+    assert loaded(BASE + "landscape: {points: [9, 8]}").config.landscape.points == (9, 8)
 
 
 def test_a_learning_rate_answers_to_lr(loaded, told):
     register.rule("sgd")(lambda learning_rate, momentum=0.0: optax.sgd(learning_rate, momentum))
     text = "name: t\nproblem: {kind: bowl}\nrules: {s: {kind: sgd, lr: 2}}\ntrain: {steps: 3}"
-    assert rule_factories(loaded(text))["s"].keywords == {"learning_rate": 2}
+    assert loaded(text).rules["s"].keywords == {"learning_rate": 2}
     loaded(text.replace(", lr: 2", "") + "\nsweep: {lr: [1]}")
     assert "rules.s.lr is set, and lr is also a sweep axis" in told(text + "\nsweep: {lr: [1]}")
     assert "learning_rate is another name for it" in told(text.replace("lr: 2", "learning_rate: 1, lr: 2"))
     assert "rules.s.learning_rate: is missing" in told(text.replace(", lr: 2", ""))
-    factory = rule_factories(loaded(text.replace("lr: 2", "lr: {kind: cosine, peak: 1, steps: 2}")))["s"]
-    assert factory.hyperparameters >= {"learning_rate.peak", "lr.peak", "momentum"}
-    np.testing.assert_allclose(updates(factory(**{"lr.peak": 3.0}), 1), [[-3.0, -3.0]])
-    factory = rule_factories(loaded(text.replace("lr: 2", "momentum: {kind: cosine, peak: 1, steps: 2}, lr: 2")))["s"]
-    np.testing.assert_allclose(updates(factory(lr=3.0), 1), [[-3.0, -3.0]])
+    factory = loaded(text.replace("lr: 2", "lr: {kind: cosine, peak: 1, steps: 2}")).rules["s"]
+    assert hyperparameters(factory) >= {"learning_rate.peak", "lr.peak", "momentum"}
+    np.testing.assert_allclose(updates(call(factory, {"lr.peak": 3.0}), 1), [[-3.0, -3.0]])
+    factory = loaded(text.replace("lr: 2", "momentum: {kind: cosine, peak: 1, steps: 2}, lr: 2")).rules["s"]
+    np.testing.assert_allclose(updates(call(factory, {"lr": 3.0}), 1), [[-3.0, -3.0]])
 
 
 def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):
@@ -166,20 +166,43 @@ def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):
 
     register.rule("plain")(plain)
     text = BASE.replace("momentum, beta: 1", "plain, rate: {kind: cosine, peak: 2, steps: 4}").replace("{m:", "{s:")
-    np.testing.assert_allclose(updates(rule_factories(loaded(text))["s"](), 1), [[-2.0, -2.0]])
-
-
-def test_a_kind_that_is_gone_is_refused(loaded):
-    config = loaded(BASE)
-    del register.rules["momentum"]
-    with pytest.raises(ConfigError, match="there is no rule 'momentum'"):
-        rule_factories(config)
+    np.testing.assert_allclose(updates(loaded(text).rules["s"](), 1), [[-2.0, -2.0]])
 
 
 def test_a_probe_has_its_options_and_its_interval(loaded):
     config = loaded(BASE + "record: {every: 2, probes: [grad_norm, {kind: curvature, iterations: 3, every: 4}]}")
-    built = probes(config)
+    built = config.probes
     assert list(built) == ["grad_norm", "curvature"]
     problem = Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: x**2)
     trace = descend(problem, optax.sgd(0.0), jax.random.key(0), steps=6, every=2, probes={"c": built["curvature"]})
     np.testing.assert_array_equal(trace.series["c"], [3.0, np.nan, 3.0])
+
+
+def test_a_field_has_its_position(write):
+    write("problem: {kind: bowl}\nfigures:\n  - curves\n  - {kind: curves, levels: 3}\n", "base.yaml")
+    text = "extends: base.yaml\nname: t\nrules: {g: {kind: gd}}\ntrain: {steps: 3}\n"
+    resolved = load(write(text), ["train.steps=4"])
+    assert resolved.position("figures", 1) == "base.yaml:4:5"
+    assert resolved.position("rules", "g", "lr") == "x.yaml:3:12"  # not given: the rule's
+    assert resolved.position("train", "steps") == "command line"
+    error = resolved.error(("figures", 1), "can't be drawn", "drop it")
+    assert str(error).splitlines() == [
+        "base.yaml:4:5: figures[1]: can't be drawn",
+        "    4 |   - {kind: curves, levels: 3}",
+        "      |     ^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "  drop it",
+    ]
+
+
+def test_other_figures_come_from_the_command_line(write):
+    resolved = load(write(BASE + "figures: [curves]\n")).with_figures(["curves", "pair"])
+    assert [figure.kind for figure in resolved.config.figures] == ["curves", "pair"]
+    assert (resolved.position("figures", 1), resolved.position("name")) == ("command line", "x.yaml:1:7")
+
+
+def test_infinity_reaches_the_factory_and_the_axes(loaded):
+    resolved = loaded(
+        BASE.replace("beta: 1", "beta: .inf") + "sweep: {problem.spread: [.inf, 1], rules.m.ema: [true]}\n"
+    )
+    assert resolved.rules["m"].keywords == {"beta": float("inf")}
+    assert resolved.over["problem.spread"] == [float("inf"), 1.0]

@@ -1,4 +1,4 @@
-"""Why a text is not a YAML document, in words."""
+"""Messages for a text that is not a YAML document."""
 
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
@@ -6,26 +6,28 @@ from ruamel.yaml.reader import ReaderError
 from gdlab.config.errors import Mistake
 from gdlab.config.source import Source
 
+MOST_NODES = 50_000  # a longer list of values is an axis to space: {log: [lo, hi, n]}
+
 
 class TooLargeError(Exception):
-    """The document, its aliases written out, is larger than memory should have to hold."""
+    """The document has more than `MOST_NODES` values, those of its aliases included."""
 
 
-def refused(error: Exception, source: Source) -> Mistake:
-    """Why there is no document."""
+def syntax_error(error: Exception, source: Source) -> Mistake:
+    """Why the text can't be read."""
     if isinstance(error, MarkedYAMLError):
-        return _syntax(error, source)
+        return _marked(error, source)
     if isinstance(error, ReaderError):
         message = f"the character {chr(error.character)!r} is not allowed"
-        return Mistake(message, source.mark_at(error.position, error.position + 1))
+        return Mistake(message, source.mark_at(error.position))
     if isinstance(error, RecursionError):
         return Mistake("nested too deeply", source.whole)
     if isinstance(error, TooLargeError):
-        return Mistake("too large once its aliases are written out", source.whole)
+        return Mistake(f"more than {MOST_NODES:,} values, those of its aliases included", source.whole)
     return Mistake(f"not valid YAML: {error}", source.whole)
 
 
-def _syntax(error: MarkedYAMLError, source: Source) -> Mistake:
+def _marked(error: MarkedYAMLError, source: Source) -> Mistake:
     problem, at = str(error.problem or error.context or "unknown"), error.problem_mark or error.context_mark
     mark = source.whole if at is None else source.mark(at.line + 1, at.column + 1)
     if "'\\t'" in problem:
