@@ -94,7 +94,7 @@ def _space(axes: list[Axis], choices: Choices) -> dict[str | tuple[str, ...], An
         if len(columns) > 1:
             space[axis.names] = list(zip(*columns, strict=True))
         else:
-            space[axis.names[0]] = columns[0] if axis.seeds is None else axis.seeds
+            space[axis.names[0]] = columns[0] if axis.seeds is None else list(range(axis.seeds))
     return space
 
 
