@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gdlab.training import probes
     from gdlab.training.descent import descend
     from gdlab.training.sweep import sweep
-    from gdlab.types import Outcome, Problem, Process, Rule, Step, Stop, Trace
+    from gdlab.types import Metric, Outcome, Problem, Process, Rule, Step, Stop, Trace, maximise, minimise
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,8 @@ _DEFINED_IN = {
     "seed_interval": "gdlab.analysis.tuning_budget",
     "sobol": "gdlab.engine.axes",
     "sweep": "gdlab.training.sweep",
-    **dict.fromkeys(("Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
+    **dict.fromkeys(("Metric", "Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
+    **dict.fromkeys(("maximise", "minimise"), "gdlab.types"),
 }
 # Public name of a module -> its path. `surfaces`, `exports`, `connectivity`, `claims` and `probes` are short names.
 _MODULES = {
@@ -52,6 +53,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Metric",
     "Outcome",
     "Problem",
     "Process",
@@ -72,6 +74,8 @@ __all__ = [
     "landscape",
     "linear",
     "log",
+    "maximise",
+    "minimise",
     "open_results",
     "probes",
     "problems",

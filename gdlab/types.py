@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import optax
@@ -27,6 +27,33 @@ Point = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A metric of a problem and the direction in which it is better; made by `maximise` and `minimise`.
+
+    Attributes:
+        function: `function(params, batch) -> scalar`.
+        direction: "max" if larger values are better, "min" if smaller values are better.
+    """
+
+    function: Callable[[Params, Any], Array]
+    direction: Literal["min", "max"]
+
+    def __call__(self, params: Params, batch: Any) -> Array:
+        """The metric at `params` on `batch`."""
+        return self.function(params, batch)
+
+
+def maximise(function: Callable[[Params, Any], Array]) -> Metric:
+    """A metric of which larger values are better: `metrics={"psnr": maximise(psnr)}`."""
+    return Metric(function, "max")
+
+
+def minimise(function: Callable[[Params, Any], Array]) -> Metric:
+    """A metric of which smaller values are better. A plain function is taken so too, unless its name says accuracy."""
+    return Metric(function, "min")
+
+
+@dataclass(frozen=True)
 class Problem:
     """A function to minimise, its starting point, and known facts about it.
 
@@ -41,7 +68,8 @@ class Problem:
         outputs, criterion: the model `outputs(params, batch) -> z`, and `criterion(z, batch) -> scalar`, the loss
             without penalties; without penalties `loss` may be omitted. For rules that linearise the model
             (Gauss-Newton, natural gradient).
-        metrics: `{name: f(params, batch) -> scalar}`, measured on `eval_data` (or `data`) at the end of a run.
+        metrics: `{name: f(params, batch) -> scalar}`, measured on `eval_data` (or `data`) at the end of a run. Wrap a
+            function in `gdlab.maximise` if larger values are better.
         facts: quantities in closed form. Keys in use: `minimum` (the least value), `minimisers` (array [k, d], one per
             row), `hessian` (array [d, d]), `smoothness` (the largest Hessian eigenvalue L), `strong_convexity` (the
             smallest), `domain` (((x0, x1), (y0, y1)), the usual window of plots).

@@ -102,6 +102,9 @@ def open_results(path: str | Path) -> "xarray.Dataset":
         constants = {f"{limit['c']:.3g}/L" for limit in limits.values()}
         label = constants.pop() if len(constants) == 1 else "stability limit"
         data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": label})
+    for metric, direction in known.get("directions", {}).items():
+        if metric in data:
+            data[metric].attrs["direction"] = direction
     for series, layers in known.get("layers", {}).items():
         if series in data:
             data[series].attrs["layers"] = layers

@@ -23,7 +23,7 @@ from gdlab.engine.executor_adapter import ExecutorAdapter, WorkersError
 from gdlab.engine.plan import Group, plan
 from gdlab.engine.progress import Progress
 from gdlab.engine.read_store import check_programs
-from gdlab.engine.space import Space
+from gdlab.engine.space import Space, space
 from gdlab.engine.write_store import Store, locked
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.experiment import provenance, results
@@ -34,7 +34,7 @@ from gdlab.experiment.layer_names import layer_names
 from gdlab.experiment.reuse import Earlier
 from gdlab.experiment.run_selection import all_runs, best_runs, one_run
 from gdlab.experiment.theory import stability_of_sharpness, stable_lr
-from gdlab.training.sweep import STATIC, assignment
+from gdlab.training.sweep import STATIC, assignment, metric_directions
 
 
 class ExperimentError(UserError):
@@ -210,6 +210,7 @@ def _work(
             told |= {"status": "finished", "stable_lr": stable_lr(resolved)}
             told["stability"] = stability_of_sharpness(resolved)
             told["layers"] = layer_names(resolved)
+            told["directions"] = metric_directions(resolved.problem, space(resolved.over))
             told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
             return _made_of(folder, resolved, told, running, formats, [*notes, *store.notes])
     except (Stopped, KeyboardInterrupt):

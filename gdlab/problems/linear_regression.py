@@ -11,7 +11,7 @@ from gdlab import register
 from gdlab.problems.data import DATASETS, Measured, load, on_device, train_size
 from gdlab.problems.penalty import with_l2
 from gdlab.problems.precision import as_float
-from gdlab.types import Array, Params, Problem
+from gdlab.types import Array, Params, Problem, maximise
 
 
 def _examples(data: str = "diabetes", **others: Any) -> int:
@@ -52,7 +52,7 @@ def linear_regression(data: Measured = "diabetes", l2: float = 0.0) -> Problem:
         eval_data=on_device(split.test),
         outputs=lambda params, batch: batch.x @ params["w"] + params["b"],
         criterion=lambda z, batch: 0.5 * jnp.mean((z - batch.y) ** 2),
-        metrics={"mse": mse, "r2": lambda params, batch: 1.0 - mse(params, batch) / jnp.var(batch.y)},
+        metrics={"mse": mse, "r2": maximise(lambda params, batch: 1.0 - mse(params, batch) / jnp.var(batch.y))},
         facts=_facts(_moments(data), as_float(l2)),
     )
 

@@ -12,7 +12,7 @@ from gdlab.problems.classification import accuracy, cross_entropy
 from gdlab.problems.data import Classified, load, load_classified, on_device, train_size
 from gdlab.problems.penalty import with_l2
 from gdlab.problems.precision import as_float
-from gdlab.types import Array, Params, Problem
+from gdlab.types import Array, Params, Problem, maximise
 
 
 def _examples(data: str = "breast_cancer", **others: Any) -> int:
@@ -52,7 +52,7 @@ def logistic_regression(data: Classified = "breast_cancer", l2: float = 0.0, spr
         eval_data=on_device(split.test),
         outputs=logits,
         criterion=lambda z, batch: cross_entropy(z, batch.y),
-        metrics={"accuracy": lambda params, batch: accuracy(logits(params, batch), batch.y)},
+        metrics={"accuracy": maximise(lambda params, batch: accuracy(logits(params, batch), batch.y))},
         facts={"smoothness_bound": 0.5 * as_float(_largest_moment(data)) + as_float(l2)},
     )
 

@@ -8,7 +8,7 @@ from gdlab import register
 from gdlab.problems.classification import accuracy, cross_entropy
 from gdlab.problems.data import Classified, load_classified, on_device, train_size
 from gdlab.problems.penalty import with_l2
-from gdlab.types import Array, Params, Problem
+from gdlab.types import Array, Params, Problem, maximise
 
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "identity"]
 Init = Literal["lecun", "he", "glorot"]
@@ -66,5 +66,5 @@ def mlp(
         eval_data=on_device(split.test),
         outputs=lambda params, batch: apply(params, batch.x),
         criterion=lambda z, batch: cross_entropy(z, batch.y),
-        metrics={"accuracy": lambda params, batch: accuracy(apply(params, batch.x), batch.y)},
+        metrics={"accuracy": maximise(lambda params, batch: accuracy(apply(params, batch.x), batch.y))},
     )

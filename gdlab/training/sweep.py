@@ -17,7 +17,7 @@ from gdlab.errors import did_you_mean
 from gdlab.rules.hyperparameters import call, hyperparameters
 from gdlab.training.batches import Sampling
 from gdlab.training.descent import NEVER, training
-from gdlab.types import Point, Probe, Problem, Process, RuleFactory, Stop
+from gdlab.types import Metric, Point, Probe, Problem, Process, RuleFactory, Stop
 
 if TYPE_CHECKING:
     import xarray
@@ -101,7 +101,7 @@ def sweep(
         seed=seed,
     )
     build, points = assigned()
-    return run(
+    data = run(
         points,
         build,
         static=(*STATIC, *static),
@@ -111,6 +111,22 @@ def sweep(
         executor=executor,
         assigned=assigned,
     )
+    for name, direction in metric_directions(problem, points).items():
+        data[name].attrs["direction"] = direction
+    return data
+
+
+def metric_directions(problem: ProblemLike, points: Space) -> dict[str, str]:
+    """`eval_NAME` -> "max" or "min", the better direction, for each metric of the problem at its first point.
+
+    A metric that is neither `maximise` nor `minimise` has "max" if its name ends in "accuracy", else "min".
+    """
+    first = {name: value for block in points.blocks for name, value in block.row(0).items()}
+    given = {n.removeprefix(PROBLEM): v for n, v in first.items() if n.startswith(PROBLEM) and v is not ABSENT}
+    metrics = _factory(problem, Problem)(**given).metrics
+    plain = {name: "max" if name.endswith("accuracy") else "min" for name in metrics}
+    own = {name: metric.direction for name, metric in metrics.items() if isinstance(metric, Metric)}
+    return {f"eval_{name}": direction for name, direction in (plain | own).items()}
 
 
 def assignment(

@@ -219,3 +219,35 @@ def test_sweep_of_parameters_without_arrays():
     data = sweep(problem, rules.gd, {"lr": [0.1, 0.2], "seed": 2}, steps=3)
     np.testing.assert_array_equal(data["loss"], np.full((2, 2, 3), 2.0))
     np.testing.assert_array_equal(data["diverged_at"], np.full((2, 2), -1))
+
+
+def test_sweep_marks_the_better_direction_of_each_metric():
+    def near(centre, w):
+        return jnp.abs(w[0] - centre)
+
+    problem = Problem(
+        init=lambda key: jnp.ones(1),
+        loss=lambda w, batch: jnp.sum(w**2),
+        metrics={
+            "psnr": gdlab.maximise(lambda w, batch: -near(0.0, w)),
+            "offset": lambda w, batch: near(0.0, w),
+            "top_accuracy": lambda w, batch: -near(0.0, w),
+            "error_accuracy": gdlab.minimise(lambda w, batch: near(0.0, w)),
+        },
+    )
+    data = sweep(problem, rules.gd, {"lr": [0.1, 0.4]}, steps=3)
+    directions = {name: data[f"eval_{name}"].attrs["direction"] for name in problem.metrics}
+    assert directions == {"psnr": "max", "offset": "min", "top_accuracy": "max", "error_accuracy": "min"}
+    assert float(data["eval_psnr"][1]) == pytest.approx(-(0.2**3), rel=1e-5)  # x <- (1 - 2 lr) x
+
+
+def test_sweep_reads_directions_of_a_problem_whose_arguments_are_axes():
+    def problem(scale):
+        return Problem(
+            init=lambda key: jnp.ones(1),
+            loss=lambda w, batch: scale * jnp.sum(w**2),
+            metrics={"gain": gdlab.maximise(lambda w, batch: -w[0])},
+        )
+
+    data = sweep(problem, rules.gd, {"problem.scale": [0.5, 1.0]}, steps=1)
+    assert data["eval_gain"].attrs["direction"] == "max"
