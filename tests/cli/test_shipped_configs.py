@@ -14,25 +14,38 @@ from gdlab.config import load, said_in
 from gdlab.experiment.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
-MARKS = {"landscape_zoo": pytest.mark.slow, "rule_zoo": pytest.mark.slow, "quickstart": pytest.mark.smoke}
-CONFIGS = [
-    pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, ()))
-    for path in sorted((ROOT / "configs").glob("*.yaml"))
-    if not said_in(path, ("checks",))["checks"]  # those have tests of their own, in tests/experiments
-]
+# They compile much.
+LONG = (
+    *("adamw", "adaptive_edge", "edge_of_stability", "filter_normalisation", "landscape_zoo", "lr_range_test"),
+    "rule_zoo",
+)
+# The claims of configs with checks have tests of their own, in tests/experiments.
 EXPERIMENTS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if said_in(path, ("checks",))["checks"]]
+OTHERS = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if path not in EXPERIMENTS]
+
+
+def each(paths):
+    marks = {**dict.fromkeys(LONG, pytest.mark.slow), "quickstart": pytest.mark.smoke}
+    return [pytest.param(path, id=path.stem, marks=marks.get(path.stem, ())) for path in paths]
 
 
 def figures(folder):
     return {path.name for path in (folder / "figures").iterdir()}
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
+def on_two_devices(lab, home, config, *changes):
+    """The results folder of a run of a config in a process that has two devices."""
+    done = lab.call(home, "run", config, *changes, "--devices", 2, "--quiet", devices=2)
+    assert done.code == 0, done.err
+    folder = home / done.out.strip()
+    assert len(json.loads((folder / "provenance.json").read_text())["devices"]) == 2
+    return folder
+
+
+@pytest.mark.parametrize("config", each(OTHERS))
+def test_a_few_steps_of_each_config(lab, tmp_path, config):
     axis = "batch_size=[8, null]" if "batch" in config.stem else "seed=2"
-    result = gdlab("run", config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}", "--quiet")
-    assert result.exit_code == 0, result.output
-    folder = tmp_path / result.stdout.strip()
+    folder = on_two_devices(lab, tmp_path, config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}")
     data = open_results(folder)
     assert (data["steps_taken"] == 6).any()
     asked = {name.split(".")[0] for name in figures(folder)}
@@ -42,6 +55,22 @@ def test_a_few_steps_of_each_config(gdlab, tmp_path, config):
         picture = imread(folder / "figures" / f"{name}.png")
         assert min(picture.shape[:2]) > 400
         assert picture.std() > 0.05
+
+
+def first_of(axis, values):
+    """The first values of an axis in a config: two of a rate, which one program serves."""
+    if isinstance(values, dict):
+        ((spacing, (low, high, _)),) = values.items()
+        return {spacing: [low, high, 2]}
+    return 1 if isinstance(values, int) else values[: 2 if axis == "lr" else 1]
+
+
+@pytest.mark.parametrize("config", each(EXPERIMENTS))
+def test_a_few_steps_of_each_experiment(lab, tmp_path, config):
+    sweep = {axis: first_of(axis, values) for axis, values in said_in(config, ("sweep",))["sweep"].items()}
+    less = ("train.steps=4", f"sweep={json.dumps(sweep)}", "figures=[]", "checks=[]")
+    data = open_results(on_two_devices(lab, tmp_path, config, *less))
+    assert (data["steps_taken"] == 4).any()
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -36,10 +36,17 @@ cloud = gdlab.Problem(
 )
 
 
-def swept(over, rule=rules.momentum, **settings):
+with_empties = gdlab.Problem(
+    init=lambda key: {"x": cloud.init(key), "none": jnp.zeros(0), "no rows": jnp.zeros((0, 3))},
+    loss=lambda params, batch: cloud.loss(params["x"], batch) + params["none"].sum() + params["no rows"].sum(),
+    data=points,
+)
+
+
+def swept(over, rule=rules.momentum, problem=cloud, **settings):
     probes = {"x": lambda step: step.params}
     wanted = {"steps": 600, "every": 20, "batch_size": 5, "probes": probes, "chunk": 8}
-    return gdlab.sweep(cloud, rule, over, **{**wanted, **settings})
+    return gdlab.sweep(problem, rule, over, **{**wanted, **settings})
 
 
 layout.WORTHWHILE = 1.0  # many segments, as for long runs
@@ -52,6 +59,7 @@ CASES = {
     "network": lambda: gdlab.sweep(
         gdlab.problems.mlp("wine", widths=(8,)), rules.adam, {"lr": LR[:5], "seed": 2}, steps=12, chunk=4
     ),
+    "empties": lambda: swept({"lr": LR}, problem=with_empties, probes={"no rows": lambda s: s.updates["no rows"]}),
     "function": lambda: gdlab.evaluate(lambda x, y: jnp.sin(x) * y, {"x": np.linspace(0, 1, 7), "y": [1.0, 2.0]}),
 }
 
@@ -119,6 +127,8 @@ def test_sweep_cases_hold_runs_that_diverge_early_late_and_never(on_one):
     assert len(np.unique(ends)) > 3
     assert 0 < (ends >= 0).mean() < 0.5
     assert on_one["seven"]["loss"][1].shape == (2, 7, 30)
+    assert on_one["empties"]["no rows"][1].shape == (11, 30, 0, 3)
+    assert len(np.unique(on_one["empties"]["diverged_at"][1])) > 3
     assert on_one["one"]["x"][1].shape == (1, 30, 3)
 
 
