@@ -20,7 +20,7 @@ SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 def host_dtype(fn, x, how=jax.pure_callback):
     """`fn(x)` by Python, in float32."""
     further = {"vmap_method": "sequential"} if how is jax.pure_callback else {}
-    return how(lambda v: np.float32(fn(v)), SCALAR, x, **further)
+    return how(lambda v: np.float32(fn(np.asarray(v))), SCALAR, x, **further)
 
 
 def directly(fn, x):
@@ -98,7 +98,7 @@ class Scale:
         return 0
 
     def __call__(self, v):
-        return np.float32(self.by * v)
+        return np.float32(self.by * np.asarray(v))
 
     def method(self, v):
         return self(v)
@@ -139,7 +139,7 @@ def test_evaluate_prints_the_debug_text_of_each_function(capfd):
 
 
 def tripled(v):
-    return np.float32(3 * v)
+    return np.float32(3 * np.asarray(v))
 
 
 def test_evaluate_compiles_nothing_for_the_same_callback(compilations):

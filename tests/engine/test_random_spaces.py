@@ -67,7 +67,9 @@ def fn(**point):
     for name, value in sorted(point.items()):
         if callable(value):
             shape = jax.ShapeDtypeStruct((), real)
-            total = jax.pure_callback(lambda v, f=value: np.asarray(f(v), real), shape, total, vmap_method="sequential")
+            total = jax.pure_callback(
+                lambda v, f=value: real.type(f(np.asarray(v))), shape, total, vmap_method="sequential"
+            )
         elif isinstance(value, jax.core.Tracer):
             whole = jnp.issubdtype(value.dtype, jnp.integer)
             number = value.astype(real)
@@ -141,7 +143,7 @@ def bowl(h=1.0, shift=0.0, kind=None, push=None):
 
     def gradient(w, batch):
         value, grads = jax.value_and_grad(loss)(w, batch)
-        pushed = lambda v: np.asarray(push(v) / 8, np.float32)
+        pushed = lambda v: np.float32(push(np.asarray(v)) / 8)
         return value, jax.pure_callback(pushed, jax.ShapeDtypeStruct((2,), np.float32), grads, vmap_method="sequential")
 
     start = lambda key: jax.random.randint(key, (2,), -3, 4).astype(jnp.float32)
@@ -158,7 +160,7 @@ def descended(label, batch_size, push, every, tilt, height, shift, lr, beta, see
 
     def gradient(w, batch):
         value, grads = jax.value_and_grad(loss)(w, batch)
-        pushed = lambda v: np.asarray(push(v) / 8, np.float32)
+        pushed = lambda v: np.float32(push(np.asarray(v)) / 8)
         return value, jax.pure_callback(pushed, jax.ShapeDtypeStruct((2,), np.float32), grads, vmap_method="sequential")
 
     alone = Problem(init=problem.init, loss=loss, gradient=gradient if push else None, data=problem.data)
@@ -241,7 +243,7 @@ def test_evaluate_equals_a_plain_loop_in_hundreds_of_spaces(seeds, pools, double
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seeds", "pools", "runs"), [(range(5000, 5060), TRACED, 784), (range(6000, 6060), SWEPT, 1134)]
+    ("seeds", "pools", "runs"), [(range(5000, 5060), TRACED, 784), (range(6000, 6040), SWEPT, 778)]
 )
 def test_sweep_equals_a_plain_loop_in_tens_of_spaces(seeds, pools, runs):
     assert compare_sweep(seeds, pools) == (len(seeds), runs)
