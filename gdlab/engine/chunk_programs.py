@@ -78,8 +78,8 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> Programs:
     if layout.segments:
 
         def on(point: Mapping[str, Any], carry: Any, first: Array) -> tuple[Any, Any, Any]:
-            carry, record = process.advance(point, _apart(layout, carry), first, layout.blocks)
-            carry, record = _apart(layout, (carry, record))
+            carry, record = process.advance(point, _unfused(layout, carry), first, layout.blocks)
+            carry, record = _unfused(layout, (carry, record))
             return carry, record, process.status(carry)
 
         # The carry is given up to the program, which writes the next one in its place.
@@ -92,7 +92,7 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> Programs:
     return Programs(layout, chunks, mesh, start, advance, finish)
 
 
-def _apart(layout: Layout, tree: Any) -> Any:
+def _unfused(layout: Layout, tree: Any) -> Any:
     """The same values, which XLA must not compute in one fusion with what uses them, where a segment is one block.
 
     It replaces a loop of one block by the body of the loop. Fused with the operations before and after the loop, the
