@@ -182,8 +182,10 @@ def test_workers_call_the_function_of_each_static_value():
 def test_a_primitive_of_ones_own_that_calls_back_is_never_shared():
     """The walk through the program does not know it; its text says that it calls back."""
     from jax.extend.core import Primitive
-    from jax.interpreters import batching, mlir
 
+    batching, mlir = map(pytest.importorskip, ("jax.interpreters.batching", "jax.interpreters.mlir"))
+    if not hasattr(mlir, "emit_python_callback"):
+        pytest.skip("JAX does not offer this to primitives of one's own")
     called = Primitive("own_call")
     called.def_abstract_eval(lambda aval, by: aval)
 
