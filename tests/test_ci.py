@@ -21,7 +21,7 @@ def has_smoke_test(path):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_has_a_smoke_test(package):
-    tests = [*(ROOT / "tests" / package).glob("test_*.py"), *(ROOT / "tests").glob(f"test_{package}*.py")]
+    tests = [*(ROOT / "tests" / package).rglob("test_*.py"), *(ROOT / "tests").glob(f"test_{package}*.py")]
     assert any(map(has_smoke_test, tests)), f"mark a fast test of tests/{package} or tests/test_{package}.py as smoke"
 
 

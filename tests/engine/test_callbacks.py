@@ -183,8 +183,10 @@ def test_execute_on_calls_the_function_of_each_static_value():
 def test_program_with_an_unknown_callback_primitive_is_not_shared():
     """The search through the jaxpr does not know the primitive; the text of the program shows the callback."""
     from jax.extend.core import Primitive
-    from jax.interpreters import batching, mlir
 
+    batching, mlir = map(pytest.importorskip, ("jax.interpreters.batching", "jax.interpreters.mlir"))
+    if not hasattr(mlir, "emit_python_callback"):
+        pytest.skip("JAX does not offer this to primitives of one's own")
     called = Primitive("own_call")
     called.def_abstract_eval(lambda aval, by: aval)
 

@@ -22,6 +22,7 @@ def expected():
     return sweep(problems.rosenbrock(), makers, over, steps=12, every=4, probes={"grad_norm": grad_norm})
 
 
+@pytest.mark.smoke
 def test_the_results_are_those_of_the_sweep(finished):
     found = open_results(finished)
     found = found.drop_vars("stable_lr", errors="ignore")
@@ -29,6 +30,7 @@ def test_the_results_are_those_of_the_sweep(finished):
     assert set(found.data_vars) == set(expected().data_vars)
 
 
+@pytest.mark.smoke
 def test_xarray_alone_opens_the_store(finished):
     tree = xarray.open_datatree(finished / "store.zarr", engine="zarr", consolidated=False)
     assert {"group_0", "group_1", "landscape"} == set(tree.children)

@@ -108,13 +108,19 @@ def test_schedule_values_are_those_of_the_formula(kind, dtype):
 def test_schedule_arguments_can_be_traced(kind):
     """Including integer numbers of steps; other values do not recompile."""
     arguments, formula = FORMULAS[kind]
-    run = jax.jit(lambda arguments, step: register.schedules[kind].make(**arguments)(step))
+    traces = []
+
+    @jax.jit
+    def run(arguments, step):
+        traces.append(arguments)
+        return register.schedules[kind].make(**arguments)(step)
+
     traced = {name: jnp.asarray(value) for name, value in arguments.items()}
     half = {name: jnp.asarray(value, jnp.bfloat16) for name, value in arguments.items()}
     for step in (0, 5, 29, 40):
         np.testing.assert_allclose(run(traced, step), formula(np.asarray(step)), rtol=2e-5, atol=1e-7)
     run({name: 2 * value for name, value in traced.items()}, 3)
-    assert run._cache_size() == 1
+    assert len(traces) == 1
     assert run(half, 3).dtype == jnp.float32
     mapped = jax.vmap(run, in_axes=(dict.fromkeys(traced), 0))(traced, jnp.asarray(T))
     np.testing.assert_allclose(mapped, formula(T), rtol=2e-5, atol=1e-7)
