@@ -124,9 +124,7 @@ def _adapted(rule: optax.GradientTransformation, renamed: Mapping[str, str]) -> 
             own = state.inner if schedule_free else state
             updates, after = inner.update(widen(grads), own, wide, **extra)
         after = _in_dtypes_of(own, after)
-        return narrow(updates, grads), OptaxScheduleFreeState(after) if isinstance(
-            state, OptaxScheduleFreeState
-        ) else after
+        return narrow(updates, grads), OptaxScheduleFreeState(after) if schedule_free else after
 
     return Rule(init, update)
 

@@ -59,8 +59,9 @@ def damped_gauss_newton(kind: str, lr: Hyperparameter, damping: Hyperparameter, 
         criterion_fn: Callable[[Any], Array],
         **extra: Any,
     ) -> tuple[Updates, State]:
+        g = widen(grads)
         product = damped(gauss_newton_product(outputs_fn, criterion_fn, params), damping)
-        direction = conjugate_gradients(product, widen(grads), cg_steps)
+        direction = conjugate_gradients(product, g, cg_steps)
         return each(lambda _, d, lr: -lr * d, grads, direction, lr=lr), state
 
     return Rule(optax.init_empty_state, update)
