@@ -69,7 +69,7 @@ def kinds():
     register.figure("curves", dims=("step",))(curves)
     register.figure("sensitivity", dims=("lr",))(lambda data, *, metric="final_loss": None)
     register.figure(
-        "pair", needs=lambda sizes, options: "" if len(sizes) < 3 else f"draws one axis, not {len(sizes) - 1}"
+        "pair", needs=lambda axes, options: "" if len(axes) < 3 else f"draws one axis, not {len(axes) - 1}"
     )(lambda data: None)
     register.figure("surface", of="landscape", dims=("x", "y"))(lambda data: None)
     yield
