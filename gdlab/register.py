@@ -117,8 +117,9 @@ def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make
     Known of a figure, where it applies:
         of: what it draws: "sweep" (the default), or a part of the results beside it, such as "landscape".
         dims: the dims that the Dataset must have.
-        `needs(sizes, options) -> str`: why it can't draw a sweep whose dims, without "step", have these sizes, with
-            these options ("can't show more than two axes"); empty if it can. A config is checked with it before a run.
+        `needs(axes, options) -> str`: why it can't draw a sweep with these axes and options, as "can't show more than
+            two axes"; empty if it can. `axes` is `{name: (dim, size)}`, "rule" among them; zipped axes share a dim. A
+            config is checked with it before its runs begin.
     """
     return _into(figures, kind, source, info)
 

@@ -9,7 +9,7 @@ import numpy as np
 from gdlab.config.errors import shown
 from gdlab.config.node import Path, Report
 from gdlab.config.spacing import MOST, read_drawn, read_spaced
-from gdlab.config.value_types import INTEGER, type_errors
+from gdlab.config.value_types import INTEGER, is_valid
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _zipped(path: Path, names: tuple[str, ...], written: Any, report: Report) ->
 
 
 def _seeds(path: Path, written: Any, report: Report) -> Axis | None:
-    if not type_errors(written, (INTEGER,)):
+    if is_valid(written, (INTEGER,)):
         if 1 <= written <= MOST:
             return Axis(path, ("seed",), (range(written),), listed=False, seeds=written)
         report.add(path, f"must be a count of seeds from 1 to {MOST}, not {written}")

@@ -82,10 +82,14 @@ def _check_required(kind: ResolvedKind, swept: set[str], report: Report, prefix:
 def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:
     """A figure must be drawable of a sweep over these axes; a figure of a landscape needs that section."""
     record = written.get("record")
-    sizes = {"rule": len(choices.rules), **{axis.dim: axis.size for axis in choices.axes.read}}
-    if choices.parts:
-        sizes[RUN] = sum(math.prod(axis.size for axis in part.read) for part in choices.parts)
-    dims = {*sizes, *(name for axes in (choices.axes, *choices.parts) for name, _ in axes.names)}
+    axes = {name: (axis.dim, axis.size) for axis in choices.axes.read for name in axis.names}
+    axes["rule"] = ("rule", len(choices.rules))
+    points = sum(math.prod(axis.size for axis in part.read) for part in choices.parts)
+    axes |= {name: (RUN, points) for part in choices.parts for axis in part.read for name in axis.names}
+    dims = {
+        *(dim for dim, _ in axes.values()),
+        *(name for part in (choices.axes, *choices.parts) for name, _ in part.names),
+    }
     if not isinstance(record, dict) or record.get("every", 1) is not None:
         dims.add("step")
     for index, figure in enumerate(choices.figures):
@@ -105,7 +109,7 @@ def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> 
             message = f"the figure {figure.kind} needs the dim {' and '.join(lacking)}, which the sweep lacks"
             report.add(path, message, hint=f"it has {', '.join(sorted(dims))}")
         elif "needs" in info and not report.faulty(*path):
-            reason = info["needs"](sizes, figure.values)
+            reason = info["needs"](axes, figure.values)
             if reason:
                 report.add(path, f"the figure {figure.kind} {reason}")
 

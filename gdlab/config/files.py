@@ -1,4 +1,4 @@
-"""A config file with those that it extends."""
+"""Read a config file and the files that it extends."""
 
 import os
 from collections.abc import Iterable
@@ -14,17 +14,18 @@ from gdlab.config.source import read
 
 
 def read_file(path: Path) -> tuple[Node | None, list[Mistake]]:
-    """The config in `path`, merged over its bases, with every value's place in the file that it came from.
+    """The config in `path`, merged over its bases, each value with its position in its own file; and the errors.
 
-    `.toml` is TOML, anything else YAML 1.2. `extends: FILE` is relative to the file that says so. The paths of `code`
-    are made relative to `path`'s folder, whichever file names them. No node where one of the files
-    can't be read or parsed: what the config lacks can't be told then.
+    `extends: FILE` is relative to the file that has it. The paths of `code` become relative to the folder of `path`.
+    The node is None if one of the files can't be read or parsed, since it is then unknown what the config lacks.
     """
     return _read(path, path.parent, None, ())
 
 
-def _read(path: Path, folder: Path, asked: Mark | None, above: tuple[str, ...]) -> tuple[Node | None, list[Mistake]]:
-    node, mistakes = _parsed(path, asked)
+def _read(
+    path: Path, folder: Path, extended_at: Mark | None, above: tuple[str, ...]
+) -> tuple[Node | None, list[Mistake]]:
+    node, mistakes = _parsed(path, extended_at)
     if node is None:
         return None, mistakes
     node = _relocated(node, path.parent, folder)
@@ -43,10 +44,10 @@ def _read(path: Path, folder: Path, asked: Mark | None, above: tuple[str, ...]) 
     return None if under is None else merge(under, node), [*mistakes, *more]
 
 
-def _parsed(path: Path, asked: Mark | None) -> tuple[Node | None, list[Mistake]]:
+def _parsed(path: Path, extended_at: Mark | None) -> tuple[Node | None, list[Mistake]]:
     source = read(path)
     if isinstance(source, Mistake):
-        return None, [source if asked is None else Mistake(f"{path}: {source.message}", asked, "extends")]
+        return None, [source if extended_at is None else Mistake(f"{path}: {source.message}", extended_at, "extends")]
     node, mistakes = yaml_source.parse(source)
     if node is None:
         return None, mistakes or [Mistake("the file is empty", Mark(source.file))]
@@ -56,7 +57,7 @@ def _parsed(path: Path, asked: Mark | None) -> tuple[Node | None, list[Mistake]]
 
 
 def _relocated(node: Node, here: Path, folder: Path) -> Node:
-    """The same with its `code` paths relative to `folder` instead of `here`."""
+    """The node with its `code` paths relative to `folder` instead of `here`."""
     code = node.value.get("code")
     if code is None or not isinstance(code.value, list) or here == folder:
         return node
@@ -70,6 +71,6 @@ def _relocated(node: Node, here: Path, folder: Path) -> Node:
 
 
 def said_in(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """What a config file, merged over its bases, says under some keys, unchecked; None where it says nothing."""
+    """The values of some keys of a config file, merged over its bases and unchecked; None for those not given."""
     node, _ = read_file(path)
     return {key: node.value[key].plain if node is not None and key in node.value else None for key in keys}

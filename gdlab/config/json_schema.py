@@ -20,11 +20,11 @@ def json_schema() -> dict[str, Any]:
     definitions["rule"] = _one_of("rule")
     fields["problem"] = {"$ref": "#/$defs/problem", "description": fields["problem"]["description"]}
     fields["rules"]["additionalProperties"] = {"$ref": "#/$defs/rule"}
-    definitions["part"] = {"type": "object", **_axes(), "description": "axes of one space among those of the chain"}
+    definitions["part"] = {"type": "object", **_axes(), "description": "axes of one space of the chain"}
     fields["sweep"] |= _axes()
     fields["sweep"]["properties"][CHAIN] = {
         **_values({"$ref": "#/$defs/part"}),
-        "description": "spaces one after the other, each point once; the other axes multiply them",
+        "description": "spaces in sequence, each point once; the other axes multiply them",
     }
     names = {"enum": sorted(register.figures)}
     fields["figures"]["items"] = {"anyOf": [names, {"$ref": "#/$defs/figure"}]}
@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
     known = {"enum": sorted(register.probes)}
     definitions["Record"]["properties"]["probes"]["items"] = {"anyOf": [known, {"$ref": "#/$defs/probe"}]}
     definitions["probe"] = _one_of("probe")
-    fields["extends"] = {"type": "string", "description": "a config that this one is laid over"}
+    fields["extends"] = {"type": "string", "description": "a config that this one is merged over"}
     # A file that extends another may leave out any field.
     required = schema.pop("required")
     return {

@@ -164,13 +164,13 @@ def _give(what: What, kind: ResolvedKind, path: Path, value: Any, report: Report
             kind.schedules[name] = schedule
         kind.meant.add(name)
     else:
-        wrong = value_types.type_errors(value, allowed)
+        converted, wrong = value_types.validate(value, allowed)
         if what == "rule" and is_infinite_rate(name, value):
             wrong = [((), INFINITE_RATE)]
         for place, message in wrong:
             report.add((*path, *place), message, hint=value_types.suggestion(value, allowed))
         if not wrong:
-            kind.values[name] = value_types.convert(value, allowed)
+            kind.values[name] = converted
         kind.meant.add(name)
 
 

@@ -1,22 +1,22 @@
-"""One config over another."""
+"""Merge one config over another."""
 
 from dataclasses import replace
 
 from gdlab.config.errors import COMMAND_LINE
 from gdlab.config.node import Node, Path
 
-CHAIN = "chain"  # the key of a sweep under which spaces stand one after the other
+CHAIN = "chain"  # the key of a sweep whose value is a list of spaces
 DRAWN = ("random", "sobol")  # between two ends, each with a scale and a seed
 SPECS = ("log", "linear", *DRAWN)
 
 
 def merge(base: Node, over: Node, path: Path = ()) -> Node:
-    """`over` laid over `base`: mappings are merged key by key, everything else is replaced.
+    """`over` merged over `base`: mappings are merged key by key, everything else is replaced.
 
-    A null over a mapping, a list or an axis takes it away. A mapping of another `kind` starts afresh, and so does an
-    axis given in another form: what belonged to the old one would be wrong for the new one.
+    A null over a mapping, a list or an axis removes it. A mapping of another `kind` replaces the old one, whose
+    hyperparameters are of no use to it; so does an axis given in another form.
     """
-    if not isinstance(base.value, dict) or not isinstance(over.value, dict) or _afresh(base.value, over.value, path):
+    if not isinstance(base.value, dict) or not isinstance(over.value, dict) or _replaces(base.value, over.value, path):
         return over
     merged = dict(base.value)
     for name, node in over.value.items():
@@ -27,16 +27,16 @@ def merge(base: Node, over: Node, path: Path = ()) -> Node:
             del merged[name]
         else:
             merged[name] = merge(below, node, (*path, name))
-    # A change from the command line names a mapping only to reach what is in it.
+    # An override names a mapping only to set a value in it, so the mapping keeps its position.
     return replace(base if over.mark.file == COMMAND_LINE else over, value=merged)
 
 
 def holds_axes(path: Path) -> bool:
-    """Whether what stands at the path is a mapping of axes: the sweep, or a part of its chain."""
+    """Whether the mapping at the path holds axes: the sweep, or a part of its chain."""
     return path == ("sweep",) or (len(path) == 3 and path[:2] == ("sweep", CHAIN))
 
 
-def _afresh(base: dict[str, Node], over: dict[str, Node], path: Path) -> bool:
+def _replaces(base: dict[str, Node], over: dict[str, Node], path: Path) -> bool:
     if holds_axes(path[:-1]):
         return any(form in over for form in SPECS)
     return "kind" in base and "kind" in over and base["kind"].plain != over["kind"].plain

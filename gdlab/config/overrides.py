@@ -16,7 +16,7 @@ _OPTIONS = ("scale", "seed", "n")  # of axes that are drawn
 
 
 class _UnknownError(Exception):
-    """A key that can't be followed; the message says why."""
+    """No value can be set at the key; the message says why."""
 
 
 def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
@@ -73,7 +73,7 @@ class _Line:
 
 
 class _Value(Source):
-    """The value of a change as a text of its own, whose places are those in the whole change."""
+    """The value of a change, with positions in the whole change."""
 
     def __init__(self, change: str, start: int) -> None:
         super().__init__(COMMAND_LINE, change[start:])
@@ -111,7 +111,7 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
             name = max(known, key=len) if known else name
             inside = inside[name].value if inside and known else None
         else:
-            raise _UnknownError(f"{dotted(part for part, _, _ in spans)} is not a mapping, so it has nothing inside")
+            raise _UnknownError(f"{dotted(part for part, _, _ in spans)} is not a mapping, so no key can be set in it")
         spans.append((name, start, start + len(name)))
         words, start = words[len(name) + 1 :], start + len(name) + 1
     return spans
@@ -124,7 +124,7 @@ def _counted(inside: list[Node], name: str, place: str) -> Node:
 
 
 def _swept(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
-    """The parts of a key that types_reached an axis, or a part of the sweep's chain and perhaps an axis of it."""
+    """The parts of a key within the sweep: an axis, or a part of its chain, with or without an axis of that part."""
     parts = axes.value.get(CHAIN) if isinstance(axes.value, dict) else None
     if parts is None or not isinstance(parts.value, list) or not words.startswith(f"{CHAIN}."):
         return _axis(axes, words, start)
@@ -139,7 +139,7 @@ def _axis(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
     axis, dot, last = words.rpartition(".")
     there = axes.value.get(axis) if isinstance(axes.value, dict) else None
     is_drawn = there is not None and isinstance(there.value, dict) and any(form in there.value for form in DRAWN)
-    # `problem` is no axis, so what follows it is a hyperparameter of that name.
+    # `sweep.problem.log` is the problem's hyperparameter `log`: `problem` is not an axis.
     if dot and axis and axis != "problem" and (last in SPECS or (last in _OPTIONS and is_drawn)):
         return [(axis, start, start + len(axis)), (last, start + len(axis) + 1, start + len(words))]
     return [(words, start, start + len(words))]

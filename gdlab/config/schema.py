@@ -1,4 +1,4 @@
-"""The sections of a config, their types and defaults. What a kind takes is the register's business."""
+"""The sections of a config, with their types and defaults. The register defines the hyperparameters of a kind."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ class _Section(BaseModel):
 
 
 class Kind(BaseModel):
-    """Something registered, by its `kind`, with its hyperparameters beside it."""
+    """A registered kind and its hyperparameters."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
@@ -20,12 +20,12 @@ class Kind(BaseModel):
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """All but the kind, as written."""
+        """The hyperparameters, as written."""
         return dict(self.model_extra or {})
 
 
 def named(written: Any) -> Any:
-    """A kind without hyperparameters may be written as its name alone."""
+    """A mapping with the kind for a name alone."""
     return {"kind": written} if isinstance(written, str) else written
 
 
@@ -53,11 +53,12 @@ class Train(_Section):
 
 
 class Record(_Section):
-    """What is kept of a run on its way."""
+    """What is recorded during a run."""
 
     every: Positive | None = Field(default=1, description="steps between two records; null: no series")
     probes: list[Annotated[Kind, BeforeValidator(named)]] = Field(
-        default=[], description="what is recorded beside the loss; `every` of one: only at multiples of so many steps"
+        default=[],
+        description="what is recorded besides the loss; a probe with `every` is recorded at multiples of so many steps",
     )
 
 
@@ -83,7 +84,8 @@ class Landscape(_Section):
         "the end of the first along random directions, the Hessian's top eigenvectors, or the gradient and last step",
     )
     normalise: Literal["filter", "layer", "tensor", "none"] = Field(
-        default="filter", description="the scale of random directions: that of the weights, part by part, or as drawn"
+        default="filter",
+        description="the scale of random directions: that of the weights by filter, layer or tensor; none: as drawn",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of random directions")
     lines: Positive = Field(default=16, description="random lines through each run's end, for line_profile")
@@ -100,21 +102,25 @@ class Landscape(_Section):
 
 
 class Compute(_Section):
-    """How the work is laid out; it changes results by rounding at most."""
+    """How runs are grouped into programs; changes results by rounding at most."""
 
-    chunk: Positive | None = Field(default=None, description="runs in one program; null: as many as suit")
-    tile: Positive | None = Field(default=None, description="runs under way at once; null: as many as memory allows")
+    chunk: Positive | None = Field(
+        default=None, description="runs in one call of a program; null: chosen automatically"
+    )
+    tile: Positive | None = Field(
+        default=None, description="runs that are trained at the same time; null: as many as memory allows"
+    )
 
 
 class Config(_Section):
-    """An experiment: a problem, rules, the space that they are swept over, and what is drawn of it."""
+    """An experiment: a problem, rules, the space of the sweep, and the figures."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="names the folder of the results"
     )
     problem: Kind = Field(description="what is minimised")
     rules: dict[Annotated[str, Field(min_length=1)], Kind] = Field(
-        min_length=1, description="the update rules, by the label they have in figures"
+        min_length=1, description="the update rules, by their label in figures"
     )
     sweep: dict[str, Any] = Field(
         default={},
@@ -122,20 +128,20 @@ class Config(_Section):
         "rules.LABEL.NAME), problem.NAME, batch_size, seed; several names with commas between them move together",
     )
     train: Train = Field(description="how a run is trained")
-    record: Record = Field(default=Record(), description="what is kept of a run on its way")
+    record: Record = Field(default=Record(), description="what is recorded during a run")
     landscape: Landscape | None = Field(
         default=None, description="the loss on a plane through parameter space; null: none"
     )
-    figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(default=[], description="what is drawn")
+    figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(default=[], description="the figures")
     checks: list[Annotated[Kind, BeforeValidator(named)]] = Field(
-        default=[], description="claims that the results are held against"
+        default=[], description="checks of claims against the results"
     )
     size: str = Field(
-        default="small", min_length=1, description="which of `sizes` is run; small: the config as it stands"
+        default="small", min_length=1, description="which of `sizes` is run; small: the config without any of them"
     )
     sizes: dict[str, dict[str, Any]] = Field(
-        default={}, description="what is laid over the config at another size, by the size's name: that of a paper, say"
+        default={}, description="changes to the config for other sizes, by name; for example the size in a paper"
     )
     code: list[str] = Field(default=[], description="Python files that register kinds, relative to this file")
     precision: Literal["float32", "float64"] = Field(default="float32", description="of every number of a run")
-    compute: Compute = Field(default=Compute(), description="how the work is laid out")
+    compute: Compute = Field(default=Compute(), description="how runs are grouped into programs")

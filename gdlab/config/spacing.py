@@ -1,4 +1,4 @@
-"""Values that a config spaces or draws between two ends, of one axis or of several together."""
+"""Axes whose values are spaced or drawn between two ends, one axis or several together."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from gdlab.config.errors import shown
 from gdlab.config.merge import DRAWN, SPECS
 from gdlab.config.node import Path, Report
-from gdlab.config.value_types import INTEGER, REAL, type_errors
+from gdlab.config.value_types import INTEGER, REAL, is_valid
 from gdlab.engine import axes
 from gdlab.errors import did_you_mean
 
@@ -16,7 +16,7 @@ MOST = 10_000_000  # values on one axis
 
 
 def read_spaced(path: Path, written: dict[str, Any], report: Report) -> np.ndarray | None:
-    """The values of `{log: [lo, hi, n]}` and the like; None, and mistakes, where it is none."""
+    """The values of `{log: [lo, hi, n]}` and the like; None, and errors in the report, if it is not valid."""
     form = _form(path, written, SPECS, ("scale", "seed"), report)
     if form is None:
         return None
@@ -39,7 +39,7 @@ def read_spaced(path: Path, written: dict[str, Any], report: Report) -> np.ndarr
 def read_drawn(
     path: Path, names: tuple[str, ...], written: dict[str, Any], report: Report
 ) -> tuple[np.ndarray, ...] | None:
-    """The values of each name in `{sobol: {NAME: [lo, hi], ...}, n: 64}`; None, and mistakes, where it is no such."""
+    """The values of each name in `{sobol: {NAME: [lo, hi], ...}, n: 64}`; None, and errors, if it is not valid."""
     form = _form(path, written, DRAWN, ("n", "scale", "seed"), report)
     if form is None:
         return None
@@ -75,16 +75,16 @@ def read_drawn(
 def _form(
     path: Path, written: dict[str, Any], forms: tuple[str, ...], options: tuple[str, ...], report: Report
 ) -> str | None:
-    """Which of the forms is written; None, and a mistake, where none is."""
+    """Which of the forms is given; None, and an error in the report, if none is."""
     form = next((name for name in written if name in forms), None)
     known = options if form in DRAWN else ()
     strange = [name for name in written if name != form and name not in known]
     for name in strange:
         if name in forms:
-            report.add((*path, name), f"{form} says already how the axis is spaced", hint="drop one", key=True)
+            report.add((*path, name), f"{form} spaces the axis already", hint="drop one", key=True)
         else:
             hint = did_you_mean(name, (*forms, *known))
-            report.add((*path, name), f"an axis has no {name} here", hint=hint, key=True)
+            report.add((*path, name), f"an axis has no option {name} here", hint=hint, key=True)
     if form is None and not strange:
         report.add(path, f"an axis needs one of {', '.join(forms[:-1])} and {forms[-1]}")
     return form
@@ -93,7 +93,7 @@ def _form(
 def _options(path: Path, written: dict[str, Any], report: Report) -> tuple[Any, Any]:
     scale, seed = written.get("scale", "log"), written.get("seed", 0)
     _scale((*path, "scale"), scale, report)
-    if type_errors(seed, (INTEGER,)) or seed < 0:
+    if not is_valid(seed, (INTEGER,)) or seed < 0:
         report.add((*path, "seed"), f"must be a whole number from 0, not {shown(seed)}")
     return scale, seed
 
@@ -106,10 +106,10 @@ def _scale(path: Path, scale: Any, report: Report) -> bool:
 
 
 def _ends(path: Path, lo: Any, hi: Any, logarithmic: bool, report: Report) -> bool:
-    """Whether the ends are numbers that the scale can take."""
+    """Whether the ends are numbers, above 0 on a logarithmic scale."""
     sound = True
     for index, end in enumerate((lo, hi)):
-        if type_errors(end, (REAL,)) or math.isinf(end):
+        if not is_valid(end, (REAL,)) or math.isinf(end):
             message = f"must be a number, not {shown(end)}"
         elif logarithmic and end <= 0:
             message = f"must be above 0 on a logarithmic axis, not {shown(end)}"
@@ -121,7 +121,7 @@ def _ends(path: Path, lo: Any, hi: Any, logarithmic: bool, report: Report) -> bo
 
 
 def _count(path: Path, n: Any, report: Report) -> bool:
-    if not type_errors(n, (INTEGER,)) and 1 <= n <= MOST:
+    if is_valid(n, (INTEGER,)) and 1 <= n <= MOST:
         return True
-    report.add(path, f"must be how many values there are, from 1 to {MOST}, not {shown(n)}")
+    report.add(path, f"must be a count of values from 1 to {MOST}, not {shown(n)}")
     return False

@@ -84,21 +84,25 @@ def types_of(parameter: inspect.Parameter) -> ValueTypes:
     return (_PLAIN.get(type(default), ANY),) if isinstance(default, bool | float | str) else (ANY,)
 
 
-def type_errors(value: Any, allowed: ValueTypes) -> list[TypeErrorAt]:
-    """Where and why a plain value is of none of the types; empty if it is valid."""
+def validate(value: Any, allowed: ValueTypes) -> tuple[Any, list[TypeErrorAt]]:
+    """A plain value as the factory takes it, and no errors; or None, and where and why it is of none of the types."""
     try:
-        convert(value, allowed)
+        return convert(value, allowed), []
     except ValidationError:
         rows = [row.inside for row in allowed if row.inside is not None]
         whole: list[TypeErrorAt] = [((), f"must be {words(allowed)}, not {shown(value)}")]
         if not isinstance(value, list) or len(rows) != 1:
-            return whole
+            return None, whole
         within = [rows[0](index) for index in range(len(value))]
         if None in within:
-            return whole
-        found = [type_errors(element, each) for element, each in zip(value, within, strict=True) if each is not None]
-        return [((i, *at), message) for i, errors in enumerate(found) for at, message in errors] or whole
-    return []
+            return None, whole
+        found = [validate(element, each)[1] for element, each in zip(value, within, strict=True) if each is not None]
+        return None, [((i, *at), message) for i, errors in enumerate(found) for at, message in errors] or whole
+
+
+def is_valid(value: Any, allowed: ValueTypes) -> bool:
+    """Whether a plain value is of one of the types."""
+    return not validate(value, allowed)[1]
 
 
 def convert(value: Any, allowed: ValueTypes) -> Any:

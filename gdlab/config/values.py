@@ -117,7 +117,7 @@ def _column(axis: Axis, name: str, choices: Choices) -> list[tuple[Any, Path]]:
 def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, choices: Choices, report: Report) -> None:
     for row, value in enumerate(axis.columns[column]):
         path = axis.place(row, column)
-        errors = value_types.type_errors(value, allowed)
+        converted, errors = value_types.validate(value, allowed)
         if errors:
             inside, message = errors[0]
             report.add((*path, *inside), message, hint=value_types.suggestion(value, allowed))
@@ -125,7 +125,7 @@ def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, choic
         if is_infinite_rate(rule_of(choices.rules, name)[1], value):
             report.add(path, INFINITE_RATE)
         least = {SEED: 0, BATCH_SIZE: 1}.get(name, -(2**31))
-        if type(value_types.convert(value, allowed)) is int and not least <= value < 2**31:
+        if type(converted) is int and not least <= value < 2**31:
             limit = f"at least {least}" if name in (SEED, BATCH_SIZE) and value < least else "a number of 32 bits"
             report.add(path, f"must be {limit}, not {shown(value)}")
 

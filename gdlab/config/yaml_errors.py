@@ -31,7 +31,7 @@ def _marked(error: MarkedYAMLError, source: Source) -> Mistake:
     problem, at = str(error.problem or error.context or "unknown"), error.problem_mark or error.context_mark
     mark = source.whole if at is None else source.mark(at.line + 1, at.column + 1)
     if "'\\t'" in problem:
-        return Mistake("a tab can't indent YAML", mark, hint="use spaces")
+        return Mistake("YAML can't be indented with tabs", mark, hint="use spaces")
     if "another document" in problem:
-        return Mistake("a config is a single document", mark)
+        return Mistake("a config must be a single document", mark)
     return Mistake(f"not valid YAML: {problem}", mark)

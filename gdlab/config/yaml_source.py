@@ -1,4 +1,4 @@
-"""YAML 1.2 into nodes."""
+"""Parse YAML 1.2 into nodes."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
-    """The document and what is wrong with it; no document where the text is not YAML or is empty."""
+    """The document and its errors; no document if the text is not YAML or is empty."""
     reader = _Reader(source)
     try:
         yaml = YAML(typ="safe", pure=True)
@@ -46,7 +46,7 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.mistakes: list[Mistake] = []
-        self._done: dict[int, tuple[Node, int]] = {}  # an alias is the same object as its anchor
+        self._done: dict[int, tuple[Node, int]] = {}  # by id, since an alias is the same object as its anchor
         self._open: set[int] = set()
 
     def node(self, written: YamlNode) -> Node:
@@ -72,7 +72,7 @@ class _Reader:
         if size > MOST_NODES:
             raise TooLargeError
         if not _known_tag(written):
-            self._wrong(written, f"the tag {_tag(written)} means nothing here")
+            self._wrong(written, f"unknown tag {_tag(written)}")
         self._open.discard(id(written))
         self._done[id(written)] = Node(inside, mark), size
         return self._done[id(written)]

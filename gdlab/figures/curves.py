@@ -10,7 +10,7 @@ from gdlab.analysis.selection import SEED, STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.curves_data import Series, series_of
 from gdlab.figures.frame import frame, surround
-from gdlab.figures.panels import dims_of, panels, rule_names, selected
+from gdlab.figures.panels import at_most, dims_of, panels, rule_names, selected
 from gdlab.figures.scale import Scale, scale
 from gdlab.figures.spread import described
 from gdlab.figures.style import RuleStyle, Width, rule_styles, style
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure("loss_curves", dims=("step",), of="sweep")
+@register.figure(
+    "loss_curves", dims=("step",), of="sweep", needs=at_most(1, lambda options: options.get("over", ("lr",)))
+)
 def loss_curves(
     data: "xarray.Dataset",
     *,

@@ -1,6 +1,6 @@
 """The part of a Dataset that a figure shows, cut into panels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -76,6 +76,26 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
             f"select={{{dim!r}: [{_literal(data, dim)}]}}"
         )
     return [Panel(_title(data, dim, i), data.isel({dim: i})) for i in range(data.sizes[dim])]
+
+
+def at_most(others: int, along: Callable[[Mapping[str, Any]], Sequence[str]]) -> Callable[..., str]:
+    """The `needs` of a figure (see `gdlab.register.figure`) that shows at most so many dims besides its own.
+
+    Its own are rule, seed and those of the axes `along(options)`; a value in the options `select` and `at` fixes a dim.
+    """
+
+    def needs(axes: Mapping[str, tuple[str, int]], options: Mapping[str, Any]) -> str:
+        choices = [options.get(name) for name in ("select", "at")]
+        fixed = {n for c in choices if isinstance(c, Mapping) for n, v in c.items() if not isinstance(v, list | tuple)}
+        own = {axes[name][0] for name in (RULE, SEED, *along(options), *fixed) if name in axes}
+        names = [name for name, (dim, size) in axes.items() if dim not in own and size > 1]
+        count = len({axes[name][0] for name in names})
+        if count <= others:
+            return ""
+        room = "has no room for other axes" if others == 0 else "has room for one other axis"
+        return f"{room}, and {spelled(names)} vary: choose a value, as in select: {{{names[-1]}: ...}}"
+
+    return needs
 
 
 def _place(axis: str, values: np.ndarray, wanted: Any) -> int:

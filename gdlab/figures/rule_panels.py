@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.analysis.selection import SEED
 from gdlab.errors import SelectionError
 from gdlab.figures.fates import edges, evenly_spaced
-from gdlab.figures.panels import dims_of, panels
+from gdlab.figures.panels import at_most, dims_of, panels
 from gdlab.figures.scale import Scale
 from gdlab.figures.sensitivity_data import Curves, curves_of, scale_of
 from gdlab.figures.spread import described
@@ -29,7 +29,11 @@ LETTERS = 21
 
 
 @register.figure(
-    "rule_panels", dims=("lr",), of="sweep", source="Tufte, Envisioning Information, 1990, on small multiples"
+    "rule_panels",
+    dims=("lr",),
+    of="sweep",
+    source="Tufte, Envisioning Information, 1990, on small multiples",
+    needs=at_most(0, lambda options: ["lr"]),
 )
 def rule_panels(
     data: "xarray.Dataset",

@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.analysis.selection import SEED, score
 from gdlab.errors import SelectionError
 from gdlab.figures.frame import frame, surround
-from gdlab.figures.panels import dims_of, panels, rule_names, selected
+from gdlab.figures.panels import at_most, dims_of, panels, rule_names, selected
 from gdlab.figures.sensitivity_data import curves_of, scale_of
 from gdlab.figures.sensitivity_marks import draw, handles
 from gdlab.figures.spread import described
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure("lr_sensitivity", dims=("lr",), of="sweep", source="Wortsman et al. 2023")
+@register.figure(
+    "lr_sensitivity", dims=("lr",), of="sweep", source="Wortsman et al. 2023", needs=at_most(1, lambda options: ["lr"])
+)
 def lr_sensitivity(
     data: "xarray.Dataset",
     *,

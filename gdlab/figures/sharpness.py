@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.analysis.selection import SEED
 from gdlab.errors import SelectionError
 from gdlab.figures.frame import LINE
-from gdlab.figures.panels import selected
+from gdlab.figures.panels import at_most, selected
 from gdlab.figures.scale import Scale, scale
 from gdlab.figures.sharpness_data import Sharpness, sharpness_of
 from gdlab.figures.sharpness_marks import draw, handles
@@ -26,7 +26,13 @@ MOST = 5
 ABREAST: dict[Width, int] = {"single": 2, "double": 4}
 
 
-@register.figure("sharpness", dims=("lr", "step"), of="sweep", source="Cohen et al. 2021, figure 1")
+@register.figure(
+    "sharpness",
+    dims=("lr", "step"),
+    of="sweep",
+    source="Cohen et al. 2021, figure 1",
+    needs=at_most(0, lambda options: ["lr"]),
+)
 def sharpness(
     data: "xarray.Dataset",
     *,

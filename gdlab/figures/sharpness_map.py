@@ -11,7 +11,7 @@ from gdlab.errors import SelectionError
 from gdlab.figures.fates import edges, evenly_spaced
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.heat import heat, scale_of_colours
-from gdlab.figures.panels import MOST, selected
+from gdlab.figures.panels import MOST, at_most, selected
 from gdlab.figures.sharpness_data import Sharpness, sharpness_of
 from gdlab.figures.style import Width, style
 from gdlab.figures.wording import counts
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure("sharpness_map", dims=("lr", "step"), of="sweep", source="after Cohen et al. 2021")
+@register.figure(
+    "sharpness_map",
+    dims=("lr", "step"),
+    of="sweep",
+    source="after Cohen et al. 2021",
+    needs=at_most(0, lambda options: ["lr"]),
+)
 def sharpness_map(
     data: "xarray.Dataset",
     *,

@@ -1,4 +1,4 @@
-"""A register of a few known kinds, in place of the built-in ones, for as long as a test of configs runs."""
+"""A register of a few known kinds in place of the built-in ones, for each test of configs."""
 
 from pathlib import Path
 from typing import Literal
@@ -53,7 +53,7 @@ def curves(data, *, series: str = "loss", levels: int = 10):
 
 @pytest.fixture(autouse=True)
 def kinds():
-    """The register holds these kinds and no others."""
+    """The register has these kinds and no others."""
     before = {what: dict(shelf) for what, shelf in SHELVES.items()}
     for shelf in SHELVES.values():
         shelf.clear()
@@ -69,7 +69,7 @@ def kinds():
     register.figure("curves", dims=("step",))(curves)
     register.figure("sensitivity", dims=("lr",))(lambda data, *, metric="final_loss": None)
     register.figure(
-        "pair", needs=lambda sizes, options: "" if len(sizes) < 3 else f"draws one axis, not {len(sizes) - 1}"
+        "pair", needs=lambda axes, options: "" if len(axes) < 3 else f"draws one axis, not {len(axes) - 1}"
     )(lambda data: None)
     register.figure("surface", of="landscape", dims=("x", "y"))(lambda data: None)
     yield
@@ -80,7 +80,7 @@ def kinds():
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    """`write(text, name="x.yaml")` in a folder that is the current one; its path, as a user would give it."""
+    """`write(text, name="x.yaml")` writes a file into the current folder, a temporary one, and returns its path."""
     monkeypatch.chdir(tmp_path)
 
     def put(text: str, name: str = "x.yaml") -> Path:
@@ -93,8 +93,8 @@ def write(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def told(write):
-    """`told(text, *overrides)`: all that is said of a config."""
+def errors_of(write):
+    """`errors_of(text, *overrides)`: the message of the ConfigError that a config raises."""
 
     def tell(text: str, *overrides: str, name: str = "x.yaml") -> str:
         with pytest.raises(config.ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""The axes of a sweep: what is said of a wrong one, alone and against the other sections."""
+"""Errors in the axes of a sweep, alone and against the other sections."""
 
 import pytest
 
@@ -14,7 +14,7 @@ AXES = [
     ("lr: [0.1, x]", "6:13: sweep.lr[1]: must be a number, not 'x'"),
     ("lr: [0.1, [1]]", "6:13: sweep.lr[1]: must be a number, not [1]"),
     ("lr: {}", "6:7: sweep.lr: an axis needs one of log, linear, random and sobol"),
-    ("lr: {logg: [1, 2, 3]}", "6:8: sweep.lr.logg: an axis has no logg here (did you mean log?)"),
+    ("lr: {logg: [1, 2, 3]}", "6:8: sweep.lr.logg: an axis has no option logg here (did you mean log?)"),
     ("lr: {log: [1, 2]}", "6:13: sweep.lr.log: must be [lo, hi, n], not [1, 2]"),
     ("lr: {log: [0, 1, 3]}", "6:14: sweep.lr.log[0]: must be above 0 on a logarithmic axis, not 0"),
     ("lr: {log: [1, -1, 3]}", "6:17: sweep.lr.log[1]: must be above 0 on a logarithmic axis, not -1"),
@@ -23,27 +23,27 @@ AXES = [
     ("lr: {linear: [2, 2, 3]}", "6:20: sweep.lr.linear[1]: must differ from the other end"),
     (
         "lr: {linear: [0, 1, 0]}",
-        "6:23: sweep.lr.linear[2]: must be how many values there are, from 1 to 10000000, not 0",
+        "6:23: sweep.lr.linear[2]: must be a count of values from 1 to 10000000, not 0",
     ),
     (
         "lr: {linear: [0, 1, 2.5]}",
-        "6:23: sweep.lr.linear[2]: must be how many values there are, from 1 to 10000000, not 2.5",
+        "6:23: sweep.lr.linear[2]: must be a count of values from 1 to 10000000, not 2.5",
     ),
     (
         "lr: {log: [1, 2, 3], linear: [1, 2, 3]}",
-        "6:24: sweep.lr.linear: log says already how the axis is spaced (drop one)",
+        "6:24: sweep.lr.linear: log spaces the axis already (drop one)",
     ),
-    ("lr: {log: [1, 2, 3], seed: 0}", "6:24: sweep.lr.seed: an axis has no seed here"),
+    ("lr: {log: [1, 2, 3], seed: 0}", "6:24: sweep.lr.seed: an axis has no option seed here"),
     ("lr: {random: [1, 2, 3], scale: lin}", "6:34: sweep.lr.scale: must be log or linear, not 'lin'"),
     ("lr: {random: [1, 2, 3], seed: -1}", "6:33: sweep.lr.seed: must be a whole number from 0, not -1"),
     ("lr: {random: [0, 2, 3]}", "6:17: sweep.lr.random[0]: must be above 0 on a logarithmic axis, not 0"),
     ("lr: {sobol: [1, 2]}", "6:15: sweep.lr.sobol: must be [lo, hi, n], not [1, 2]"),
-    ("lr: {sobol: [1, 2, 3], sede: 1}", "6:26: sweep.lr.sede: an axis has no sede here (did you mean seed?)"),
+    ("lr: {sobol: [1, 2, 3], sede: 1}", "6:26: sweep.lr.sede: an axis has no option sede here (did you mean seed?)"),
     (
         "lr: {sobol: [1, 2, 3], random: [1, 2, 3]}",
-        "6:26: sweep.lr.random: sobol says already how the axis is spaced (drop one)",
+        "6:26: sweep.lr.random: sobol spaces the axis already (drop one)",
     ),
-    ("lr: {sobol: [1, 2, 3], n: 3}", "6:26: sweep.lr.n: an axis has no n here"),
+    ("lr: {sobol: [1, 2, 3], n: 3}", "6:26: sweep.lr.n: an axis has no option n here"),
     ("seed: 0", "6:9: sweep.seed: must be a count of seeds from 1 to 10000000, not 0"),
     ("seed: 2.5", "6:9: sweep.seed: must be a count of seeds or a list of them, not 2.5"),
     ("seed: [1, -2]", "6:13: sweep.seed[1]: must be at least 0, not -2"),
@@ -98,15 +98,15 @@ AXES = [
 ]
 
 
-def said(error: ConfigError) -> list[str]:
+def found(error: ConfigError) -> list[str]:
     return [f"{m.line}:{m.column}: {m.path}: {m.message}" + (f" ({m.hint})" if m.hint else "") for m in error.mistakes]
 
 
 @pytest.mark.parametrize(("axis", "expected"), AXES, ids=[axis for axis, _ in AXES])
-def test_one_mistake_in_an_axis(axis, expected, write):
+def test_load_reports_one_error_in_an_axis(axis, expected, write):
     with pytest.raises(ConfigError) as caught:
         load(write("\n".join([*HEAD, "sweep:", f"  {axis}"])))
-    assert said(caught.value) == [expected]
+    assert found(caught.value) == [expected]
 
 
 TOGETHER = [
@@ -173,16 +173,16 @@ TOGETHER = [
 
 
 def config(text: str) -> str:
-    """The head, with those of its lines that the text has too left out."""
+    """The head without the sections that the text has, and the text."""
     keys = {line.partition(":")[0] for line in text.splitlines()}
     return "\n".join([*(line for line in HEAD if line.partition(":")[0] not in keys), text])
 
 
 @pytest.mark.parametrize(("text", "expected"), TOGETHER, ids=[text for text, _ in TOGETHER])
-def test_sections_that_disagree(text, expected, write):
+def test_load_reports_sections_that_disagree(text, expected, write):
     with pytest.raises(ConfigError) as caught:
         load(write(config(text)))
-    assert [line.partition(": ")[2] for line in said(caught.value)] == [expected]
+    assert [line.partition(": ")[2] for line in found(caught.value)] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_sections_that_disagree(text, expected, write):
         "record: {every: null}\nsweep: {lr: {random: [1, 2, 3], scale: linear, seed: 4}}",
     ],
 )
-def test_sections_that_agree(text, write):
+def test_load_accepts_sections_that_agree(text, write):
     load(write(config(text)))

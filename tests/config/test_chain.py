@@ -1,4 +1,4 @@
-"""The chain of a sweep: spaces one after the other."""
+"""The chain of a sweep: spaces in sequence."""
 
 import pytest
 
@@ -23,13 +23,13 @@ def loaded(write):
     return lambda text: load(write(HEAD + text))
 
 
-def test_a_chain_is_that_of_the_python_interface_and_the_other_axes_multiply_it(loaded):
+def test_chain_is_that_of_the_python_interface_times_the_other_axes(loaded):
     found = space(loaded(CHAIN).over)
     wanted = space(
         chain(
-            {"lr": log(1, 100, 3), "rules.m.beta": [0.0, 1.0], "seed": 2},
-            {"lr": [5.0], ("form", "beta"): [("sum", 1.0), ("mean", 0.5)], "seed": 2},
-            {"seed": 2},
+            {"lr": log(1, 100, 3), "rules.m.beta": [0.0, 1.0], "seed": [0, 1]},
+            {"lr": [5.0], ("form", "beta"): [("sum", 1.0), ("mean", 0.5)], "seed": [0, 1]},
+            {"seed": [0, 1]},
         )
     )
     run, seed = found.blocks
@@ -38,38 +38,38 @@ def test_a_chain_is_that_of_the_python_interface_and_the_other_axes_multiply_it(
     assert run.columns[3][-3:] == [1.0, 0.5, ABSENT]
 
 
-def test_its_points_are_counted(loaded):
+def test_chain_points_are_counted(loaded):
     assert described(loaded(CHAIN)) == "t: 2 rule x 9 run x 2 seed = 36 runs of 3 steps"
     zipped = 'sweep: {"lr, beta": {sobol: {lr: [1, 2], beta: [1, 2]}, n: 5}, rules.m.form: [sum, mean], seed: 3}'
     assert described(loaded(zipped)) == "t: 2 rule x 5 lr+beta x 2 rules.m.form x 3 seed = 60 runs of 3 steps"
 
 
-def test_it_is_read_back_as_it_was_written(loaded, write):
+def test_chain_is_read_back_as_written(loaded, write):
     config = loaded(CHAIN).config
     assert load(write(dump(config))).config == Config.model_validate(config.model_dump()) == config
 
 
-def test_what_is_set_holds_where_a_part_does_not_name_it(write, told):
+def test_chain_parts_without_an_axis_keep_the_given_value(write, errors_of):
     set_too = HEAD.replace("kind: gd}", "kind: gd, lr: 3}")
     parts = "sweep: {chain: [{lr: [1]}, {beta: [0.5]}]}"
     assert space(load(write(set_too + parts)).over).shape == (2,)
-    both = told(set_too + "sweep: {chain: [{lr: [1]}, {lr: [2], beta: [0.5]}]}")
+    both = errors_of(set_too + "sweep: {chain: [{lr: [1]}, {lr: [2], beta: [0.5]}]}")
     assert both.count("rules.g.lr is set, and lr is also a sweep axis") == 2
 
 
-def test_what_has_no_default_must_stand_in_every_part(loaded, told):
+def test_chain_parts_must_all_give_what_has_no_default(loaded, errors_of):
     scheduled = HEAD.replace("{kind: gd}", "{kind: gd, lr: {kind: cosine, steps: 2}}")
-    assert "rules.g.lr.peak: is missing" in told(scheduled + "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5]}]}")
+    assert "rules.g.lr.peak: is missing" in errors_of(scheduled + "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5]}]}")
     write_all = "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5], rules.g.lr.peak: [1]}]}"
-    assert "rules.g.lr.peak: is missing" in told(scheduled + write_all)
+    assert "rules.g.lr.peak: is missing" in errors_of(scheduled + write_all)
     loaded("sweep: {chain: [{lr: [1]}, {lr: [2], beta: [0.5]}]}")
 
 
-def test_batches_are_checked_in_every_part(told):
+def test_chain_batches_are_checked_in_every_part(errors_of):
     text = HEAD.replace("bowl", "network")
     parts = "sweep: {chain: [{problem.data: [digits], batch_size: [1000]}, {problem.data: [wine], batch_size: [200]}]}"
     assert (
-        told(text + parts)
+        errors_of(text + parts)
         .splitlines()[0]
         .endswith("sweep.chain[1].batch_size[0]: a batch of 200 is larger than the data: network has 142 to train on")
     )
@@ -95,18 +95,18 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("written", "expected"), WRONG, ids=[written for written, _ in WRONG])
-def test_one_mistake(written, expected, told):
-    lines = [line for line in told(f"{HEAD}sweep:\n  {written}").splitlines() if line.startswith("x.yaml")]
+def test_chain_reports_one_error(written, expected, errors_of):
+    lines = [line for line in errors_of(f"{HEAD}sweep:\n  {written}").splitlines() if line.startswith("x.yaml")]
     assert lines == [f"x.yaml:{expected}"]
 
 
-def test_figures_know_its_dim_and_its_coordinates(loaded, told):
+def test_chain_dim_and_coordinates_serve_figures(loaded, errors_of):
     loaded("sweep: {chain: [{lr: [1]}, {beta: [0.5]}]}\nfigures: [sensitivity]")
-    text = told(HEAD + "sweep: {chain: [{beta: [1]}, {}]}\nfigures: [sensitivity]")
+    text = errors_of(HEAD + "sweep: {chain: [{beta: [1]}, {}]}\nfigures: [sensitivity]")
     assert "it has beta, rule, run, step" in text
 
 
-def test_a_part_can_be_changed_from_the_command_line(write, told):
+def test_chain_part_can_be_overridden(write, errors_of):
     path = write(HEAD + CHAIN)
 
     def parts(*changes):
@@ -122,11 +122,11 @@ def test_a_part_can_be_changed_from_the_command_line(write, told):
     assert len(parts("sweep.chain.2=")) == 2
     assert len(parts("sweep.chain=[{lr: [1]}]")) == 1
     assert "chain" not in load(path, ["sweep.chain=null"]).config.sweep
-    assert "sweep.chain is a list of 3, counted from 0" in told(HEAD + CHAIN, "sweep.chain.3.lr=[1]")
-    assert "no rule has a hyperparameter chain.0.lr" in told(HEAD, "sweep.chain.0.lr=[1]")
+    assert "sweep.chain is a list of 3, counted from 0" in errors_of(HEAD + CHAIN, "sweep.chain.3.lr=[1]")
+    assert "no rule has a hyperparameter chain.0.lr" in errors_of(HEAD, "sweep.chain.0.lr=[1]")
 
 
-def test_a_chain_over_another_replaces_it(write):
+def test_chain_over_another_replaces_it(write):
     write(HEAD + CHAIN, "base.yaml")
     assert load(write("extends: base.yaml\nsweep: {chain: [{lr: [3]}]}")).config.sweep == {
         "seed": 2,

@@ -1,4 +1,4 @@
-"""The user's own Python files."""
+"""The Python files of `code`."""
 
 import os
 import sys
@@ -26,14 +26,14 @@ def mine(lr=0.1, kick: "float" = 1.0):
 """
 
 
-def test_what_a_file_registers_can_be_named_and_is_checked(write, told):
+def test_code_registers_kinds_that_are_checked(write, errors_of):
     write(MINE, "mine.py")
     assert load(write(BASE)).config.code == ["mine.py"]
-    assert "x.yaml:3:34: rules.mine.kick: must be a number, not 'a'" in told(BASE.replace("kick: 3", "kick: a"))
-    assert "did you mean kick?" in told(BASE.replace("kick: 3", "kik: 3"))
+    assert "x.yaml:3:34: rules.mine.kick: must be a number, not 'a'" in errors_of(BASE.replace("kick: 3", "kick: a"))
+    assert "did you mean kick?" in errors_of(BASE.replace("kick: 3", "kik: 3"))
 
 
-def test_a_file_is_run_once_and_again_when_it_has_changed(write, tmp_path):
+def test_code_is_run_once_and_again_when_it_has_changed(write, tmp_path):
     path = write(MINE + "register.figures['ran'] = register.figures.get('ran', 0) + 1\n", "mine.py")
     load_code(["mine.py"], tmp_path)
     load_code([tmp_path / "mine.py"], ".")
@@ -45,7 +45,7 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(write, tmp_path):
     assert "mine" not in register.rules
 
 
-def test_nothing_is_written_beside_it(write, tmp_path):
+def test_code_leaves_no_file_beside_it(write, tmp_path):
     write(MINE, "mine.py")
     load(write(BASE))
     assert sorted(os.listdir(tmp_path)) == ["mine.py", "x.yaml"]
@@ -74,29 +74,29 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("source", "expected"), FAILURES, ids=[expected for _, expected in FAILURES])
-def test_a_file_that_fails(source, expected, write, told):
+def test_code_that_fails_is_reported(source, expected, write, errors_of):
     write(source, "mine.py")
     known, modules = dict(register.rules), set(sys.modules)
-    first = told(BASE).splitlines()[0]
+    first = errors_of(BASE).splitlines()[0]
     assert first.startswith(f"x.yaml:5:8: code[0]: {expected}".partition(", by")[0])
     assert register.rules == known
     assert not [name for name in set(sys.modules) - modules if name.startswith("gdlab_code")]
 
 
-def test_a_failing_file_leaves_the_register_as_it_was(write, told):
+def test_code_that_fails_leaves_the_register_unchanged(write, errors_of):
     write(MINE + "1 / 0\n", "mine.py")
-    assert told(BASE).count("x.yaml:") == 1
+    assert errors_of(BASE).count("x.yaml:") == 1
     assert "mine" not in register.rules
 
 
-def test_from_python_a_failure_is_an_exception(write, tmp_path):
+def test_load_code_raises_code_error(write, tmp_path):
     with pytest.raises(CodeError, match=r"^no such file: .*nowhere.py$"):
         load_code(["nowhere.py"], tmp_path)
     with pytest.raises(CodeError, match="can't be read"):
         load_code(["."], tmp_path)
 
 
-def test_paths_are_relative_to_the_config_or_to_a_folder_given(write, tmp_path):
+def test_code_is_relative_to_the_config_or_to_code_dir(write, tmp_path):
     write(MINE, "code/mine.py")
     write(BASE, "deep/x.yaml")
     assert load("deep/x.yaml", code_dir=tmp_path / "code").config.rules["mine"].kind == "mine"

@@ -9,14 +9,14 @@ def kinds(schema, what):
     return {one["title"]: one for one in schema["$defs"][what]["oneOf"]}
 
 
-def test_it_is_json_and_every_reference_leads_somewhere():
+def test_json_schema_is_json_whose_references_resolve():
     text = json.dumps(json_schema())
     names = {piece.partition('"')[0] for piece in text.split('"#/$defs/')[1:]}
     assert names <= set(json_schema()["$defs"])
     assert {"problem", "rule", "schedule", "figure", "axis"} <= names
 
 
-def test_what_is_registered_is_in_it_with_its_hyperparameters():
+def test_json_schema_has_registered_kinds_with_hyperparameters():
     schema = json_schema()
     assert set(kinds(schema, "rule")) == {"gd", "momentum", "optax:NAME"}
     momentum = kinds(schema, "rule")["momentum"]
@@ -42,7 +42,7 @@ def test_what_is_registered_is_in_it_with_its_hyperparameters():
     assert set(kinds(schema, "probe")["curvature"]["properties"]) == {"kind", "every", "iterations"}
 
 
-def test_the_forms_of_an_axis_are_in_it():
+def test_json_schema_has_the_forms_of_an_axis():
     schema = json_schema()
     listed, *mappings = schema["$defs"]["axis"]["anyOf"]
     assert (listed["type"], listed["minItems"]) == ("array", 1)
@@ -62,7 +62,7 @@ def test_the_forms_of_an_axis_are_in_it():
     assert sweep["additionalProperties"] == part["additionalProperties"] == {"$ref": "#/$defs/axis"}
 
 
-def test_sections_are_strict_and_described():
+def test_json_schema_sections_are_strict_and_described():
     schema = json_schema()
     assert schema["additionalProperties"] is False
     assert schema["then"]["required"] == ["name", "problem", "rules", "train"]

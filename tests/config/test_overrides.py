@@ -1,4 +1,4 @@
-"""Changes from the command line."""
+"""Overrides from the command line."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def changed(write):
     return lambda *changes: load(write(BASE.replace(", beta: 0.5", "")), changes).config
 
 
-def test_values_are_yaml(changed):
+def test_override_values_are_yaml(changed):
     assert changed("train.steps=2000").train.steps == 2000
     assert changed("train.stop={loss: 1e-3}").train.stop.loss == 0.001
     assert changed("name=no").name == "no"
@@ -30,7 +30,7 @@ def test_values_are_yaml(changed):
     assert changed("figures=[curves]").figures[0].kind == "curves"
 
 
-def test_names_with_dots(changed):
+def test_override_names_with_dots(changed):
     assert changed("rules.v1.5.lr=0.2").rules["v1.5"].hyperparameters == {"lr": 0.2}
     assert changed("rules.gd.lr.peak=3").rules["gd"].hyperparameters["lr"]["peak"] == 3
     assert changed("sweep.problem.condition=[1, 2]").sweep["problem.condition"] == [1, 2]
@@ -39,7 +39,7 @@ def test_names_with_dots(changed):
     assert changed("sweep.seed=2").sweep["seed"] == 2
 
 
-def test_axes_are_replaced_and_their_options_merged(changed):
+def test_override_replaces_axes_and_merges_their_options(changed):
     assert changed("sweep.beta=[0.1, 0.2]").sweep["beta"] == [0.1, 0.2]
     assert changed("sweep.beta.linear=[0, 1, 5]").sweep["beta"] == {"linear": [0, 1, 5]}
     assert changed("sweep.beta=[0.1, 0.2]", "sweep.beta.log=[0.1, 1, 5]").sweep["beta"] == {"log": [0.1, 1, 5]}
@@ -50,7 +50,7 @@ def test_axes_are_replaced_and_their_options_merged(changed):
     }
 
 
-def test_numbers_count_along_a_list(changed):
+def test_override_numbers_count_along_a_list(changed):
     figures = changed(
         "figures=[{kind: curves}, curves, curves]", "figures.0.levels=4", "figures.2=", "figures.1={kind: curves}"
     ).figures
@@ -58,20 +58,20 @@ def test_numbers_count_along_a_list(changed):
     assert changed("sweep.beta=[0.1, 0.2]", "rules.v1.5.lr=[1]", "rules.v1.5.lr=1").sweep["beta"] == [0.1, 0.2]
 
 
-def test_taking_away(changed):
+def test_override_removes(changed):
     assert changed("train.batch_size=").train.batch_size is None
     assert list(changed("rules.gd=null").rules) == ["v1.5"]
     assert changed("sweep.beta=null").sweep == {}
     assert changed("rules.gd.lr=", "sweep.lr=[1]").rules["gd"].hyperparameters == {}
 
 
-def test_later_changes_win_but_a_kind_comes_first(changed):
+def test_override_later_changes_win_but_a_kind_comes_first(changed):
     assert changed("train.steps=5", "train.steps=6").train.steps == 6
     gd = changed("rules.gd.lr=0.5", "rules.gd.beta=0.5", "rules.gd.kind=momentum", "sweep.beta=").rules["gd"]
     assert gd.hyperparameters == {"lr": 0.5, "beta": 0.5}
 
 
-def test_a_change_wins_over_both_files(write):
+def test_override_wins_over_both_files(write):
     write(BASE, "base.yaml")
     path = write("extends: base.yaml\nsweep: {beta: null}\ntrain: {steps: 20}")
     assert load(path).config.train.steps == 20
@@ -101,7 +101,7 @@ MISTAKES = [
     ("sweep.=1", "sweep.: a name is missing beside a dot", "sweep.=1", "^^^^^^"),
     (
         "train.steps.x=1",
-        "train.steps.x: train.steps is not a mapping, so it has nothing inside",
+        "train.steps.x: train.steps is not a mapping, so no key can be set in it",
         "train.steps.x=1",
         "^^^^^^^^^^^^^",
     ),
@@ -125,19 +125,19 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("change", "message", "text", "caret"), MISTAKES, ids=[case[0] for case in MISTAKES])
-def test_a_mistake_in_a_change(change, message, text, caret, told):
-    lines = told(BASE.replace(", beta: 0.5", ""), change).splitlines()
+def test_override_errors(change, message, text, caret, errors_of):
+    lines = errors_of(BASE.replace(", beta: 0.5", ""), change).splitlines()
     assert lines[:3] == [f"command line: {message}", f"  {text}", f"  {caret}"]
 
 
-def test_a_file_that_can_not_be_read_does_not_hide_a_malformed_change(told):
-    assert told("[", "steps").splitlines()[-3:] == [
+def test_override_malformed_is_reported_beside_an_unreadable_file(errors_of):
+    assert errors_of("[", "steps").splitlines()[-3:] == [
         "command line: must be KEY=VALUE, such as train.steps=2000",
         "  steps",
         "  ^^^^^",
     ]
 
 
-def test_what_a_section_lacks_is_told_of_the_file(told):
-    text = told(BASE.replace("steps: 10, ", "").replace(", beta: 0.5", ""), "train.sampling=shuffle")
+def test_override_missing_field_is_reported_in_the_file(errors_of):
+    text = errors_of(BASE.replace("steps: 10, ", "").replace(", beta: 0.5", ""), "train.sampling=shuffle")
     assert text.splitlines()[0] == "x.yaml:8:1: train.steps: is missing"

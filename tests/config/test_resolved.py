@@ -23,7 +23,7 @@ def loaded(write):
     return lambda text: load(write(text))
 
 
-def test_numbers_are_bound_as_keywords_of_their_type(loaded):
+def test_resolved_binds_numbers_as_keywords_of_their_type(loaded):
     config = loaded(BASE.replace("condition: 3", "condition: 3, start: [1, 2], spread: null"))
     problem, rule = config.problem, config.rules["m"]
     assert (problem.func, rule.func) == (register.problems["bowl"].make, register.rules["momentum"].make)
@@ -57,7 +57,7 @@ def by_hand(beta=0.5, peak=0.25):
     return np.asarray(seen)
 
 
-def test_a_schedule_is_built_with_its_own_numbers(loaded):
+def test_resolved_rule_builds_a_schedule_with_its_own_numbers(loaded):
     factory = loaded(SCHEDULED).rules["m"]
     assert isinstance(factory, functools.partial)
     assert factory.keywords == {"beta": 0.5, "lr.steps": 2, "lr.then.peak": 0.25, "lr.then.steps": 4}
@@ -73,7 +73,7 @@ def test_a_schedule_is_built_with_its_own_numbers(loaded):
     np.testing.assert_allclose(updates(factory()), by_hand(), rtol=1e-6)
 
 
-def test_the_numbers_of_a_schedule_can_be_overridden_and_traced(loaded):
+def test_resolved_rule_numbers_of_a_schedule_can_be_traced(loaded):
     factory = loaded(SCHEDULED).rules["m"]
     traced = jax.jit(lambda peak, beta: updates(factory(**{"lr.then.peak": peak, "beta": beta})))
     np.testing.assert_allclose(traced(0.5, 0.25), by_hand(beta=0.25, peak=0.5), rtol=1e-6)
@@ -81,7 +81,7 @@ def test_the_numbers_of_a_schedule_can_be_overridden_and_traced(loaded):
     np.testing.assert_allclose(many[1], by_hand(beta=0.25, peak=1.0), rtol=1e-6)
 
 
-def test_a_swept_number_of_a_schedule_is_left_free(loaded):
+def test_resolved_rule_leaves_a_swept_number_free(loaded):
     config = loaded(
         "name: t\nproblem: {kind: bowl}\nrules: {g: {kind: gd, lr: {kind: cosine, steps: 4}}}\n"
         "sweep: {lr.peak: [1, 2]}\ntrain: {steps: 3}"
@@ -105,7 +105,7 @@ sweep:
 
 
 @pytest.mark.smoke
-def test_axes(loaded):
+def test_resolved_over(loaded):
     config = loaded("name: t\nproblem: {kind: bowl}\nrules: {m: {kind: momentum}}\ntrain: {steps: 3}" + AXES)
     space = config.over
     assert list(space) == [
@@ -126,13 +126,13 @@ def test_axes(loaded):
     assert repr(space["batch_size"]) == "[1, 2, 3]"
 
 
-def test_a_count_of_seeds_stays_one(loaded):
-    assert loaded(BASE + "sweep: {seed: 8}").over == {"seed": 8}
+def test_resolved_over_count_of_seeds_is_a_list(loaded):
+    assert loaded(BASE + "sweep: {seed: 8}").over == {"seed": list(range(8))}
     assert loaded(BASE + "sweep: {seed: [3, 5]}").over == {"seed": [3, 5]}
     assert loaded(BASE).over == {}
 
 
-def test_probes_and_tolerances(loaded):
+def test_resolved_probes_and_stop(loaded):
     config = loaded(
         BASE.replace("steps: 10", "steps: 10, stop: {loss: 1, bound: 2.5}") + "record: {probes: [grad_norm]}"
     )
@@ -140,19 +140,19 @@ def test_probes_and_tolerances(loaded):
     assert config.stop == Stop(grad_norm=None, loss=1.0, bound=2.5)
 
 
-def test_points_are_a_pair(loaded):
+def test_resolved_landscape_points_are_a_pair(loaded):
     assert loaded(BASE + "landscape: {points: 9}").config.landscape.points == (9, 9)
     assert loaded(BASE + "landscape: {points: [9, 8]}").config.landscape.points == (9, 8)
 
 
-def test_a_learning_rate_answers_to_lr(loaded, told):
+def test_resolved_rule_learning_rate_has_the_alias_lr(loaded, errors_of):
     register.rule("sgd")(lambda learning_rate, momentum=0.0: optax.sgd(learning_rate, momentum))
     text = "name: t\nproblem: {kind: bowl}\nrules: {s: {kind: sgd, lr: 2}}\ntrain: {steps: 3}"
     assert loaded(text).rules["s"].keywords == {"learning_rate": 2}
     loaded(text.replace(", lr: 2", "") + "\nsweep: {lr: [1]}")
-    assert "rules.s.lr is set, and lr is also a sweep axis" in told(text + "\nsweep: {lr: [1]}")
-    assert "learning_rate is another name for it" in told(text.replace("lr: 2", "learning_rate: 1, lr: 2"))
-    assert "rules.s.learning_rate: is missing" in told(text.replace(", lr: 2", ""))
+    assert "rules.s.lr is set, and lr is also a sweep axis" in errors_of(text + "\nsweep: {lr: [1]}")
+    assert "learning_rate is another name for it" in errors_of(text.replace("lr: 2", "learning_rate: 1, lr: 2"))
+    assert "rules.s.learning_rate: is missing" in errors_of(text.replace(", lr: 2", ""))
     factory = loaded(text.replace("lr: 2", "lr: {kind: cosine, peak: 1, steps: 2}")).rules["s"]
     assert hyperparameters(factory) >= {"learning_rate.peak", "lr.peak", "momentum"}
     np.testing.assert_allclose(updates(call(factory, {"lr.peak": 3.0}), 1), [[-3.0, -3.0]])
@@ -160,7 +160,7 @@ def test_a_learning_rate_answers_to_lr(loaded, told):
     np.testing.assert_allclose(updates(call(factory, {"lr": 3.0}), 1), [[-3.0, -3.0]])
 
 
-def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):
+def test_resolved_rule_unannotated_parameter_takes_a_schedule(loaded):
     def plain(rate):
         return optax.sgd(rate)
 
@@ -169,7 +169,7 @@ def test_a_parameter_without_annotation_takes_a_schedule_too(loaded):
     np.testing.assert_allclose(updates(loaded(text).rules["s"](), 1), [[-2.0, -2.0]])
 
 
-def test_a_probe_has_its_options_and_its_interval(loaded):
+def test_resolved_probe_has_its_options_and_interval(loaded):
     config = loaded(BASE + "record: {every: 2, probes: [grad_norm, {kind: curvature, iterations: 3, every: 4}]}")
     built = config.probes
     assert list(built) == ["grad_norm", "curvature"]
@@ -178,7 +178,7 @@ def test_a_probe_has_its_options_and_its_interval(loaded):
     np.testing.assert_array_equal(trace.series["c"], [3.0, np.nan, 3.0])
 
 
-def test_a_field_has_its_position(write):
+def test_resolved_position_of_a_field(write):
     write("problem: {kind: bowl}\nfigures:\n  - curves\n  - {kind: curves, levels: 3}\n", "base.yaml")
     text = "extends: base.yaml\nname: t\nrules: {g: {kind: gd}}\ntrain: {steps: 3}\n"
     resolved = load(write(text), ["train.steps=4"])
@@ -194,13 +194,13 @@ def test_a_field_has_its_position(write):
     ]
 
 
-def test_other_figures_come_from_the_command_line(write):
+def test_resolved_with_figures_of_the_command_line(write):
     resolved = load(write(BASE + "figures: [curves]\n")).with_figures(["curves", "pair"])
     assert [figure.kind for figure in resolved.config.figures] == ["curves", "pair"]
     assert (resolved.position("figures", 1), resolved.position("name")) == ("command line", "x.yaml:1:7")
 
 
-def test_infinity_reaches_the_factory_and_the_axes(loaded):
+def test_resolved_keeps_infinity(loaded):
     resolved = loaded(
         BASE.replace("beta: 1", "beta: .inf") + "sweep: {problem.spread: [.inf, 1], rules.m.ema: [true]}\n"
     )

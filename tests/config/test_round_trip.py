@@ -1,4 +1,4 @@
-"""What is written is read back the same, and no text whatever does worse than a ConfigError."""
+"""A dumped config loads as the same one, and any text loads or raises ConfigError."""
 
 import tempfile
 from pathlib import Path
@@ -29,12 +29,12 @@ DRAWN = st.builds(
 
 
 def section(**fields):
-    """Any of the fields, each from its strategy."""
+    """A mapping with any of the fields, each from its strategy."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
 def consistent(written):
-    """The same without what its other sections rule out, and with the rule that axes of one rule alone are of."""
+    """The config without what its other sections rule out, and with the rule `a` that some axes are of."""
     written["rules"]["a"] = {"kind": "momentum"}
     if "problem.condition, rules.a.beta" in written.get("sweep", {}):
         written["problem"].pop("condition", None)
@@ -100,7 +100,7 @@ def read(text: str | bytes, name: str = "x.yaml") -> Config:
 
 @FREE
 @given(CONFIGS)
-def test_a_config_is_read_back_as_it_was_written(written):
+def test_dump_is_read_back_as_written(written):
     config = Config.model_validate(written)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.yaml"
@@ -116,7 +116,7 @@ def test_a_config_is_read_back_as_it_was_written(written):
     ]
 
 
-def test_the_defaults_are_written_out():
+def test_dump_writes_the_defaults_out():
     text = dump(read(HEAD))
     assert "every: 1\n" in text
     assert "sampling: shuffle\n" in text
@@ -145,7 +145,7 @@ def fits_or_is_refused(text, name="x.yaml"):
 @example('a: "\\UFFFFFFFF"')
 @example("<<: *a")
 @example("&a : *a")
-def test_no_text_does_worse_than_a_config_error(text):
+def test_load_raises_config_error_for_any_text(text):
     fits_or_is_refused(text)
 
 
@@ -171,7 +171,7 @@ LIKE = st.lists(st.sampled_from(SIGNS + WORDS), max_size=30).map("".join)
 
 @FREE
 @given(LIKE, st.integers(0, len(HEAD)))
-def test_nor_does_a_config_with_something_put_in(piece, place):
+def test_load_raises_config_error_for_any_inserted_text(piece, place):
     fits_or_is_refused(HEAD[:place] + piece + HEAD[place:])
 
 
@@ -232,7 +232,7 @@ KEYS = [
         | st.dictionaries(st.sampled_from(["gd", "lr", "lr, beta", "seed", "chain", "rules.gd.lr", "kind"]), PLAIN),
     )
 )
-def test_nor_does_any_value_anywhere(written):
+def test_load_raises_config_error_for_any_value_anywhere(written):
     from io import StringIO
 
     from ruamel.yaml import YAML
@@ -244,7 +244,7 @@ def test_nor_does_any_value_anywhere(written):
 
 @FREE
 @given(st.lists(st.text(max_size=30) | LIKE | LIKE.map(lambda text: "sweep." + text), max_size=3))
-def test_nor_does_any_override(changes):
+def test_load_raises_config_error_for_any_override(changes):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.yaml"
         path.write_text(HEAD)
@@ -256,6 +256,6 @@ def test_nor_does_any_override(changes):
         assert refused is None or all(mistake.file in ("command line", str(path)) for mistake in refused.mistakes)
 
 
-def test_a_config_is_frozen():
+def test_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         read(HEAD).name = "other"

@@ -1,4 +1,4 @@
-"""What is said of a mistake in one section: the words, the place and the suggestion, and nothing else."""
+"""One error in one section: its message, position and hint, and no other error."""
 
 import pytest
 
@@ -169,14 +169,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "expected"), CASES, ids=[line for line, _ in CASES])
-def test_one_mistake(line, expected, write):
+def test_load_reports_one_error_in_a_section(line, expected, write):
     key = line.partition(":")[0]
     lines = [line if given.startswith(key + ":") else given for given in HEAD]
     text = "\n".join([*lines, line] if line not in lines else lines)
     with pytest.raises(ConfigError) as caught:
         load(write(text))
-    said = [
+    found = [
         f"{m.line}:{m.column}: {m.path}: {m.message}" + (f" ({m.hint})" if m.hint else "")
         for m in caught.value.mistakes
     ]
-    assert said == [expected]
+    assert found == [expected]

@@ -1,4 +1,4 @@
-"""Rules around other rules: `of` is a kind, and the hyperparameters of both stand side by side."""
+"""Wrapper rules: `of` names the inner rule, and the hyperparameters of both are given side by side."""
 
 import functools
 
@@ -60,17 +60,17 @@ def expected(lr, max_norm, b1):
         return two_updates(chain)
 
 
-def test_both_get_their_own(write):
+def test_wrapper_and_inner_rule_get_their_own(write):
     np.testing.assert_allclose(two_updates(made(write, BASE, lr=0.5)), expected(0.5, 1.0, 0.75), rtol=1e-5)
     overridden = made(write, BASE, lr=0.5, max_norm=0.1, b1=0.5)
     np.testing.assert_allclose(two_updates(overridden), expected(0.5, 0.1, 0.5), rtol=1e-5)
 
 
-def test_the_rate_is_by_default_the_inner_rules(write):
+def test_wrapper_rate_is_by_default_the_inner_rules(write):
     np.testing.assert_allclose(two_updates(made(write, BASE)), expected(1e-3, 1.0, 0.75), rtol=1e-5)
 
 
-def test_a_schedule_of_either(write):
+def test_wrapper_takes_a_schedule_of_either(write):
     text = changed(("b1: 0.75", "b1: 0.75, lr: {kind: cosine, peak: 0.5, steps: 2}"))
     full = expected(0.5, 1.0, 0.75)
     np.testing.assert_allclose(two_updates(made(write, text)), [full[0], full[1] / 2], rtol=1e-5)
@@ -79,13 +79,13 @@ def test_a_schedule_of_either(write):
     np.testing.assert_allclose(two_updates(made(write, text)), full, rtol=1e-3, atol=1e-3)
 
 
-def test_optax_inside(write):
+def test_wrapper_around_optax(write):
     text = changed(("of: adam", "of: 'optax:adam', lr: 0.5"))
     np.testing.assert_allclose(two_updates(made(write, text)), expected(0.5, 1.0, 0.75), rtol=1e-5)
 
 
-def test_one_inside_another(write):
-    """By a mapping; every name stands for itself, at whatever depth it belongs."""
+def test_wrapper_around_a_wrapper(write):
+    """`of` may be a mapping; a name sets the hyperparameter of the rule that has it, at any depth."""
     inside = "{kind: lookahead, of: {kind: clip_by_norm, of: adam, max_norm: 1.0, b1: 0.75}, period: 1}"
     text = changed(("{kind: clip_by_norm, of: adam, max_norm: 1.0, b1: 0.75}", inside))
     assert type(made(write, text).init(jnp.ones(2))).__name__ == "LookaheadState"
@@ -95,7 +95,7 @@ def test_one_inside_another(write):
     np.testing.assert_allclose(two_updates(other)[0], expected(0.5, 0.1, 0.5)[0], rtol=1e-5)
 
 
-def test_what_it_takes(write):
+def test_wrapper_hyperparameters(write):
     factory = load(write(BASE)).rules["a"]
     assert hyperparameters(factory) == ADAM | {"max_norm"}
     assert hyperparameters(factory.func) == ADAM | {"max_norm"}
@@ -106,12 +106,12 @@ def test_what_it_takes(write):
     assert hyperparameters(clip_by_norm) == {"lr", "max_norm", "of"}  # around its default, gd
 
 
-def test_all_can_be_swept(write, told):
+def test_wrapper_hyperparameters_can_be_swept(write, errors_of):
     sweep = "sweep: {lr: [0.1, 1], b1: [0.5, 0.9], max_norm: [0.1, 1]}\n"
     text = changed((", max_norm: 1.0, b1: 0.75", ""))
     assert list(load(write(text + sweep)).over) == ["lr", "b1", "max_norm"]
-    assert "rules.a.b1 is set, and b1 is also a sweep axis" in told(BASE + "sweep: {b1: [0.5, 0.9]}\n")
-    assert "no rule has a hyperparameter b11" in told(BASE + "sweep: {b11: [0.5, 0.9]}\n")
+    assert "rules.a.b1 is set, and b1 is also a sweep axis" in errors_of(BASE + "sweep: {b1: [0.5, 0.9]}\n")
+    assert "no rule has a hyperparameter b11" in errors_of(BASE + "sweep: {b11: [0.5, 0.9]}\n")
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_all_can_be_swept(write, told):
         ("b1: 0.75", "b1: fast", "rules.a.b1: must be a number, not 'fast'"),
     ],
 )
-def test_what_is_wrong_with_it(told, old, new, told_):
-    lines = told(changed((old, new))).splitlines()
+def test_wrapper_errors(errors_of, old, new, told_):
+    lines = errors_of(changed((old, new))).splitlines()
     head, _, hint = told_.partition(" | ")
     assert lines[0].partition(": ")[2].startswith(head)
     assert not hint or lines[-1].strip() == hint
     assert len([line for line in lines if line.startswith("x.yaml")]) == 1
 
 
-def test_the_schema_offers_the_rules_and_their_mappings():
+def test_wrapper_schema_offers_rules_and_mappings():
     (schema,) = (kind for kind in json_schema()["$defs"]["rule"]["oneOf"] if kind["title"] == "clip_by_norm")
     kinds, mapping = schema["properties"]["of"]["anyOf"]
     assert {"adam", "gd", "lookahead"} <= set(kinds["anyOf"][0]["enum"])
@@ -166,8 +166,8 @@ def test_the_schema_offers_the_rules_and_their_mappings():
     assert schema["additionalProperties"]
 
 
-def test_the_program_takes_it_and_sweeps_it(write):
-    """Over lr, b1 and max_norm, each a traced number of one program."""
+def test_wrapper_is_swept_by_prepare(write):
+    """lr, b1 and max_norm are traced numbers of one program."""
 
     def quarter():
         return gdlab.Problem(init=lambda key: jnp.ones(2), loss=lambda x, batch: 0.25 * jnp.sum(x**2))
