@@ -9,7 +9,7 @@ from gdlab import register
 
 CODE = """
 from gdlab import register
-from gdlab.claims import Claim, at_most, between
+from gdlab.analysis.claims import Claim, at_most, between
 
 @register.check("bowl")
 def check(data, bound: float = 1e-2, fail: bool = False):
@@ -80,7 +80,7 @@ def test_a_claim_that_fails_is_exit_code_4_of_run_and_of_reproduce(gdlab, experi
 def test_a_check_that_can_not_be_made_leaves_the_rest_whole(gdlab, experiments):
     result = gdlab("run", "configs/first_bowl.yaml", "checks.0.fail=true", "--format", "png")
     assert result.exit_code == 1
-    assert "could not check bowl: nothing to check here" in result.stderr
+    assert "could not check bowl (configs/first_bowl.yaml:9:10): nothing to check here" in result.stderr
     assert (experiments / "results" / "first" / "latest" / "figures" / "bowl.png").exists()
 
 
