@@ -125,7 +125,7 @@ def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make
 
 
 def check(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a function of the results that returns claims (see `gdlab.claims`).
+    """Register a function of the results that returns claims (see `gdlab.analysis.claims`).
 
     Known of it: `of`, as of a figure.
     """

@@ -11,7 +11,7 @@ from gdlab.experiment import results
 
 
 def check_all(folder: Path, resolved: Resolved) -> tuple[list[dict[str, Any]], list[str]]:
-    """Judge the claims of a config by its results, and write `claims.json`: a record for each (`gdlab.claims.record`).
+    """Judge the claims of a config by its results, and write `claims.json`: a `gdlab.analysis.claims.record` of each.
 
     Without checks nothing is written.
 

@@ -9,7 +9,7 @@ from gdlab import register
 
 CODE = """
 from gdlab import register
-from gdlab.claims import Claim, at_most, between
+from gdlab.analysis.claims import Claim, at_most, between
 
 @register.check("bowl")
 def check(data, bound: float = 1e-2, fail: bool = False):

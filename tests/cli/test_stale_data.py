@@ -162,7 +162,7 @@ def test_modules_that_something_else_loaded_make_no_other_identity(tmp_path, mon
         "name: plain\nproblem: {kind: rosenbrock}\nrules: {gd: {kind: gd}}\nsweep: {lr: [0.1]}\ntrain: {steps: 1}\n"
     )
     (tmp_path / "a_module_of_others.py").write_text("")
-    loaded = configs.load(tmp_path / "c.yaml")
+    loaded = configs.load(tmp_path / "c.yaml").config
     before = provenance.identity(loaded, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     import a_module_of_others  # noqa: F401
