@@ -356,8 +356,7 @@ def _bounded(value: Array, stop: Stop) -> Array:
 
 
 def _finite(tree: PyTree) -> Array:
-    leaves = jax.tree.leaves(tree)
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all() if leaves else jnp.asarray(True)
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
 
 
 def _fill_unless(present: Array, value: Array) -> Array:

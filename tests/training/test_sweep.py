@@ -213,14 +213,6 @@ def test_a_batch_larger_than_the_data_is_refused():
         sweep(noisy_line(), rules.gd, {"lr": [0.1]}, steps=3, batch_size=25)
 
 
-def test_sweep_of_parameters_without_arrays():
-    """Regression: the check for finite parameters failed if there were none."""
-    problem = Problem(init=lambda key: {}, loss=lambda params, batch: jnp.asarray(2.0))
-    data = sweep(problem, rules.gd, {"lr": [0.1, 0.2], "seed": 2}, steps=3)
-    np.testing.assert_array_equal(data["loss"], np.full((2, 2, 3), 2.0))
-    np.testing.assert_array_equal(data["diverged_at"], np.full((2, 2), -1))
-
-
 def test_sweep_marks_the_better_direction_of_each_metric():
     def near(centre, w):
         return jnp.abs(w[0] - centre)
