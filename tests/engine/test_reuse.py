@@ -92,7 +92,7 @@ def test_store_computes_only_the_runs_that_are_not_reused(earlier, tile, tmp_pat
     known = taken(earlier, groups[0])
     assert (known.runs >= 0).sum() == 12
     evaluated = []
-    with Store(tmp_path, points, known={0: known}) as store:
+    with Store(tmp_path, points, reused={0: known}) as store:
         series = store.series
         store.series = lambda index, where, first, records: (
             evaluated.append(len(records["loss"])) or series(index, where, first, records)
@@ -104,7 +104,7 @@ def test_store_computes_only_the_runs_that_are_not_reused(earlier, tile, tmp_pat
 
 def test_store_computes_nothing_if_all_runs_are_reused(earlier, tmp_path, programs):
     points, groups = runs(RATES[::2])
-    with Store(tmp_path, points, known={0: taken(earlier, groups[0])}) as store:
+    with Store(tmp_path, points, reused={0: taken(earlier, groups[0])}) as store:
         (timing,) = execute(groups, store, Settings(chunk=8, tile=4))
     assert not programs
     assert timing.compile_seconds == 0
