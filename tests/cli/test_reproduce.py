@@ -79,7 +79,7 @@ def test_a_claim_that_fails_is_exit_code_4_of_run_and_of_reproduce(gdlab, experi
 
 def test_a_check_that_can_not_be_made_leaves_the_rest_whole(gdlab, experiments):
     result = gdlab("run", "configs/first_bowl.yaml", "checks.0.fail=true", "--format", "png")
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.output
     assert "could not check bowl (configs/first_bowl.yaml:" in result.stderr
     assert "): nothing to check here" in result.stderr
     assert (experiments / "results" / "first" / "latest" / "figures" / "bowl.png").exists()

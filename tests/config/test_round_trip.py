@@ -53,7 +53,7 @@ CONFIGS = st.fixed_dictionaries(
         ),
         "rules": st.dictionaries(
             LABELS,
-            section(beta=FLOATS, form=st.sampled_from(["sum", "mean"]), ema=st.booleans(), lr=NUMBERS | COSINE).map(
+            section(beta=FLOATS, form=st.sampled_from(["sum", "mean"]), ema=st.booleans(), lr=FINITE | COSINE).map(
                 lambda h: {"kind": "momentum", **h}
             ),
             min_size=1,
@@ -73,7 +73,7 @@ CONFIGS = st.fixed_dictionaries(
             **{
                 "seed": COUNTS | st.lists(st.integers(0, 99), min_size=1, max_size=3),
                 "problem.spread": st.lists(st.none() | NUMBERS, min_size=1, max_size=3),
-                "rules.a.lr": st.lists(NUMBERS, min_size=1, max_size=3),
+                "rules.a.lr": st.lists(FINITE, min_size=1, max_size=3),
                 "batch_size": st.lists(st.none() | COUNTS, min_size=1, max_size=3),
                 "problem.condition, rules.a.beta": DRAWN,
                 "chain": st.lists(
