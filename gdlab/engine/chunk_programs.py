@@ -6,6 +6,7 @@ others have ended.
 """
 
 import functools
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -110,9 +111,14 @@ def gather(programs: ChunkPrograms) -> Program:
     source = jax.ShapeDtypeStruct((programs.mesh.size * programs.chunks, layout.rows, layout.width), np.int32)
 
     def moved(carry: Any, source: Array) -> Any:
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[3:])[source], carry)
+        return jax.tree.map(lambda leaf: by_slot(leaf)[source], carry)
 
     return sharded_program(moved, programs.mesh, (programs.start.result, source), (True, True), options=QUICK)
+
+
+def by_slot(array: Any) -> Any:
+    """An array [chunks, rows, width, ...] as [slots, ...]; any axis but the first three may have size 0."""
+    return array.reshape(math.prod(array.shape[:3]), *array.shape[3:])
 
 
 def arguments(group: Group, runs: np.ndarray, slots: np.ndarray) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gdlab.engine.chunk_programs import ChunkPrograms, arguments, chunk_programs, gather
+from gdlab.engine.chunk_programs import ChunkPrograms, arguments, by_slot, chunk_programs, gather
 from gdlab.engine.fill_values import fill_array, fill_dtype, host_dtype
 from gdlab.engine.layout import Layout, arrange
 from gdlab.engine.plan import Group, outer_index
@@ -40,8 +40,8 @@ class Checkpoint(NamedTuple):
         source[target[: len(filled)]] = filled
 
         def moved(array: np.ndarray) -> np.ndarray:
-            taken = array.reshape(-1, width, *array.shape[3:])[np.maximum(source, 0)]
-            return taken.reshape(-1, rows, width, *array.shape[3:])
+            taken = array.reshape(self.slots.size // width, *array.shape[2:])[np.maximum(source, 0)]
+            return taken.reshape(devices * chunks, rows, *array.shape[2:])
 
         slots = np.where((source < 0).reshape(-1, rows, 1), -1, moved(self.slots))
         return self._replace(chunks=chunks, slots=slots, carry=[moved(leaf) for leaf in self.carry])
@@ -173,7 +173,7 @@ class TileRun:
         self._collect_ended()
         slots, source = self._balanced()
         now = self.checkpoint(0)
-        carry = [leaf.reshape(-1, *leaf.shape[3:])[source] for leaf in now.carry]
+        carry = [by_slot(leaf)[source] for leaf in now.carry]
         self._restore(now._replace(slots=slots, carry=carry))
 
     def results(self) -> dict[str, np.ndarray]:

@@ -305,3 +305,27 @@ def assert_same_snapshots(found, wanted):
     for name, one, other in zip(Checkpoint._fields, found, wanted, strict=True):
         same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), one, other)
         assert all(jax.tree.leaves(same)), name
+
+
+def with_empty_parameters():
+    """The bowl with parameters of size 0 beside its own."""
+    plain = bowl()
+    return Problem(
+        init=lambda key: {"x": plain.init(key), "none": jnp.zeros(0), "no rows": jnp.zeros((0, 3))},
+        loss=lambda params, batch: plain.loss(params["x"], batch) + params["none"].sum() + params["no rows"].sum(),
+    )
+
+
+def test_compact_and_checkpoints_accept_parameters_of_size_zero(moves):
+    """Regression: arrays of size 0 could not be moved when runs were compacted or given to other devices."""
+    over = {"lr": RATES, "seed": 3}
+    wanted = executed(*trained(bowl(), rules.momentum, over, steps=STEPS), sink=Laid(1, 8))
+    sink = Keeping(1, 8)
+    found = executed(*trained(with_empty_parameters(), rules.momentum, over, steps=STEPS), sink=sink)
+    assert moves
+    assert_same_bits(found, wanted)
+    _, checkpoint = sink.copies[0]
+    moved = checkpoint.on(2)
+    assert [leaf.shape[3:] for leaf in moved.carry] == [leaf.shape[3:] for leaf in checkpoint.carry]
+    assert any(leaf.size == 0 for leaf in moved.carry)
+    assert sorted(moved.slots[moved.slots >= 0]) == sorted(checkpoint.slots[checkpoint.slots >= 0])
