@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.analysis.selection import RULE, SEED, STEP, median, score, sign
+from gdlab.analysis.selection import RULE, SEED, STEP, Direction, median, score, sign_of
 
 if TYPE_CHECKING:
     import xarray
 
 
-def rate_band(data: "xarray.Dataset", metric: str = "final_loss", tolerance: float = 0.1) -> "xarray.Dataset":
+def rate_band(
+    data: "xarray.Dataset", metric: str = "final_loss", tolerance: float = 0.1, *, direction: Direction | None = None
+) -> "xarray.Dataset":
     """The good rates of each rule: those around the best one whose median over seeds is nearly as good.
 
     Nearly: it has given back at most the share `tolerance` of what the best rate has gained over the start, the first
@@ -29,15 +31,16 @@ def rate_band(data: "xarray.Dataset", metric: str = "final_loss", tolerance: flo
     import xarray
 
     (along,) = data["lr"].dims
-    direction = sign(metric)
-    values = (direction * score(data, metric)).sortby("lr") if along == "lr" else direction * score(data, metric)
+    towards = sign_of(data, metric, direction)
+    values = towards * score(data, metric, direction=direction)
+    values = values.isel({along: np.flatnonzero(values["lr"].notnull())}).sortby("lr")
     others = [dim for dim in values.dims if dim not in (RULE, SEED, along)]
     rates = values["lr"].values.astype(float)
-    start = 0.0 if direction < 0 else float(data["loss"].isel({STEP: 0}).median())
+    start = 0.0 if towards < 0 else float(data["loss"].isel({STEP: 0}).median())
     rows = []
     for index in range(values.sizes.get(RULE, 1)):
         one = values.isel({RULE: index}) if RULE in values.dims else values
-        medians = median(one)
+        medians = median(one).fillna(np.inf)
         places = medians.argmin(others) if others else {}
         assert isinstance(places, dict)
         rows.append(_band(rates, medians.isel(places).values, one.isel(places), start, tolerance))
@@ -61,4 +64,10 @@ def _band(
     while high + 1 < len(rates) and good[high + 1]:
         high += 1
     seeds = runs.isel({runs["lr"].dims[0]: at}).values
-    return rates[at], rates[low], rates[high], float(np.log10(rates[high] / rates[low])), float(np.ptp(seeds))
+    return (
+        rates[at],
+        rates[low],
+        rates[high],
+        float(np.log10(rates[high] / rates[low])),
+        float(np.ptp(seeds[~np.isnan(seeds)])),
+    )

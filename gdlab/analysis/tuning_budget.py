@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.analysis.selection import RULE, SEED, best, locate, matters, median, score, sign
+from gdlab.analysis.selection import RULE, SEED, Direction, best, locate, matters, median, score, sign_of
 from gdlab.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def expected_best(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    direction: Direction | None = None,
 ) -> "xarray.Dataset":
     """The best score that trying k of a rule's n points finds, over all the ways to choose the k.
 
@@ -64,10 +65,10 @@ def expected_best(
     """
     import xarray
 
-    direction = sign(metric)
-    rules = [np.sort(direction * points) for points in _points(data, metric)]
-    budgets = _budgets(k, max(len(points) for points in rules))
-    settings = (budgets, direction, replacement, resamples, confidence, seed)
+    towards = sign_of(data, metric, direction)
+    rules = [np.sort(towards * points) for points in _points(data, metric, direction)]
+    budgets = _budgets(k, max(1, *(len(points) for points in rules)))
+    settings = (budgets, towards, replacement, resamples, confidence, seed)
     rows = [_best_of(points, *settings) for points in rules]
     lead: Any = (RULE,) if RULE in data[metric].dims else ()
     columns: dict[str, Any] = {}
@@ -86,6 +87,7 @@ def seed_interval(
     resamples: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
+    direction: Direction | None = None,
 ) -> "xarray.Dataset":
     """The bootstrap percentile interval of the median over seeds, at the point that `best` chooses by `metric`.
 
@@ -114,36 +116,46 @@ def seed_interval(
     import xarray
 
     ends = _ends(resamples, confidence)
-    found = best(data, metric)["found"]
-    values = score(data, of or metric).isel(locate(data, metric))
-    seeds = values.sizes.get(SEED, 1)
+    found = best(data, metric, direction=direction)["found"]
+    own = direction if of is None else None
+    values = score(data, of or metric, direction=own).isel(locate(data, metric, direction=direction))
     middle = median(values).where(found)
-    blank = xarray.full_like(middle, np.nan)
-    low, high = blank, blank
-    if seeds >= LEAST_SEEDS:
-        runs = values.transpose(..., SEED).values
-        draws = np.random.default_rng(seed).integers(0, seeds, (resamples, seeds))
-        medians = np.sort(np.stack([np.median(runs[..., draw], axis=-1) for draw in draws]), axis=0)
-        low, high = (blank.copy(data=medians[place]).where(found) for place in ends)
-    most = min(confidence, 1 - 2.0 ** (1 - seeds)) if seeds >= LEAST_SEEDS else np.nan
+    runs = (values if SEED in values.dims else values.expand_dims(SEED)).transpose(..., SEED).values
+    rows = [
+        _interval_of(row[~np.isnan(row)], resamples, ends, confidence, seed) for row in runs.reshape(-1, runs.shape[-1])
+    ]
+    low, high, coverage, seeds = np.array(rows).T.reshape(4, *middle.shape)
     columns = {
         "median": middle,
-        "low": low,
-        "high": high,
-        "seeds": xarray.full_like(middle, seeds, int),
-        "coverage": xarray.full_like(middle, most).where(found),
+        "low": middle.copy(data=low).where(found),
+        "high": middle.copy(data=high).where(found),
+        "seeds": middle.copy(data=seeds.astype(int)),
+        "coverage": middle.copy(data=coverage).where(found),
     }
     return xarray.Dataset({name: column.drop_vars(set(column.coords) - {RULE}) for name, column in columns.items()})
 
 
-def _points(data: "xarray.Dataset", metric: str) -> Iterator[np.ndarray]:
-    """For each rule the scores of its points, each point once."""
-    scores = median(score(data, metric))
+def _interval_of(
+    runs: np.ndarray, resamples: int, ends: tuple[int, int], confidence: float, seed: int
+) -> tuple[float, float, float, int]:
+    """The interval of the median of some runs and its coverage, NaN with too few of them; and the number of runs."""
+    count = len(runs)
+    if count < LEAST_SEEDS:
+        return np.nan, np.nan, np.nan, count
+    draws = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    medians = np.sort(np.median(runs[draws], axis=-1))
+    return medians[ends[0]], medians[ends[1]], min(confidence, 1 - 2.0 ** (1 - count)), count
+
+
+def _points(data: "xarray.Dataset", metric: str, direction: Direction | None) -> Iterator[np.ndarray]:
+    """For each rule the scores of its points, each point once, without those that have no run."""
+    scores = median(score(data, metric, direction=direction))
     dims = [dim for dim in scores.dims if dim != RULE]
     own = {dim: np.atleast_1d(matters(data, metric, str(dim)).values) for dim in dims}
     for index in range(scores.sizes.get(RULE, 1)):
         one = scores.isel({RULE: index}) if RULE in scores.dims else scores
-        yield one.isel({dim: 0 for dim in dims if not own[dim][index]}).values.ravel()
+        points = one.isel({dim: 0 for dim in dims if not own[dim][index]}).values.ravel()
+        yield points[~np.isnan(points)]
 
 
 def _budgets(k: int | Sequence[int] | None, most: int) -> np.ndarray:
@@ -167,6 +179,10 @@ def _best_of(
     """All columns of one rule, from `direction` times its scores in ascending order, the best first."""
     ends = _ends(resamples, confidence)
     n = len(points)
+    if not n:
+        names = ("expected", "median")
+        every = ["all_diverged", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+        return {name: np.full(len(budgets), np.nan) for name in every}
     survival = _survival(n, budgets, replacement)
     impossible = np.zeros(len(budgets), bool) if replacement else budgets > n
     columns = {"all_diverged": survival[int(np.isfinite(points).sum())]}

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import xarray
 
-from gdlab.analysis.selection import best, locate
+from gdlab.analysis.lr_range import rate_band
+from gdlab.analysis.selection import best, diverged, locate, missing, reason_not_found, rule_per_batch_size
+from gdlab.analysis.tuning_budget import expected_best, seed_interval
 
 LRS, BETAS = np.geomspace(1e-3, 1, 6), np.array([0.0, 0.5, 0.9])
 
@@ -120,3 +122,109 @@ def test_positions_select_from_series(data):
 def test_what_is_not_there_is_named(data, metric, over, says):
     with pytest.raises(ValueError, match=says):
         best(data, metric, over)
+
+
+def test_best_takes_the_greatest_of_a_metric_with_direction_max(data):
+    psnr = data.assign(eval_psnr=(data["eval_accuracy"].dims, data["eval_accuracy"].values, {"direction": "max"}))
+    np.testing.assert_array_equal(best(psnr, "eval_psnr")["lr"], best(data)["lr"])
+    np.testing.assert_array_equal(best(psnr.isel(beta=0), "eval_psnr")["lr"], best(data.isel(beta=0))["lr"])
+    lower = psnr.assign(eval_accuracy=data["eval_accuracy"].assign_attrs(direction="min"))
+    assert (best(lower, "eval_accuracy")["eval_accuracy"] < best(data, "eval_accuracy")["eval_accuracy"]).all()
+
+
+def test_best_direction_argument_decides_over_attribute_and_name(data):
+    named = data.rename(eval_accuracy="eval_psnr")
+    np.testing.assert_array_equal(best(named, "eval_psnr", direction="max")["lr"], best(data)["lr"])
+    named["eval_psnr"].attrs["direction"] = "min"
+    np.testing.assert_array_equal(best(named, "eval_psnr", direction="max")["lr"], best(data)["lr"])
+    band = rate_band(data.isel(beta=0), "eval_accuracy")
+    np.testing.assert_array_equal(rate_band(named.isel(beta=0), "eval_psnr", direction="max")["best"], band["best"])
+    for wanted in (seed_interval, expected_best):
+        xarray.testing.assert_equal(wanted(named, "eval_psnr", direction="max"), wanted(data, "eval_accuracy"))
+    with pytest.raises(ValueError, match="direction of eval_psnr must be 'min' or 'max', not 'up'"):
+        best(named, "eval_psnr", direction="up")
+
+
+def interrupted(data, gone):
+    """The results as they are where some runs have not been executed: fill values."""
+    taken = xarray.where(data["diverged_at"] >= 0, data["diverged_at"], 9).where(~gone, -1)
+    kept = {name: data[name].where(~gone) for name in ("final_loss", "best_loss", "eval_accuracy")}
+    return data.assign(kept | {"diverged_at": data["diverged_at"].where(~gone, -1), "steps_taken": taken})
+
+
+def test_best_counts_missing_runs_apart_from_diverged_ones(data):
+    gone = xarray.zeros_like(data["final_loss"], bool)
+    gone[0, :, :, 3:] = True
+    gone[1] = True
+    found = interrupted(data, gone)
+    for one in (found, found.drop_vars("steps_taken")):
+        top = best(one)
+        assert top["found"].values.tolist() == [True, False]
+        assert top["runs"].values.tolist() == [3, 0]
+        assert top["missing"].values.tolist() == [2, 5]
+        assert top["diverged"].values.tolist() == [0, 0]
+        assert reason_not_found(top.isel(rule=1)) == "missing"
+        assert int(missing(one).sum()) == int(gone.sum())
+        assert int(diverged(one).sum()) == 3 * 3  # the last rate of the first rule
+        medians = np.median(np.where(data["diverged_at"] >= 0, np.inf, data["final_loss"])[0, ..., :3], axis=-1)
+        assert top["final_loss"].values[0] == medians.min()
+    assert seed_interval(found)["seeds"].values.tolist() == [3, 0]
+    assert expected_best(found)["points"].values.tolist() == [18, 0]
+    assert np.isnan(expected_best(found)["expected"].values[1]).all()
+
+
+def test_best_of_results_with_other_axes_joined_chooses_among_runs_that_exist(data):
+    first, second = data.isel(lr=slice(0, 3), beta=[0]), data.isel(lr=slice(3, 6), beta=[1, 2])
+    joined = xarray.combine_by_coords([first, second], join="outer", compat="no_conflicts")
+    assert (
+        int(missing(joined).sum()) == joined["final_loss"].size - first["final_loss"].size - second["final_loss"].size
+    )
+    for i in range(2):
+        both = [best(part)["final_loss"].values[i] for part in (first, second)]
+        assert best(joined)["final_loss"].values[i] == min(both)
+    assert best(joined)["missing"].values.tolist() == [0, 0]
+
+
+def test_reason_not_found_of_runs_that_never_converged_is_no_value(data):
+    finished = data.assign(steps_taken=xarray.where(data["diverged_at"] >= 0, data["diverged_at"], 9))
+    top = best(finished, "converged_at")
+    assert [reason_not_found(top.isel(rule=i)) for i in range(2)] == ["no value", "no value"]
+    finished["diverged_at"][:] = 3
+    assert reason_not_found(best(finished).isel(rule=0)) == "diverged"
+
+
+def test_best_keeps_integer_axes_integers(data):
+    wide = data.rename(beta="width").assign_coords(width=[4, 8, 16])
+    top = best(wide)
+    assert np.issubdtype(top["width"].dtype, np.integer)
+    assert top["width"].values.tolist() == [{0.0: 4, 0.5: 8, 0.9: 16}[oracle(data, i)[1]] for i in range(2)]
+    wide["diverged_at"][0] = 3
+    lost = best(wide)["width"].values.tolist()
+    assert lost[0] is None
+    assert type(lost[1]) is int
+
+
+def test_rule_per_batch_size_has_a_best_point_for_each_batch_size(data):
+    batched = data.rename(beta="batch_size").assign_coords(batch_size=np.array(["1", "32", "all"], object))
+    split = rule_per_batch_size(batched)
+    assert split["rule"].values[:4].tolist() == ["gd  batch 1", "gd  batch 32", "gd  batch all", "adam  batch 1"]
+    top = best(split)
+    for name, size in (("gd  batch 32", "32"), ("gd  batch all", "all")):
+        alone = best(batched.sel(rule="gd", batch_size=size))
+        assert top.sel(rule=name)["lr"].item() == alone["lr"].item()
+        assert top.sel(rule=name)["final_loss"].item() == alone["final_loss"].item()
+    one = rule_per_batch_size(batched.isel(rule=0, drop=True))
+    assert one["rule"].values.tolist() == ["batch 1", "batch 32", "batch all"]
+    assert rule_per_batch_size(data) is data
+
+
+def test_rate_band_leaves_out_missing_runs_and_points_without_a_rate(data):
+    chain = data.isel(rule=0, beta=0, drop=True).rename(lr="run")
+    chain = chain.assign_coords(lr=("run", np.where(np.arange(6) == 2, np.nan, LRS)))
+    chain["final_loss"][2] = 0.0
+    expected = rate_band(chain.isel(run=[0, 1, 3, 4, 5]))
+    xarray.testing.assert_equal(rate_band(chain), expected)
+    gone = xarray.zeros_like(chain["final_loss"], bool)
+    gone[:, 0] = True
+    full = interrupted(chain, gone)
+    xarray.testing.assert_equal(rate_band(full), rate_band(full.isel(seed=slice(1, None))))
