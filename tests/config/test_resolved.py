@@ -1,6 +1,8 @@
 """What a config resolves to: factories, axes, probes, the stop rule, positions."""
 
 import functools
+import os
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -206,3 +208,15 @@ def test_resolved_keeps_infinity(loaded):
     )
     assert resolved.rules["m"].keywords == {"beta": float("inf")}
     assert resolved.over["problem.spread"] == [float("inf"), 1.0]
+
+
+def test_resolved_problem_takes_a_path_as_text(loaded, errors_of):
+    @register.problem("table")
+    def table(data: Literal["digits"] | str | os.PathLike | tuple[jax.Array, jax.Array] = "digits"):
+        return Problem(init=lambda key: None, loss=lambda params, batch: 0.0)
+
+    text = BASE.replace("kind: bowl, condition: 3", "kind: table, data: my.npz")
+    assert loaded(text).problem.keywords == {"data": "my.npz"}
+    assert "problem.data: must be digits or text or a list of 2 numbers, not 3" in errors_of(
+        text.replace("my.npz", "3")
+    )
