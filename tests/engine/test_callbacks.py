@@ -205,6 +205,6 @@ def test_program_with_an_unknown_callback_primitive_is_not_shared():
             self.value = np.float32(value)
 
     for by in (2, 3):
-        chunk_programs._programs.clear()
+        chunk_programs._cache.clear()
         values = evaluate(lambda x, by=by: called.bind(x, by=By(by)), {"x": [1.0, 2.0]})["value"]
         np.testing.assert_array_equal(values, [by, 2 * by])
