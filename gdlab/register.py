@@ -1,6 +1,6 @@
-"""What a config can name: rules, schedules, problems, probes, figures and checks, each under a `kind`.
+"""The register of everything that a config can name by its `kind`: rules, schedules, problems, probes, figures, checks.
 
-The built-in ones are registered with the same decorators as a user's own:
+Built-in entries and user code use the same decorators:
 
     from gdlab import register
 
@@ -18,13 +18,13 @@ Make = TypeVar("Make", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered thing.
+    """An entry of the register.
 
     Attributes:
         kind: its name in a config.
         make: the factory (for a probe without options, the probe; for figures and checks, the function of the results).
         source: author, year and place, as one line.
-        info: what else is known of it; which keys are in use is said at `rule`, `problem`, `figure` and `check`.
+        info: further properties; `rule`, `problem`, `probe`, `figure` and `check` document their keys.
     """
 
     kind: str
@@ -53,7 +53,7 @@ checks: dict[str, Entry] = {}
 
 def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any]) -> Callable[[Make], Make]:
     def add(make: Make) -> Make:
-        # The same file may be loaded twice (a config validated, then run); another thing of the same name is a mistake.
+        # A file may be loaded twice (a config is validated, then run); a different function of the same kind is an error.
         known = shelf.get(kind)
         if known is not None and (known.make.__module__, known.make.__qualname__) != (
             make.__module__,
@@ -71,32 +71,32 @@ def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any])
 def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     """Register a rule factory.
 
-    Known of a rule, where it applies:
-        url, year: of its source.
-        ranges: `{hyperparameter: (low, high)}`, between which a sweep of it makes sense.
-        needs: what its update reads beside the gradients: "params", or an extra that the runner offers ("value_fn").
-        scope: how far the update of one coordinate looks: "coordinate" (the default), its "leaf", or the whole "tree".
-        memory: how many numbers its state keeps for each parameter.
-        optax: its name in optax, where that is another; None where optax's rule of the same name is another rule.
-        optax_with: hyperparameters that make optax's rule this one.
-        differs: in a sentence, where optax's code, or another framework's, does something else.
-        wraps: True for a rule around another, named by its hyperparameter `of`, whose hyperparameters it takes too.
-        projects: True where updates keep to a subspace, so that not every minimum can be reached.
-        differentiable: False where a run can't be differentiated by its hyperparameters.
-        `stability(**hyperparameters) -> c`: on a quadratic whose largest curvature is L it is stable for lr < c / L.
-        `preconditioned_stability(**hyperparameters) -> c`: the same for a rule that divides by P, with P held still and
+    Keys of `info`, all optional:
+        url, year: of the source.
+        ranges: `{hyperparameter: (low, high)}`, a sensible range for sweeps.
+        needs: what the update reads besides the gradients: "params", or an extra of the runner such as "value_fn".
+        scope: what the update of one coordinate depends on: "coordinate" (the default), its "leaf" or the whole "tree".
+        memory: numbers in the state per parameter.
+        optax: the name in optax if it differs; None if optax's rule of this name is another rule.
+        optax_with: the hyperparameters with which optax's rule equals this one.
+        differs: one sentence on how optax or another framework differs.
+        wraps: True for a rule around an inner rule (its hyperparameter `of`), whose hyperparameters it also takes.
+        projects: True if updates stay in a subspace, so that not every minimum can be reached.
+        differentiable: False if a run can't be differentiated with respect to its hyperparameters.
+        `stability(**hyperparameters) -> c`: on a quadratic with largest curvature L the rule is stable for lr < c / L.
+        `preconditioned_stability(**hyperparameters) -> c`: the same for a rule that divides by P, with P constant and
             L the largest eigenvalue of P^-1 H.
     """
     return _into(rules, kind, source, info)
 
 
 def schedule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a schedule factory: hyperparameters in, a function of the step's number out."""
+    """Register a schedule factory: it takes hyperparameters and returns a function of the step number."""
     return _into(schedules, kind, source, info)
 
 
 def problem(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a problem factory. `examples(**hyperparameters) -> int`: how many examples there are to train on."""
+    """Register a problem factory. `examples(**hyperparameters) -> int` returns the number of training examples."""
     return _into(problems, kind, source, info)
 
 
