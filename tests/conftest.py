@@ -1,14 +1,15 @@
-"""Strict JAX for every test: no silent dtype or rank promotion, so that what a rule computes is what it says.
+"""Strict JAX in every test: no silent dtype or rank promotion, one device, no compiled programs from earlier sessions.
 
-One device, and no programs from other days, whether or not a test of the command line, which asks for a device for each
-core and a cache on disk, comes first.
+The command line asks for one device per core and a cache on disk; setting both here makes the order of tests irrelevant.
 """
 
+import gc
 import os
 
 import jax
 import pytest
 
+from gdlab.engine import chunk_programs, program
 from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
 from tests.real_processes import drawn, home, lab, unbroken  # noqa: F401  (fixtures)
 
@@ -16,6 +17,16 @@ os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_of_one_module():
+    """Compiled programs are kept for one module of tests, so that the memory of a worker stays below 2 GB."""
+    yield
+    chunk_programs._cache.clear()
+    program._compiled.clear()
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
@@ -27,14 +38,14 @@ def x64():
 
 @pytest.fixture
 def standard_promotion():
-    """JAX as users have it, for a test of code that is not ours."""
+    """JAX's default promotion, for code that is not gdlab's."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
 
 @pytest.fixture
 def compilations():
-    """A function that says how many programs XLA has compiled, or taken from a cache on disk, since the test began."""
+    """A function that returns how many programs XLA has compiled or read from the disk cache since the test began."""
     count = 0
 
     def counted(event, seconds, **kwargs):
@@ -43,6 +54,6 @@ def compilations():
 
     jax.monitoring.register_event_duration_secs_listener(counted)
     jax.jit(lambda x: -x).lower(0.0).compile()
-    assert count == 1, "JAX reports its compilations under another name: nothing would be counted"
+    assert count == 1, "JAX has renamed the event of a compilation, so nothing is counted"
     yield lambda: count
     jax.monitoring.unregister_event_duration_listener(counted)
