@@ -1,6 +1,6 @@
 """Strict JAX in every test: no silent dtype or rank promotion, one device, no compiled programs from earlier sessions.
 
-The command line asks for one device per core and a cache on disk; setting both here makes the order of tests irrelevant.
+The command line asks for a device per core and a cache on disk; setting both here makes the order of tests irrelevant.
 """
 
 import gc

@@ -187,7 +187,7 @@ def test_a_problems_number_may_change_and_one_that_decides_a_shape_may_not():
         ({"ranges": {}}, "nothing to search"),
         ({"ranges": {"lr": [0.1, 0.2]}}, "'lr' can't change during a run"),
         ({"ranges": {"batch_size": (1, 4)}}, "'batch_size' can't change"),
-        ({"ranges": {"bta": (0.1, 0.2)}}, "'bta' makes no difference"),
+        ({"ranges": {"bta": (0.1, 0.2)}}, "'bta' sets nothing"),
         ({"interval": 0}, "interval must be at least 1"),
         ({"quantile": 0.1}, "with 5 members it must make one"),
         ({"quantile": 0.6}, "up to a half"),
