@@ -25,21 +25,25 @@ def test_interrupt_records_the_first_signal_and_raises_at_the_second(number, cap
     assert signal.getsignal(number) is before
 
 
+def signalled_and_raises(error):
+    with Interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise error
+
+
 def test_interrupt_exits_with_130_after_a_signal(monkeypatch, tmp_path, capsys):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
-    with pytest.raises(Halted), Interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        raise Halted(tmp_path, "interrupted", interrupted=True)
+    with pytest.raises(Halted):
+        signalled_and_raises(Halted(tmp_path, "interrupted", interrupted=True))
     assert codes == [130]
     assert f"gdlab resume {tmp_path}" in capsys.readouterr().err
 
 
 def test_interrupt_leaves_other_exceptions_alone(monkeypatch):
     monkeypatch.setattr(os, "_exit", lambda code: pytest.fail("the process exits"))
-    with pytest.raises(ValueError, match="a bug"), Interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        raise ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        signalled_and_raises(ValueError("a bug"))
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])

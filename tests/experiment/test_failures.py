@@ -25,7 +25,7 @@ def test_a_landscape_that_fails_leaves_the_sweep_finished(gdlab, write, tmp_path
         result = gdlab("run", "c.yaml", "--format", "png", "--quiet")
     assert result.exit_code == 1, result.output
     folder = tmp_path / result.stdout.strip()
-    message = f"could not compute the landscape (c.yaml:11:12): ValueError: no surface (in {__file__}, line 21)"
+    message = f"could not compute the landscape (c.yaml:11:12): ValueError: no surface (in {__file__}, line 20)"
     assert message in result.stderr
     assert f"the sweep is finished; its results are in {folder.relative_to(tmp_path)}" in result.stderr
     assert provenance(folder)["status"] == "finished"
