@@ -73,11 +73,14 @@ def landscape(
         if not figures:
             resolved = resolved.with_figures(landscape_figures(resolved.config) or ["landscape"])
         interrupt.check()
+        runs, notices = experiment.chosen_runs(folder, chosen)
+        for notice in notices:
+            click.echo(notice, err=True)
         with Bar(quiet) as bar:
             written = experiment.landscape(
                 folder,
                 resolved,
-                runs=experiment.chosen_runs(folder, chosen),
+                runs=runs,
                 variant=variant,
                 running=experiment.Running(found, progress=bar, stop=interrupt),
                 formats=formats or FORMATS,

@@ -31,7 +31,7 @@ from gdlab.experiment.failures import Failure, explained, recorded
 from gdlab.experiment.figures import draw_all, export
 from gdlab.experiment.landscapes import check_landscape, landscapes_of, parts_of, problems_of
 from gdlab.experiment.reuse import Earlier
-from gdlab.experiment.run_selection import all_runs, best_runs, one_run
+from gdlab.experiment.run_selection import all_runs, best_runs, nearest_values, one_run
 from gdlab.experiment.theory import layer_names, stability_of_sharpness, stable_lr
 from gdlab.training.sweep import STATIC, assignment, metric_directions
 
@@ -353,20 +353,24 @@ def landscape(
     return drawn + [path for ending in exports for path in export(folder, ending, variant)]
 
 
-def chosen_runs(folder: Path, words: str | None) -> str | dict[str, str] | None:
+def chosen_runs(folder: Path, words: str | None) -> tuple[str | dict[str, Any] | None, list[str]]:
     """The runs that `--run` names: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
+
+    Returns:
+        The runs, as in `write_landscapes`; and notices of numbers that the nearest value of their axis replaces.
 
     Raises:
         UserError: it is none of these.
     """
     if words is None or words in ("best", "all"):
-        return words
+        return words, []
     if words.isdecimal():
-        return results.run_of_row(folder, int(words))
+        return results.run_of_row(folder, int(words)), []
     pairs = [pair.partition("=") for pair in words.split(",")]
     if not all(name and equals and value for name, equals, value in pairs):
         raise UserError(f"--run is best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01; not {words!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    wanted = {name.strip(): value.strip() for name, _, value in pairs}
+    return nearest_values(results.open_results(folder), wanted)
 
 
 def _titled(config: Config) -> str:

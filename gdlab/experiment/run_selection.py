@@ -79,6 +79,24 @@ def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any
     return _selection(resolved, data, [row], [int(row["diverged_at"]) >= 0], 0, words)
 
 
+def nearest_values(data: "xarray.Dataset", wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The wanted values of the axes, each number within the range of its axis replaced by the nearest value.
+
+    Returns:
+        The values; and a notice for each that was replaced by one that differs by more than 0.1%.
+    """
+    values, notices = dict(wanted), []
+    for name, value in wanted.items():
+        if name not in data.coords or not np.issubdtype(data[name].dtype, np.number):
+            continue
+        number, column = _number(name, value), data[name].values[~np.isnan(data[name].values)]
+        if column.size and column.min() <= number <= column.max():
+            values[name] = column.flat[np.abs(column - number).argmin()].item()
+            if not np.isclose(values[name], number, rtol=1e-3, atol=0.0):
+                notices.append(f"{name} is never {number:g} in this sweep; the nearest value is {values[name]:.4g}")
+    return values, notices
+
+
 def _matching(name: str, column: np.ndarray, value: float) -> int:
     """The position of a number on an axis; NaN marks points without the axis."""
     distances = np.abs(column - value)

@@ -129,7 +129,7 @@ def test_devices_are_those_of_this_process(gdlab, write):
     write()
     result = gdlab("run", "c.yaml", "--on", "processes:1", "--devices", "1")
     assert result.exit_code == 2
-    assert "--devices is of this process" in result.stderr
+    assert "--devices applies to this process" in result.stderr
 
 
 def test_a_scheduler_that_does_not_answer(gdlab, write, monkeypatch, tmp_path):

@@ -36,13 +36,16 @@ def test_run_all_computes_a_plane_for_each_run(gdlab, copied):
 
 @pytest.mark.parametrize(
     ("which", "rule", "lr"),
-    [("0", "gd", 0), ("15", "heavy", 3), ("rule=heavy,lr=0.001,seed=1", "heavy", 1), ("lr=0.1", "gd", 3)],
+    [("0", "gd", 0), ("15", "heavy", 3), ("rule=heavy,lr=0.0012,seed=1", "heavy", 1), ("lr=0.1", "gd", 3)],
 )
 def test_run_selects_a_run_by_its_row_or_its_axes(gdlab, copied, which, rule, lr):
     result = gdlab("landscape", copied, "--run", which, "--points", "5", "--format", "png")
     assert result.exit_code == 0, result.output
     data = open_part(copied, f"landscape-run-{which}-points-5")
     assert list(data["rule"].values) == [rule]
+    notice = "lr is never 0.0012 in this sweep; the nearest value is 0.001" if "0.0012" in which else ""
+    assert notice in result.stderr
+    assert bool(notice) == ("is never" in result.stderr)
     np.testing.assert_allclose(data["lr"], open_results(copied)["lr"][lr], rtol=1e-6)
 
 
