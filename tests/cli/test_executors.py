@@ -14,7 +14,7 @@ from gdlab.engine.executor_adapter import ExecutorAdapter
 from gdlab.engine.manifest import Manifest
 from gdlab.experiment.results import PROVENANCE, read_json
 from tests.command_line import GOOD
-from tests.real_processes import SMALL, assert_same, with_config, home, lab, the_folder  # noqa: F401
+from tests.real_processes import SMALL, assert_same, home, lab, the_folder, with_config  # noqa: F401
 
 PLAIN = GOOD.replace("landscape: {points: 9}\n", "").replace("[lr_sensitivity, loss_curves, landscape]", "[]")
 MORE = "code: [mine.py]\ncompute: {tile: 4}\n"

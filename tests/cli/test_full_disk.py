@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.real_processes import DRAWN, OFTEN, assert_same, with_config, the_folder
+from tests.real_processes import DRAWN, OFTEN, assert_same, the_folder, with_config
 
 
 @pytest.fixture

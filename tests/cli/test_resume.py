@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.real_processes import DRAWN, OFTEN, SMALL, assert_same, events, with_config, the_folder
+from tests.real_processes import DRAWN, OFTEN, SMALL, assert_same, events, the_folder, with_config
 
 
 def resume_until_done(lab, home, folder, kills):

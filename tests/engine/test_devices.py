@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.real_processes import OFTEN, SMALL, assert_same, with_config, the_folder
+from tests.real_processes import OFTEN, SMALL, assert_same, the_folder, with_config
 
 SWEEPS = """
 import pickle
