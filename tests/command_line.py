@@ -1,4 +1,4 @@
-"""A command line in a folder of its own."""
+"""Fixtures that call the command line in an empty folder."""
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,7 +23,7 @@ figures: [lr_sensitivity, loss_curves, landscape]
 
 @pytest.fixture
 def gdlab(tmp_path, monkeypatch):
-    """`gdlab("run", "c.yaml", ...)` in an empty folder; the exit code, the output and what went to standard error."""
+    """A function `gdlab("run", "c.yaml", ...)` that runs a command in an empty folder and returns click's Result."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words: object) -> Result:
@@ -34,7 +34,7 @@ def gdlab(tmp_path, monkeypatch):
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes c.yaml: a good config in which a text is replaced by another."""
+    """A function that writes c.yaml, a valid config in which one text is replaced by another."""
 
     def to(old: str = "", new: str = "", text: str = GOOD) -> None:
         assert old in text
@@ -45,10 +45,10 @@ def write(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The results folder of the good config."""
-    home = tmp_path_factory.mktemp("finished")
-    (home / "c.yaml").write_text(GOOD)
-    result = CliRunner().invoke(main, ["run", str(home / "c.yaml"), "--out", str(home / "out"), "--quiet"])
+    """The results folder of the valid config."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "c.yaml").write_text(GOOD)
+    result = CliRunner().invoke(main, ["run", str(folder / "c.yaml"), "--out", str(folder / "out"), "--quiet"])
     assert result.exit_code == 0, result.output
-    (folder,) = (path for path in (home / "out" / "small").iterdir() if not path.is_symlink())
-    return folder
+    (results,) = (path for path in (folder / "out" / "small").iterdir() if not path.is_symlink())
+    return results

@@ -1,8 +1,8 @@
-"""The command line in processes of its own, which can be stopped at any moment of their lives.
+"""Run the command line in separate processes that can be interrupted or killed at any event.
 
-Importing the lab takes seconds. One process does it and then waits; it forks another for each call, so that a test can
-afford many. A call may be told to send itself signals at an event: before it opens a file of its results for writing,
-before it moves or makes one, or as soon as a segment has been set off. Events have a phase, and are numbered within it.
+Importing gdlab takes seconds. One server process imports it and forks a process for each call, so a call is fast. A
+call can send itself signals at an event: before it opens a file of its results for writing, before it moves or makes
+one, or after it has started a segment. Events have a phase and are numbered within their phase.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-# Two programs, four tiles of each, a mini-batch per step, runs that diverge, one series in a chunk and one in segments.
+# Two programs with four tiles each, a mini-batch per step, runs that diverge, a series in a chunk and one in segments.
 CONFIG = """\
 name: kept
 code: [mine.py]
@@ -50,15 +50,15 @@ def cloud():
     points = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
     return gdlab.Problem(init=lambda key: jax.random.normal(key, (3,)), loss=loss, data=points)
 """
-SMALL = {"gdlab.engine.group_metadata.BUFFERED": 20_000}  # `position` is kept in segments, and `loss` is not
-OFTEN = {**SMALL, "gdlab.engine.write_store.OFTEN": 0}  # and a snapshot after each segment
+SMALL = {"gdlab.engine.group_metadata.BUFFERED": 20_000}  # `position` is buffered in segments, and `loss` is not
+OFTEN = {**SMALL, "gdlab.engine.write_store.OFTEN": 0}  # and a checkpoint after each segment
 
 
 DRAWN = ("landscape={points: 7}", "figures=[loss_curves]", "--format", "png")
 
 
 class Done(NamedTuple):
-    """A process that has ended. `code` is its exit code; minus the signal that killed it."""
+    """A process that has ended. `code` is its exit code, or minus the signal that killed it."""
 
     code: int
     out: str
@@ -66,7 +66,7 @@ class Done(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A process that may still be at work."""
+    """A process that may still be running."""
 
     lab: "Processes"
     pid: int
@@ -104,11 +104,11 @@ class Processes:
         self, home, *words, knobs=None, at=None, signals=(signal.SIGKILL,), ballast=None, events=None, devices=None,
         room=None,
     ):  # fmt: skip
-        """Set a call to work.
+        """Start a call.
 
-        `knobs`: values for variables of modules; `at`: the phase and the number of the event at which it sends itself
-        `signals`, or from which on it keeps the disk full with the file `ballast`; `events`: a file for all events;
-        `devices`: how many CPU devices there shall be; `room`: the largest size of a file.
+        `knobs`: values for variables of modules; `at`: the phase and the number of the event at which the process sends
+        itself `signals`, or from which it keeps the disk full with the file `ballast`; `events`: a file to which events
+        are logged; `devices`: the number of CPU devices; `room`: the largest size of a file in bytes.
         """
         request = {
             "home": str(home), "words": list(map(str, words)), "streams": str(self._streams), "knobs": knobs or {},
@@ -136,10 +136,10 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path):
     """A folder with the config in it."""
-    return furnished(tmp_path)
+    return with_config(tmp_path)
 
 
-def furnished(folder):
+def with_config(folder):
     (folder / "c.yaml").write_text(CONFIG)
     (folder / "mine.py").write_text(CODE)
     return folder
@@ -147,8 +147,8 @@ def furnished(folder):
 
 @pytest.fixture(scope="session")
 def unbroken(lab, tmp_path_factory):
-    """The results folder of a run of the config that nothing disturbed."""
-    home = furnished(tmp_path_factory.mktemp("unbroken"))
+    """The results folder of an uninterrupted run of the config."""
+    home = with_config(tmp_path_factory.mktemp("unbroken"))
     done = lab.call(home, "run", "c.yaml", knobs=SMALL, events=home / "events")
     assert done.code == 0, done.err
     return the_folder(home)
@@ -157,7 +157,7 @@ def unbroken(lab, tmp_path_factory):
 @pytest.fixture(scope="session")
 def drawn(lab, tmp_path_factory):
     """The same, with a landscape and a figure."""
-    home = furnished(tmp_path_factory.mktemp("drawn"))
+    home = with_config(tmp_path_factory.mktemp("drawn"))
     done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, events=home / "events")
     assert done.code == 0, done.err
     return the_folder(home)
@@ -170,18 +170,18 @@ def the_folder(home):
 
 
 def events(folder):
-    """The phases of the events of the life of a run that wrote them to a file called so, beside its config."""
+    """The phases of the events of a run, read from the file `events` beside its config."""
     return (folder.parents[2] / "events").read_text().split()
 
 
 def contents(folder):
-    """All that a run computes, byte by byte: every file of the store, and the table."""
+    """The bytes of everything that a run computes: every file of the store, and runs.csv."""
     files = [path for path in (folder / "store.zarr").rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in (*files, folder / "runs.csv")}
 
 
 def assert_same(folder, wanted):
-    """Two results folders hold the same bytes, and nothing is left of what was under way."""
+    """Two results folders hold the same bytes, and no checkpoint or partial file is left."""
     found, wanted = contents(folder), contents(wanted)
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []
@@ -189,7 +189,7 @@ def assert_same(folder, wanted):
 
 
 def phase_of(path):
-    """What is at work when a file of a results folder is written."""
+    """The phase in which a file of a results folder is written."""
     marks = {
         "landscape": "landscape", ".checkpoint-": "checkpoint", "manifest": "manifest", "runs.csv": "table",
         "/c/": "chunk", "provenance": "provenance", "/figures": "figure", "store.zarr": "metadata",
@@ -229,7 +229,7 @@ def work(home, words, streams, knobs, at, signals, ballast, events, devices, roo
     for knob, value in knobs.items():
         module, _, name = knob.rpartition(".")
         setattr(importlib.import_module(module), name, value)
-    if ballast:  # whatever makes room from then on, it is filled up again
+    if ballast:  # space that is freed later is filled again
         watch(at, lambda: fill(ballast), events, lasting=True)
     else:
         watch(at, lambda: send(signals), events)
@@ -247,7 +247,7 @@ def send(signals):
 
 
 def fill(ballast):
-    """Fill the disk to its last byte."""
+    """Fill the disk completely."""
     file = os.open(ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for size in (4096, 1):
         with contextlib.suppress(OSError):
@@ -257,7 +257,7 @@ def fill(ballast):
 
 
 def watch(at, act, events, lasting=False):
-    """Count the events of each phase; act at one of them, and if `lasting` at all that follow."""
+    """Count the events of each phase; call `act` at the event `at`, and if `lasting` at all later ones."""
     from gdlab.engine.tile_run import TileRun
 
     seen: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The command line. What a command needs is imported when it runs, so that `gdlab --help` is quick."""
+"""The command line. Each command imports its dependencies when it runs, so that `gdlab --help` is fast."""
 
 import click
 
@@ -14,11 +14,11 @@ from gdlab.cli.running import resume, run
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gdlab", message="%(prog)s %(version)s")
 def main() -> None:
-    """A laboratory for gradient descent: run a config, look at what came out.
+    """A toolkit for studying gradient descent: run a config, then look at the results.
 
     \b
     gdlab run configs/quickstart.yaml        sweep, store, draw
-    gdlab show results/quickstart            what came out
+    gdlab show results/quickstart            print the results
     """
 
 

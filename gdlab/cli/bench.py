@@ -10,23 +10,36 @@ from gdlab.cli.exits import mistakes
 @click.command()
 @click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction", "landscape"]), default="sweep")
 @click.option(
-    "--work", "works", multiple=True, metavar="NAME", help="Of sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated."
+    "--work",
+    "works",
+    multiple=True,
+    metavar="NAME",
+    help="With sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated.",
 )
-@click.option("--repeats", type=click.IntRange(min=1), help="Measurements of each. Default: 5; of rules: 30.")
-@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, for a page.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every time taken.")
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Of scaling: draw it (png, pdf, svg).")
+@click.option("--repeats", type=click.IntRange(min=1), help="Number of measurements. Default: 5; with rules: 30.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every measured time to this file.",
+)
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With scaling: write a figure to this file (png, pdf, svg).",
+)
 def bench(
     what: str, works: tuple[str, ...], repeats: int | None, markdown: bool, json_file: Path | None, figure: Path | None
 ) -> None:
-    """Measure what things cost here, side by side in one process.
+    """Measure the speed of gdlab on this machine; methods that are compared run in the same process.
 
     \b
-    sweep        the engine beside sweeps written by hand in JAX and, if installed, PyTorch (the default)
-    rules        one update of each rule, beside optax's, on a million parameters
+    sweep        the engine against loops written by hand in JAX and, if installed, PyTorch (the default)
+    rules        one update of each rule, and of the same rule in optax, on a million parameters
     scaling      time per run and memory of the engine against the number of runs
-    compaction   what it saves to let diverged runs go
-    landscape    a surface of 51 x 51 cells beside loops over its cells, and what a probe costs
+    compaction   time saved by dropping diverged runs
+    landscape    a surface of 51 x 51 points against loops over the points, and the cost of a probe
     """
     with mistakes():
         from datetime import date
@@ -36,13 +49,13 @@ def bench(
         from gdlab.bench.table import Measured, as_json, as_markdown, occasion
 
         check(what, works, markdown, json_file, figure)
-        often = repeats or REPEATS[what]
+        count = repeats or REPEATS[what]
         if what == "rules":
             from gdlab.bench.update_cost import Cost, update_costs
             from gdlab.cli.printing import print_costs
 
             costs: list[Cost] = []
-            print_costs(remembered(update_costs(often), costs))
+            print_costs(remembered(update_costs(count), costs))
             records = [cost._asdict() for cost in costs]
         else:
             from gdlab.cli.printing import print_measurements
@@ -50,8 +63,8 @@ def bench(
             claim_cores()
             click.echo(f"{occasion(what, machine(), date.today())}\n")
             parts: list[Measured] = []
-            tell = lambda text: click.echo(text, err=True)
-            for part in remembered(measure(what, works, often, figure, tell), parts):
+            report = lambda text: click.echo(text, err=True)
+            for part in remembered(measure(what, works, count, figure, report), parts):
                 if markdown:
                     click.echo(as_markdown(part.table))
                 else:

@@ -1,4 +1,4 @@
-"""`gdlab validate`, `schema` and `list`: what a config may say."""
+"""`gdlab validate`, `schema` and `list`: what a config may contain."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from gdlab.cli.exits import mistakes
 from gdlab.cli.options import load
 from gdlab.errors import UserError
 
-SHELVES = ("rules", "problems", "probes", "figures", "schedules")
+SHELVES = ("rules", "problems", "probes", "figures", "schedules", "checks")
 
 
 @click.command()
@@ -39,17 +39,24 @@ def schema() -> None:
 @click.command("list")
 @click.argument("what", type=click.Choice([*SHELVES, "configs", "experiments"]))
 @click.argument("name", required=False)
-@click.option("--markdown", is_flag=True, help="The rules as a page, which is docs/rules.md.")
+@click.option("--markdown", is_flag=True, help="With rules: print the page docs/rules.md.")
 def list_(what: str, name: str | None, markdown: bool) -> None:
-    """List what a config can name; with NAME, what is known of one."""
+    """List what a config can name; with NAME, describe one."""
     with mistakes():
-        from gdlab.cli.listing import list_configs, list_experiments, list_shelf, markdown_of_rules, tell_entry
+        from gdlab.cli import listing
 
+        if markdown and (what != "rules" or name is not None):
+            raise UserError("--markdown prints all rules: gdlab list rules --markdown")
         if what == "configs":
-            list_configs(Path("configs"))
+            if name is not None:
+                raise UserError(f"gdlab list configs takes no NAME; to check a config: gdlab validate {name}")
+            listing.list_configs(Path("configs"))
             return
         if what == "experiments":
-            list_experiments()
+            if name is None:
+                listing.list_experiments()
+            else:
+                listing.print_experiment(name)
             return
         import gdlab.figures
         import gdlab.problems
@@ -60,10 +67,8 @@ def list_(what: str, name: str | None, markdown: bool) -> None:
 
         shelf = getattr(register, what)
         if markdown:
-            if what != "rules":
-                raise UserError("only the rules have a page: gdlab list rules --markdown")
-            click.echo(markdown_of_rules(shelf), nl=False)
+            click.echo(listing.markdown_of_rules(shelf), nl=False)
         elif name is None:
-            list_shelf(what, shelf)
+            listing.list_shelf(what, shelf)
         else:
-            tell_entry(what, shelf, name)
+            listing.print_entry(what, shelf, name)

@@ -1,4 +1,4 @@
-"""Where runs are computed, as `--on` says it: by the workers of a cluster, or by processes of this machine."""
+"""The option `--on`: evaluate runs on the workers of a dask cluster, or in processes of this machine."""
 
 import contextlib
 import functools
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from gdlab.engine.executor_adapter import ExecutorAdapter
 
 FORMS = {
-    "dask://HOST:PORT": "the workers of a dask scheduler that runs there",
+    "dask://HOST:PORT": "the workers of the dask scheduler at this address",
     "dask": "dask workers on this machine, one for each core",
     "processes:N": "N processes on this machine",
 }
-# Seconds in which a scheduler must answer.
-PATIENCE = 10
+# Seconds to wait for the answer of a scheduler.
+TIMEOUT = 10
 
 
 class OnError(UserError):
-    """What `--on` asks for can't be had."""
+    """The workers of `--on` are not available."""
 
 
 def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
-    """What opens the workers that a text names; they are let go when the context ends.
+    """A function that opens a context with the workers that a text names.
 
     Raises:
-        OnError: it has none of the `FORMS`. The context: there is no scheduler there, or dask is not installed.
+        OnError: the text has none of the `FORMS`; in the context: no scheduler answers, or dask is not installed.
     """
     kind, _, rest = text.partition(":")
     if text == "dask":
@@ -54,13 +54,13 @@ def _scheduler(address: str) -> "Iterator[ExecutorAdapter]":
     from gdlab.engine.executor_adapter import ExecutorAdapter
 
     try:
-        client = Client(f"tcp://{address}", timeout=PATIENCE, set_as_default=False)
+        client = Client(f"tcp://{address}", timeout=TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise OnError(f"no dask scheduler answers at {address}: {error}") from None
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # that it lost its scheduler, we say
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # gdlab itself reports a lost scheduler
     with client:
         if not client.ncores():
-            print(f"waiting for a worker of {address}", file=sys.stderr, flush=True)
+            print(f"waiting for a worker of the scheduler at {address}", file=sys.stderr, flush=True)
         yield ExecutorAdapter(client)
 
 
@@ -71,7 +71,7 @@ def _local_cluster() -> "Iterator[ExecutorAdapter]":
     from gdlab.engine.executor_adapter import ExecutorAdapter
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with _calm():
+    with _uninterrupted():
         cluster = LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster, set_as_default=False) as client:
         yield ExecutorAdapter(client)
@@ -84,8 +84,8 @@ def _processes(count: int) -> "Iterator[ExecutorAdapter]":
     from gdlab.engine.executor_adapter import ExecutorAdapter
 
     spawn = multiprocessing.get_context("spawn")
-    with _calm():
-        executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=_attend)
+    with _uninterrupted():
+        executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=_follow_parent)
     with executor:
         yield ExecutorAdapter(executor)
 
@@ -99,19 +99,19 @@ def _dask() -> Iterator[None]:
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    """A context whose child processes don't hear of Ctrl-C, which a terminal sends to them too, nor complain of it."""
+def _uninterrupted() -> Iterator[None]:
+    """A context whose child processes ignore Ctrl-C, which a terminal sends to them too, and print no warning of it."""
     with contextlib.ExitStack() as stack:
-        # The child that clears away what processes share would warn that it had to.
+        # The resource tracker, a child process, would warn about the shared memory that it frees.
         sys.warnoptions.append("ignore:resource_tracker")
         stack.callback(sys.warnoptions.remove, "ignore:resource_tracker")
-        if threading.current_thread() is threading.main_thread():  # others can't set signals
+        if threading.current_thread() is threading.main_thread():  # only the main thread can set signal handlers
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.SIG_IGN))
         yield
 
 
-def _attend() -> None:
-    """In a new process: leave Ctrl-C to its parent, and end with it, however that ends."""
+def _follow_parent() -> None:
+    """In a new process: ignore Ctrl-C, and exit when the parent exits for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,6 +1,7 @@
-"""How a command ends: the exit codes, and the messages for what a user can get wrong."""
+"""Exit codes of the commands, and the messages of errors that a user can correct."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -10,11 +11,13 @@ import click
 from gdlab.errors import Halted, PartlyFailed, UserError
 
 FAILED, WRONG, PARTLY, NOT_HELD, INTERRUPTED = 1, 2, 3, 4, 130
+# The key of click's context under which `--traceback` is kept.
+TRACEBACK = "gdlab.traceback"
 
 
 @contextmanager
 def mistakes() -> Iterator[None]:
-    """Turn what a user can get wrong into a message and an exit code; what the lab gets wrong keeps its traceback."""
+    """Turn errors that a user can correct into a message and an exit code; bugs of gdlab keep their traceback."""
     try:
         yield
     except KeyboardInterrupt:
@@ -24,14 +27,27 @@ def mistakes() -> Iterator[None]:
     except PartlyFailed as failed:
         stop(PARTLY, str(failed))
     except UserError as error:
+        print_traceback(error)
         stop(WRONG, str(error))
     except BrokenPipeError:
-        raise  # whoever read the output has had enough; click ends quietly
+        raise  # the reader of the output has closed it; click ends without a message
     except OSError as error:
         stop(FAILED, f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
+def print_traceback(error: BaseException) -> None:
+    """With `--traceback`, print the traceback of an error and of its cause on standard error."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(TRACEBACK):
+        click.echo("".join(traceback.format_exception(error)), err=True)
+
+
 def stop(code: int, message: str) -> NoReturn:
     """End the process with a message."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
     sys.exit(code)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped; a label in results of someone else could contain terminal commands."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish: the first lets the segment under way finish, the second stops at once."""
+"""Graceful handling of Ctrl-C: the first stops after the current segment, the second stops at once."""
 
 import os
 import signal
@@ -10,35 +10,43 @@ from gdlab.errors import Halted
 
 
 class Interrupt:
-    """A context in which the first SIGINT or SIGTERM only makes the object true; called, it says whether it is.
+    """A context in which the first SIGINT or SIGTERM is recorded, and the second raises KeyboardInterrupt.
 
-    Where that halts what is done in the context, the process ends there and then, with the exit code 130: otherwise it
-    would wait for programs that are being compiled and that nobody will run.
+    Calling the object returns whether a signal was recorded; it is the `stop` of an execution. Signals are recorded
+    instead of raised, because an exception that is raised within a callback of JAX is lost.
+
+    If the context ends with Halted or KeyboardInterrupt after a signal, the process exits at once with the code 130,
+    without waiting for programs that are still being compiled in background threads.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._signalled = False
         self._before: dict[int, object] = {}
 
     def __call__(self) -> bool:
-        return self._asked
+        return self._signalled
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal was recorded."""
+        if self._signalled:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():  # others can't take signals
+        if threading.current_thread() is threading.main_thread():  # Python delivers signals to the main thread only
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+                self._before[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._asked and isinstance(error, Halted | KeyboardInterrupt):
+        if self._signalled and isinstance(error, Halted | KeyboardInterrupt):
             print(error if isinstance(error, Halted) else "interrupted", file=sys.stderr, flush=True)
             sys.stdout.flush()
             os._exit(130)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled:
             raise KeyboardInterrupt
-        self._asked = True
-        print("stopping after this segment; once more to stop at once", file=sys.stderr, flush=True)
+        self._signalled = True
+        print("stopping after this segment; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)

@@ -1,11 +1,13 @@
 """`gdlab landscape`."""
 
+import re
 from pathlib import Path
 
 import click
 
 from gdlab.cli.exits import mistakes
-from gdlab.cli.options import FORMATS, devices_option, formats_option, load
+from gdlab.cli.interrupt import Interrupt
+from gdlab.cli.options import FORMATS, devices_option, formats_option, load, traceback_option
 
 
 @click.command()
@@ -18,17 +20,18 @@ from gdlab.cli.options import FORMATS, devices_option, formats_option, load
     help="best (of each rule), all (of the first seed), a row of runs.csv counted from 0, or axes: rule=adam,lr=0.01.",
 )
 @click.option("--plane", help="auto, exact, pca, random, hessian or gradient.")
-@click.option("--points", metavar="N[,M]", help="Points along each direction.")
+@click.option("--points", metavar="N[,M]", help="Number of points along each direction.")
 @click.option("--normalise", help="Scale of random directions: filter, layer, tensor or none.")
-@click.option("--seed", help="Of random directions.")
-@click.option("--lines", help="Random lines through each run's end, for line_profile.")
-@click.option("--margin", help="Room around the paths, as a share of their extent.")
-@click.option("--vtk", is_flag=True, help="Write the surface and its paths for ParaView too.")
-@click.option("--page", is_flag=True, help="Write a page on which the surface can be turned, too.")
-@click.option("--movie", type=click.Choice(["gif", "mp4"]), help="Write a movie of the paths, too.")
+@click.option("--seed", help="Seed of random directions.")
+@click.option("--lines", help="Number of random lines through the end of each run, for line_profile.")
+@click.option("--margin", help="Margin around the paths, relative to their extent.")
+@click.option("--vtk", is_flag=True, help="Also write the surface and its paths for ParaView.")
+@click.option("--page", is_flag=True, help="Also write an HTML page with a surface that can be rotated.")
+@click.option("--movie", type=click.Choice(["gif", "mp4"]), help="Also write a movie of the paths.")
 @formats_option
-@click.option("--quiet", is_flag=True, help="No bar.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
 @devices_option
+@traceback_option
 def landscape(
     folder: Path,
     figures: tuple[str, ...],
@@ -39,41 +42,54 @@ def landscape(
     formats: tuple[str, ...],
     quiet: bool,
     devices: int | None,
-    **asked: str | None,
+    **options: str | None,
 ) -> None:
     """Compute the loss around runs of finished results, and draw it: gdlab landscape results/quickstart --run all
 
-    FIGURE: landscape, surface_3d, landscape_grid, line_profile, spectrum, curvature_map, or one of your own; by default
-    those of the config, or landscape. What the config says of landscapes holds where no option does.
+    FIGURE: landscape, surface_3d, landscape_grid, line_profile, spectrum, curvature_map, or one that your code
+    registers; by default those of the config, or landscape. Options override the config's section landscape. With
+    options, the results get names of their own, for example landscape-run-all, and those of the config are kept.
     """
-    with mistakes():
+    with mistakes(), Interrupt() as interrupt:
         from gdlab.engine.devices import start
 
         found = start(devices)
-        from gdlab.cli.interrupt import Interrupt
         from gdlab.cli.printing import Bar
         from gdlab.experiment import run as experiment
-        from gdlab.experiment.results import CONFIG, find_folder, provenance_of, refuse_other_config
+        from gdlab.experiment.figures import landscape_figures
+        from gdlab.experiment.results import CONFIG, find_folder, refuse_changed
 
         folder = find_folder(folder)
-        refuse_other_config(folder)
-        home = provenance_of(folder)["config_folder"]
-        words = ["landscape={}"]  # merged into what the config says of landscapes
-        asked["points"] = f"[{asked['points']}]" if "," in (asked["points"] or "") else asked["points"]
-        words += [f"landscape.{name}={value}" for name, value in asked.items() if value is not None]
+        code_dir = refuse_changed(folder)
+        given = {name: value for name, value in options.items() if value is not None}
+        variant = _variant(({"run": chosen} if chosen is not None else {}) | given)
+        if "," in given.get("points", ""):
+            given["points"] = f"[{given['points']}]"
+        # An empty mapping adds the section to a config without it.
+        words = ["landscape={}", *(f"landscape.{name}={value}" for name, value in given.items())]
         if figures:
             words.append(f"figures=[{', '.join(figures)}]")
-        resolved = load(folder / CONFIG, tuple(words), home)
+        resolved = load(folder / CONFIG, tuple(words), code_dir)
         if not figures:
-            resolved = resolved.with_figures(experiment.landscape_figures(resolved.config) or ["landscape"])
-        with Interrupt() as interrupt, Bar(quiet) as bar:
+            resolved = resolved.with_figures(landscape_figures(resolved.config) or ["landscape"])
+        interrupt.check()
+        runs, notices = experiment.chosen_runs(folder, chosen)
+        for notice in notices:
+            click.echo(notice, err=True)
+        with Bar(quiet) as bar:
             written = experiment.landscape(
                 folder,
                 resolved,
-                runs=experiment.chosen_runs(folder, chosen),
+                runs=runs,
+                variant=variant,
                 running=experiment.Running(found, progress=bar, stop=interrupt),
                 formats=formats or FORMATS,
                 exports=[*(["vtk"] if vtk else []), *(["html"] if page else []), *([movie] if movie else [])],
             )
         for path in written:
             click.echo(path)
+
+
+def _variant(options: dict[str, str]) -> str:
+    """The suffix of the names of results with these options: "-run-all-points-9"; empty without options."""
+    return re.sub(r"[^A-Za-z0-9.,=_-]+", "_", "".join(f"-{name}-{value}" for name, value in options.items()))

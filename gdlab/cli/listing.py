@@ -1,4 +1,4 @@
-"""What the command line tells of all that a config can name."""
+"""Lists and descriptions of everything that a config can name."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,17 +12,18 @@ from rich.text import Text
 from gdlab.cli.printing import console, shown_number
 from gdlab.errors import UserError, did_you_mean
 from gdlab.experiment.catalogue import known_experiments, leading_comment
+from gdlab.experiment.reproduce import chosen
 from gdlab.register import Entry
 
 
 def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
-    """A line for each registered thing."""
+    """Print a line for each registered kind."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (what[:-1], "what it is", _title(what), "source"):
         table.add_column(column, overflow="fold")
     for kind, entry in sorted(shelf.items()):
         cells = (kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
-        table.add_row(*(Text(cell) for cell in cells))  # a formula's brackets are not markup
+        table.add_row(*(Text(cell) for cell in cells))  # as Text, since the brackets of a formula are not markup
     if what == "rules":
         for name, entry in _of_optax().items():
             table.add_row(Text(name), Text(entry.summary), Text(", ".join(_parameters(what, entry))), entry.source)
@@ -31,13 +32,13 @@ def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
 
 
 def markdown_of_rules(shelf: Mapping[str, Entry]) -> str:
-    """The rules as a page: equation, source, what an update reads and keeps, optax's name for it, what differs."""
+    """A Markdown page of the rules: equation, source, extra inputs, state, optax's name, and differences."""
     from gdlab.rules.from_optax import names
 
     lines = [
         "# Update rules",
         "",
-        "Written by `gdlab list rules --markdown`. *Reads*: beside the gradients. *Keeps*: numbers for each parameter.",
+        "Written by `gdlab list rules --markdown`. *Reads*: further inputs. *Keeps*: numbers for each parameter.",
         "",
         "| rule | what it is | source | reads | keeps | in optax | what differs there or elsewhere |",
         "|---|---|---|---|---|---|---|",
@@ -59,17 +60,17 @@ def markdown_of_rules(shelf: Mapping[str, Entry]) -> str:
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     lines += [
         "",
-        f"{len(shelf)} rules of the lab, and by name (`optax:NAME`) all {len(names())} that optax offers:",
+        f"{len(shelf)} rules of gdlab, and by name (`optax:NAME`) the {len(names())} of optax:",
         "",
     ]
     return "\n".join([*lines, ", ".join(f"`{name}`" for name in names()) + ".", ""])
 
 
-def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
-    """All that is known of one.
+def print_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
+    """Print the documentation of a registered kind.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such kind.
     """
     known = {**shelf, **_of_optax()} if what == "rules" else shelf
     if name not in known:
@@ -79,23 +80,23 @@ def tell_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
     click.echo(f"{name}" + (f"  ({entry.source})" if entry.source else "") + "\n")
     click.echo(inspect.getdoc(entry.make) or "")
     click.echo(f"\n{_title(what)}: {', '.join(_parameters(what, entry)) or 'none'}")
-    for title, said in _further(entry).items():
-        click.echo(f"{title}: {said}")
+    for title, text in _further(entry).items():
+        click.echo(f"{title}: {text}")
 
 
 def _further(entry: Entry) -> dict[str, str]:
-    """What is registered of a thing beyond its source."""
+    """The registered facts of a kind besides its source, by title."""
     info = entry.info
-    said = {
+    facts = {
         "worth sweeping": ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high) in info.get("ranges", {}).items()),
-        "costs, in gradients": info.get("cost", ""),
+        "cost, in gradients": info.get("cost", ""),
         "needs": ", ".join(info.get("needs", ())),
-        "an update looks at": {"leaf": "its leaf", "tree": "all parameters"}.get(info.get("scope", ""), ""),
+        "an update reads": {"leaf": "its own leaf", "tree": "all parameters"}.get(info.get("scope", ""), ""),
         "memory": f"{info['memory']} numbers for each parameter" if "memory" in info else "",
         "differs": info.get("differs", ""),
         "see": info.get("url", ""),
     }
-    return {title: text for title, text in said.items() if text}
+    return {title: text for title, text in facts.items() if text}
 
 
 def _of_optax() -> dict[str, Entry]:
@@ -105,7 +106,7 @@ def _of_optax() -> dict[str, Entry]:
 
 
 def list_configs(folder: Path) -> None:
-    """The configs in a folder, each with its leading comment.
+    """Print the configs in a folder, each with its leading comment.
 
     Raises:
         UserError: there is no such folder.
@@ -117,19 +118,30 @@ def list_configs(folder: Path) -> None:
 
 
 def list_experiments() -> None:
-    """A line for each experiment that `gdlab reproduce` runs."""
+    """Print a line for each experiment that `gdlab reproduce` runs."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("experiment", "what it shows", "sizes"):
         table.add_column(column, overflow="fold")
-    for slug, known in known_experiments().items():
-        table.add_row(slug, Text(known.words), ", ".join(["small", *known.sizes]))
+    for slug, one in known_experiments().items():
+        table.add_row(slug, Text(one.description), ", ".join(["small", *one.sizes]))
     console().print(table)
+
+
+def print_experiment(slug: str) -> None:
+    """Print the description, config, sizes and checks of an experiment.
+
+    Raises:
+        UserError: there is no such experiment.
+    """
+    for one in chosen(slug):
+        click.echo(f"{one.slug}\n\n{one.description}\n")
+        click.echo(f"config: {one.path}\nsizes: {', '.join(['small', *one.sizes])}\nchecks: {', '.join(one.checks)}")
 
 
 def _parameters(what: str, entry: Entry) -> list[str]:
     if what == "probes" and not entry.info.get("factory"):
         return ["every=1"]
-    parameters = list(entry.parameters.values())[1 if what == "figures" else 0 :]
+    parameters = list(entry.parameters.values())[1 if what in ("figures", "checks") else 0 :]
     named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     words = [p.name if p.default is p.empty else f"{p.name}={_default(p.default)}" for p in named]
     if what == "probes":
@@ -138,7 +150,7 @@ def _parameters(what: str, entry: Entry) -> list[str]:
 
 
 def _title(what: str) -> str:
-    return "options" if what in ("figures", "probes") else "hyperparameters"
+    return "options" if what in ("figures", "probes", "checks") else "hyperparameters"
 
 
 def _default(value: Any) -> str:

@@ -1,9 +1,11 @@
-"""Options that several commands have, and how a config is loaded for them."""
+"""Options that several commands have, and the loading of their config."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from gdlab.cli.exits import TRACEBACK
 
 if TYPE_CHECKING:
     from gdlab.config import Resolved
@@ -11,25 +13,39 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf")
 
 devices_option = click.option(
-    "--devices", type=click.IntRange(min=1), help="How many devices to use; on a CPU each core is one. Default: all."
+    "--devices", type=click.IntRange(min=1), help="Number of devices; on a CPU each core is a device. Default: all."
 )
 on_option = click.option(
     "--on",
     metavar="WORKERS",
-    help="Who runs it: dask://HOST:PORT (a scheduler), dask (workers here), processes:N. Default: this process.",
+    help="Where runs are evaluated: dask://HOST:PORT (a scheduler), dask (local workers), processes:N. "
+    "Default: this process.",
 )
 formats_option = click.option(
     "--format",
     "formats",
     multiple=True,
     type=click.Choice(["png", "pdf", "svg"]),
-    help="Of figures. Default: png, pdf.",
+    help="Format of the figures; may be repeated. Default: png, pdf.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print the results folder and nothing else.")
 
 
-def load(path: Path, overrides: tuple[str, ...], code_dir: str | None = None) -> "Resolved":
-    """The config in a file, with overrides, resolved."""
+def _keep_traceback(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[TRACEBACK] = value
+
+
+traceback_option = click.option(
+    "--traceback",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_traceback,
+    help="Print the traceback of an error, for example in your own code.",
+)
+
+
+def load(path: Path, overrides: tuple[str, ...], code_dir: Path | None = None) -> "Resolved":
+    """Load a config file with overrides, and resolve the names in it."""
     import gdlab.figures  # noqa: F401  (fills the register)
     from gdlab.config import load
 

@@ -1,4 +1,4 @@
-"""What the command line prints: a progress bar, tables, summaries."""
+"""Output of the command line: a progress bar, tables and summaries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.table import Table
 from rich.text import Text
 
+from gdlab.cli.exits import printable
 from gdlab.experiment import results
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """A progress bar on standard error: runs done, time left, and how many runs have diverged so far."""
+    """A progress bar on standard error: finished runs, time left, and the number of diverged runs."""
 
     def __init__(self, quiet: bool) -> None:
         self._bar = Progress(
@@ -56,7 +58,7 @@ class Bar:
         verb = "compiling" if state.phase == "compile" else "running"
         self._bar.update(
             self._task,
-            description=f"{verb} {state.label} ({state.group + 1}/{state.groups})",
+            description=f"{verb} {escape(printable(state.label))} ({state.group + 1}/{state.groups})",
             total=state.runs,
             completed=int(state.done),
             diverged=state.status.get("diverged", 0),
@@ -64,7 +66,7 @@ class Bar:
 
 
 def described(resolved: "Resolved") -> str:
-    """How many runs of how many steps a config asks for, in one line."""
+    """The number of runs and steps of a config, in one line."""
     from gdlab.engine.space import space
 
     config, points = resolved.config, space(resolved.over)
@@ -78,26 +80,35 @@ def _runs(count: int) -> str:
 
 
 def summary(folder: Path) -> None:
-    """What a results folder holds."""
-    data, told = results.open_results(folder), results.provenance_of(folder)
+    """Print the contents of a results folder: runs, best hyperparameters, claims, failures and files."""
+    data, info = results.open_results(folder), results.provenance_of(folder)
     runs = int(np.prod([data.sizes[dim] for dim in data["final_loss"].dims]))
-    click.echo(f"{told['name']}: {' x '.join(f'{data.sizes[d]} {d}' for d in data['final_loss'].dims)} = {_runs(runs)}")
+    product = " x ".join(f"{data.sizes[dim]} {dim}" for dim in data["final_loss"].dims)
+    click.echo(printable(f"{info['name']}: {product} = {_runs(runs)}"))
     diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())
-    took = f"{told['wall_seconds']:.0f} s, {told['compile_seconds']:.0f} s of it compiling" if "groups" in told else ""
-    click.echo(f"{diverged} diverged, {converged} met a tolerance" + (f"; {took}" if took else "; not finished"))
+    click.echo(f"{diverged} diverged, {converged} met a tolerance; {_times(info)}")
     print_best(data, "final_loss")
     print_claims(results.all_claims(folder))
+    for failure in info.get("failures", ()):
+        click.echo(printable(failure))
     click.echo(f"\n{folder}")
     for path in sorted(folder.iterdir()):
         inside = f"  {', '.join(sorted(p.name for p in path.iterdir()))}" if path.name == results.FIGURES else ""
         click.echo(f"  {path.name}{inside}")
 
 
+def _times(info: Mapping[str, Any]) -> str:
+    """The times of the runs. Compilation is in background threads, so its time is not a share of the wall time."""
+    if "groups" not in info:
+        return "not finished"
+    return f"{info['wall_seconds']:.0f} s in all; background threads compiled for {info['compile_seconds']:.0f} s"
+
+
 _STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchecked": "dim"}
 
 
 def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
-    """A line for each claim, of the records in `claims.json`, and what can be said beside its numbers below it."""
+    """A line for each claim of the records in `claims.json`, followed by the reason of its verdict, if any."""
     if claims:
         console().print("", _claims_table(claims))
 
@@ -109,20 +120,20 @@ def _claims_table(claims: "Sequence[Mapping[str, Any]]") -> Table:
     for claim in claims:
         low, high = claim["interval"]
         table.add_row(
-            Text(claim["name"]),
+            _cell(claim["name"]),
             Text(claim["status"], style=_STATUS[claim["status"]]),
             "-" if claim["value"] is None else f"{claim['value']:.5g}",
             "-" if low is None or high is None or low == high else f"{low:.4g} to {high:.4g}",
-            Text(claim["expected_words"]),
+            _cell(claim["expected_words"]),
             str(len(claim["measured"])),
         )
         if claim["reason"]:
-            table.add_row(Text(f"  {claim['reason']}", style="dim"))
+            table.add_row(_cell(f"  {claim['reason']}", style="dim"))
     return table
 
 
 def print_reproduced(done: "Sequence[Reproduced]") -> None:
-    """A line for each experiment: the verdicts on its claims and the time it took."""
+    """A line for each experiment: the verdicts on its claims and its time."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("experiment", *_STATUS, "seconds"):
         table.add_column(column, justify="left" if column == "experiment" else "right")
@@ -131,12 +142,12 @@ def print_reproduced(done: "Sequence[Reproduced]") -> None:
         cells = [Text(str(count or "-"), style=style) for count, style in zip(counts, _STATUS.values(), strict=True)]
         table.add_row(one.slug, *cells, f"{one.seconds:.0f}")
     totals = [sum(claim["status"] == status for one in done for claim in one.claims) for status in _STATUS]
-    table.add_row("together", *map(str, totals), f"{sum(one.seconds for one in done):.0f}", style="bold")
+    table.add_row("total", *map(str, totals), f"{sum(one.seconds for one in done):.0f}", style="bold")
     console().print("", table)
 
 
 def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:
-    """Tables of each rule: its best hyperparameters, its good rates, and, if asked for, the best of so many points."""
+    """Tables by rule: best hyperparameters, good learning rates, and the expected best of each number of points."""
     from gdlab.analysis.selection import best, matters
     from gdlab.analysis.tuning_budget import seed_interval
 
@@ -149,24 +160,24 @@ def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ())
         at = {"rule": index} if "rule" in chosen.dims else {}
         one, spread = chosen.isel(at), interval.isel(at)
         if not one["found"]:
-            table.add_row(Text(rule), *("-" for _ in axes), "diverged", "-", *("-" for _ in others), *_counts(one))
+            table.add_row(_cell(rule), *("-" for _ in axes), "diverged", "-", *("-" for _ in others), *_counts(one))
             continue
         there = _at(data, one, axes)
         own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
-        cells = [shown_number(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
+        cells = [_shown_value(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
         cells += [shown_number(one[metric].item()), _range(spread["low"].item(), spread["high"].item(), 3)]
         more = [shown_number(float(np.median(there[name].values))) for name in others]
-        table.add_row(Text(rule), *cells, *more, *_counts(one))
+        table.add_row(_cell(rule), *cells, *more, *_counts(one))
     console().print(table)
-    coverage = interval["coverage"].max().item()  # NaN only where no rule has an interval
+    coverage = interval["coverage"].max().item()  # NaN if no rule has an interval
     if not np.isnan(coverage):
-        click.echo(f"seed interval: of the median, by bootstrap; covers it {100 * coverage:.0f}% of the time at most")
+        click.echo(f"seed interval: bootstrap interval of the median, with a coverage of at most {100 * coverage:.0f}%")
     else:
-        click.echo("no seed interval: it takes 3 seeds, and a median that is finite")
+        click.echo("no seed interval: it needs 3 seeds and a finite median")
     if bands := _bands(data, metric):
         table = _table("good rates", "decades", "seed spread")
         for rule, band in zip(rules, bands, strict=True):
-            table.add_row(Text(rule), *band)
+            table.add_row(_cell(rule), *band)
         console().print("", table)
     if budgets:
         console().print("", _budget_table(data, metric, rules, budgets))
@@ -182,7 +193,7 @@ def _table(*columns: str) -> Table:
 
 
 def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
-    """For each rule its good rates and how far its seeds are apart; nothing where there is no start to compare with."""
+    """For each rule its good learning rates and the spread of its seeds; empty if no series has the initial loss."""
     from gdlab.analysis.lr_range import rate_band
 
     if "lr" not in data.dims or "step" not in data.dims or data.sizes["lr"] < 3:
@@ -196,7 +207,7 @@ def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
 
 
 def _budget_table(data: "xarray.Dataset", metric: str, rules: list[str], budgets: Sequence[int]) -> Table:
-    """What trying only so many points of the sweep finds: the median over the ways to choose them, its interval."""
+    """The expected best of k points of the sweep: the median over all choices of k points, and its interval."""
     from gdlab.analysis.tuning_budget import expected_best
 
     points = np.atleast_1d(expected_best(data, metric, 1)["points"].values)
@@ -206,7 +217,7 @@ def _budget_table(data: "xarray.Dataset", metric: str, rules: list[str], budgets
     for index, rule in enumerate(rules):
         one = found.isel(rule=index) if "rule" in found.dims else found
         cells = [_best_of(one.sel(k=k)) for k in (*budgets, points[index])]
-        table.add_row(Text(rule), str(points[index]), *cells)
+        table.add_row(_cell(rule), str(points[index]), *cells)
     return table
 
 
@@ -222,7 +233,7 @@ def _range(low: float, high: float, digits: int = 2) -> str:
 
 
 def print_costs(costs: "Iterable[Cost]") -> None:
-    """A line for each rule as it is measured."""
+    """A line for each rule, printed when it has been measured."""
     click.echo(f"{'rule':24}{'ms':>9}  {'optax':24}{'ms':>9}{'ratio':>8}")
     for cost in costs:
         theirs = f"{cost.their_name:24}{1e3 * cost.their_seconds:9.3f}{cost.ratio:8.2f}" if cost.their_name else ""
@@ -230,7 +241,7 @@ def print_costs(costs: "Iterable[Cost]") -> None:
 
 
 def _at(data: "xarray.Dataset", one: "xarray.Dataset", axes: list[str]) -> "xarray.Dataset":
-    """The runs, one for each seed, at the chosen values of the axes."""
+    """The runs at the chosen values of the axes, one for each seed."""
     there = data.sel(rule=one["rule"].item()) if "rule" in data.dims else data
     for axis in axes:
         if axis in there.coords and there[axis].dims:
@@ -244,37 +255,49 @@ def _counts(one: "xarray.Dataset") -> tuple[str, str]:
 
 
 def shown_number(value: Any) -> str:
-    """A number to four digits; anything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A float with four digits; other values as `str` gives them."""
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def _shown_value(value: Any) -> str:
+    """The value of an axis. Integers arrive as floats if some points lack the axis; they are printed in full."""
+    is_integer = isinstance(value, float) and value.is_integer() and abs(value) < 2**31
+    return str(int(value)) if is_integer else shown_number(value)
+
+
+def _cell(text: str, style: str = "") -> Text:
+    """A cell of a table, without markup and control characters."""
+    return Text(printable(text), style=style)
 
 
 def console() -> Console:
-    """Where tables are printed."""
-    # A pipe has no width of its own; tables must not be cut to 80 columns there.
+    """The console for tables."""
+    # In a pipe tables must not be cut to 80 columns.
     found = Console(soft_wrap=False)
     return found if found.is_terminal else Console(width=200)
 
 
 def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
-    """A line for each group that would be run."""
+    """A line for each group of a plan, with its estimated memory and time."""
     from gdlab.engine.forecast import forecast
 
-    told = forecast(groups, devices, settings)
+    forecasts = forecast(groups, devices, settings)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
         table.add_column(column, justify="left" if column in ("group", "batching") else "right")
-    for one in told:
+    for one in forecasts:
         size = f"{one.memory / 2**20:.1f} MiB"
         table.add_row(
-            one.label, f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments), size,
-            _duration(one.seconds),
+            _cell(one.label), f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments),
+            size, _duration(one.seconds),
         )  # fmt: skip
     console().print(table)
-    seconds = sum(one.seconds for one in told)
-    programs = sum(3 if one.layout.segments else 2 for one in told)
+    seconds = sum(one.seconds for one in forecasts)
+    programs = sum(3 if one.layout.segments else 2 for one in forecasts)
     click.echo(
-        f"\n{_runs(sum(one.runs for one in told))} in {len(told)} group{'s' * (len(told) != 1)}: {programs} programs "
-        f"to compile; about {_duration(seconds)} of running on {len(devices)} x {devices[0].device_kind}"
+        f"\n{_runs(sum(one.runs for one in forecasts))} in {len(forecasts)} group{'s' * (len(forecasts) != 1)}: "
+        f"{programs} programs to compile; about {_duration(seconds)} of running "
+        f"on {len(devices)} x {devices[0].device_kind}"
     )
 
 
@@ -287,12 +310,12 @@ def _duration(seconds: float) -> str:
 
 
 def print_measurements(measured: "Measurements") -> None:
-    """A table of the bench, its title above it and its notes below."""
+    """A table of `gdlab bench`, with its title above and its notes below."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(measured.header):
         table.add_column(column, justify="right" if place else "left")
     for row in measured.rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(_cell(cell) for cell in row))
     click.echo(measured.title)
     console().print(table)
     for note in measured.notes:

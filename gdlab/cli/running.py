@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gdlab.cli.exits import FAILED, NOT_HELD, mistakes, stop
-from gdlab.cli.options import FORMATS, devices_option, formats_option, load, on_option, quiet_option
+from gdlab.cli.exits import FAILED, NOT_HELD, mistakes, print_traceback, printable, stop
+from gdlab.cli.interrupt import Interrupt
+from gdlab.cli.options import FORMATS, devices_option, formats_option, load, on_option, quiet_option, traceback_option
 from gdlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--out", type=click.Path(path_type=Path), default="results", show_default=True, help="Where results go.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder for the results."
+)
 @formats_option
 @quiet_option
-@click.option("--fresh", is_flag=True, help="Run all of it, also what an earlier folder has.")
-@click.option("--dry-run", is_flag=True, help="Say what would be run, and run nothing.")
+@click.option("--fresh", is_flag=True, help="Run everything; reuse no runs of an earlier folder.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and its estimated time and memory; run nothing.")
 @devices_option
 @on_option
+@traceback_option
 def run(
     config: Path,
     overrides: tuple[str, ...],
@@ -41,35 +45,35 @@ def run(
 
     KEY=VALUE overrides a value of the config: train.steps=2000 rules.adam.b1=0.95
 
-    Runs that an earlier folder of the same experiment has are taken from there; --fresh runs them again. Ctrl-C stops
-    after the segment under way, and gdlab resume goes on from there.
+    Runs are reused from an earlier folder of the same experiment; --fresh runs them again. Ctrl-C stops after the
+    current segment; gdlab resume continues.
     """
-    with mistakes():
+    with mistakes(), Interrupt() as interrupt:
         from gdlab.engine.devices import start
 
         workers = _workers(on, devices)
         found = start(devices)
-        from gdlab.cli.interrupt import Interrupt
         from gdlab.cli.printing import Bar, print_plan
         from gdlab.engine.execute import Settings
         from gdlab.experiment import run as experiment
 
         prepared = experiment.prepare(load(config, overrides))
+        interrupt.check()
         if dry_run:
             compute = prepared.resolved.config.compute
             print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile))
             return
-        with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
+        with workers as executor, Bar(quiet) as bar:
             finished = experiment.run(
                 prepared,
                 out,
                 config_folder=config.resolve().parent,
                 command=["gdlab", *sys.argv[1:]],
-                running=experiment.Running(found, bar, interrupt, crew),
+                running=experiment.Running(found, bar, interrupt, executor),
                 formats=formats or FORMATS,
                 fresh=fresh,
             )
-        _told(finished, quiet)
+        _report(finished, quiet)
 
 
 @click.command()
@@ -78,40 +82,43 @@ def run(
 @quiet_option
 @devices_option
 @on_option
+@traceback_option
 def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | None, on: str | None) -> None:
-    """Go on with a run that was stopped, from where it was. What is there is checked, and run again if damaged."""
-    with mistakes():
+    """Continue a run that was stopped. Its results are checked first; damaged ones are run again."""
+    with mistakes(), Interrupt() as interrupt:
         from gdlab.engine.devices import start
 
         workers = _workers(on, devices)
         found = start(devices)
-        from gdlab.cli.interrupt import Interrupt
         from gdlab.cli.printing import Bar
         from gdlab.experiment import run as experiment
         from gdlab.experiment.results import find_folder
 
-        with workers as crew, Interrupt() as interrupt, Bar(quiet) as bar:
+        interrupt.check()
+        with workers as executor, Bar(quiet) as bar:
             finished = experiment.resume(
                 find_folder(folder),
-                running=experiment.Running(found, bar, interrupt, crew),
+                running=experiment.Running(found, bar, interrupt, executor),
                 formats=formats or FORMATS,
             )
-        _told(finished, quiet)
+        _report(finished, quiet)
 
 
 def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[ExecutorAdapter | None]":
-    """What opens the workers that `--on` names; None where it is not given."""
+    """A context that opens the workers that `--on` names; its value is None without `--on`."""
     if on is None:
         return nullcontext()
     if devices is not None:
-        raise UserError("--devices is of this process, and --on has others run: they use all devices that they have")
+        raise UserError(
+            "--devices applies to this process, and --on evaluates the runs on workers, which use all their devices"
+        )
     from gdlab.cli.executors import read
 
     return read(on)()
 
 
-def _told(finished: "Finished", quiet: bool) -> None:
-    """Print what came out of a run; exit with 1 if something could not be checked or drawn, 4 if a claim failed."""
+def _report(finished: "Finished", quiet: bool) -> None:
+    """Print the outcome of a run; exit with 1 if a part of it failed, with 4 if a claim did not hold."""
     from gdlab.cli.printing import summary
 
     if quiet:
@@ -120,10 +127,11 @@ def _told(finished: "Finished", quiet: bool) -> None:
         summary(finished.folder)
     for note in finished.notes:
         click.echo(note, err=True)
-    for trouble in finished.troubles:
-        click.echo(trouble, err=True)
-    if finished.troubles:
-        stop(FAILED, f"the results are whole, in {finished.folder}")
+    for failure in finished.failures:
+        click.echo(printable(failure.message), err=True)
+        print_traceback(failure.error)
+    if finished.failures:
+        stop(FAILED, f"the sweep is finished; its results are in {finished.folder}")
     failed = sum(claim["status"] == "failed" for claim in finished.claims)
     if failed:
         stop(NOT_HELD, f"{failed} of {len(finished.claims)} claims did not hold")

@@ -1,4 +1,4 @@
-"""The known experiments: the configs of a folder that hold their results against claims."""
+"""The experiments of `gdlab reproduce`: the configs that have checks."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,17 +9,18 @@ from gdlab.errors import UserError
 CONFIGS = "configs"
 
 
-class Known(NamedTuple):
-    """An experiment: its config, what its leading comment says of it, and the sizes it can be run at beside small."""
+class Experiment(NamedTuple):
+    """An experiment: its config, the config's leading comment, its sizes besides small, and the kinds of its checks."""
 
     slug: str
     path: Path
-    words: str
+    description: str
     sizes: tuple[str, ...]
+    checks: tuple[str, ...]
 
 
-def known_experiments() -> dict[str, Known]:
-    """By slug, the experiments in `configs/` here, or else in that of the checkout that this package lies in.
+def known_experiments() -> dict[str, Experiment]:
+    """By slug, the experiments in `configs/` of the working directory, or of the checkout that contains this package.
 
     Raises:
         UserError: there is no such folder.
@@ -29,17 +30,19 @@ def known_experiments() -> dict[str, Known]:
             break
     else:
         raise UserError(
-            "there is no folder configs here; the experiments come with a checkout of gdlab, not with a wheel"
+            "there is no folder configs here; the experiments are part of a checkout of gdlab, not of a wheel"
         )
     found = {}
     for path in sorted(folder.glob("*.yaml")):
-        said = said_in(path, ("checks", "sizes"))
-        if said["checks"]:
-            found[path.stem] = Known(path.stem, path, leading_comment(path), tuple(said["sizes"] or ()))
+        given = said_in(path, ("checks", "sizes"))
+        if given["checks"]:
+            checks = tuple(check if isinstance(check, str) else check["kind"] for check in given["checks"])
+            sizes = tuple(given["sizes"] or ())
+            found[path.stem] = Experiment(path.stem, path, leading_comment(path), sizes, checks)
     return found
 
 
 def leading_comment(path: Path) -> str:
-    """The first comment of a config that is for readers, without its sign; empty if there is none."""
+    """The first comment line of a config, without `#`; empty if there is none. Comments for editors are skipped."""
     comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
     return next((line for line in comments if "yaml-language-server" not in line), "")

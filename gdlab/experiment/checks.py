@@ -1,4 +1,4 @@
-"""What the checks of a config say of its results: claims, judged, and written beside the results."""
+"""Check the claims of a config against its results."""
 
 from pathlib import Path
 from typing import Any
@@ -6,30 +6,26 @@ from typing import Any
 from gdlab import register
 from gdlab.analysis.claims import Claim, judge, record
 from gdlab.config import Resolved
-from gdlab.errors import UserError
 from gdlab.experiment import results
+from gdlab.experiment.failures import Failure, recorded
 
 
-def check_all(folder: Path, resolved: Resolved) -> tuple[list[dict[str, Any]], list[str]]:
-    """Judge the claims of a config by its results, and write `claims.json`: a `gdlab.analysis.claims.record` of each.
+def check_all(folder: Path, resolved: Resolved, failures: list[Failure]) -> list[dict[str, Any]]:
+    """Judge the claims of a config by its results, and write them to `claims.json`; without checks no file is written.
 
-    Without checks nothing is written.
+    Checks that fail are appended to `failures`.
 
     Returns:
-        The records; and the checks that could not be made, each with its cause.
+        A record for each claim (`gdlab.analysis.claims.record`).
     """
     found: list[dict[str, Any]] = []
-    troubles: list[str] = []
     checks = resolved.config.checks
     for number, check in enumerate(checks):
         entry = register.checks[check.kind]
-        try:
+        with recorded(f"could not check {check.kind} ({resolved.position('checks', number)})", failures):
             data = results.open_named(folder, entry.info.get("of", results.SWEEP))
             claims: list[Claim] = entry.make(data, **check.hyperparameters)
-        except UserError as error:
-            troubles.append(f"{check.kind} ({resolved.position('checks', number)}): {error}")
-            continue
-        found += [{"check": check.kind, **record(claim, judge(claim))} for claim in claims]
+            found += [{"check": check.kind, **record(claim, judge(claim))} for claim in claims]
     if checks:
         results.write_json(folder / results.CLAIMS, {"claims": found})
-    return found, troubles
+    return found

@@ -1,4 +1,4 @@
-"""The gallery: for each experiment its figures, small, and what became of its claims; and a page of them all."""
+"""The gallery: a page with the figures and the verdicts of the experiments."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,22 +8,22 @@ from typing import Any, get_args
 from gdlab.analysis.claims import Status
 from gdlab.experiment import results
 
-# Pixels: as wide as a page on a screen shows it. Colours: figures have few.
+# Greatest width in pixels, and number of colours.
 WIDEST, PALETTE = 1000, 256
 PAGE = "README.md"
 
 
-def add(gallery: Path, slug: str, folder: Path, told: Mapping[str, Any]) -> None:
-    """Put the figures of a results folder and the record of its claims into the gallery, and write its page anew.
+def add(gallery: Path, slug: str, folder: Path, info: Mapping[str, Any]) -> None:
+    """Copy the figures of a results folder and its claims into the gallery, and write the gallery's page.
 
-    `told` is what the page says beside: `words` (what the experiment shows), `command`, `seconds`, `size`.
+    `info`: what else the page shows: `words` (what the experiment shows), `command`, `seconds`, `size`, `machine`.
     """
     from PIL import Image
 
     gallery.mkdir(parents=True, exist_ok=True)
     pictures: list[str] = []
     drawn = sorted((folder / results.FIGURES).glob("*.png"))
-    for path in sorted(drawn, key=lambda path: path.stem != slug.replace("_", "-")):  # that with the verdicts first
+    for path in sorted(drawn, key=lambda path: path.stem != slug.replace("_", "-")):  # the one with the verdicts first
         name = f"{slug}.png" if not pictures else f"{slug}-{path.stem}.png"
         with Image.open(path) as picture:
             flat = picture.convert("RGB")
@@ -33,14 +33,14 @@ def add(gallery: Path, slug: str, folder: Path, told: Mapping[str, Any]) -> None
         pictures.append(name)
     provenance = results.provenance_of(folder)
     versions = {name: provenance["versions"].get(name) for name in ("gdlab", "jax")}
-    record = {"slug": slug, **told, "date": provenance["started"][:10], "versions": versions}
+    record = {"slug": slug, **info, "date": provenance["started"][:10], "versions": versions}
     record |= {"figures": pictures, "claims": results.all_claims(folder)}
     results.write_json(gallery / f"{slug}.json", record)
     (gallery / PAGE).write_text(page([json.loads(path.read_text()) for path in sorted(gallery.glob("*.json"))]))
 
 
 def page(records: Sequence[Mapping[str, Any]]) -> str:
-    """The page, in Markdown: a table of verdicts, and each experiment with its figures and claims."""
+    """The gallery's page in Markdown: a table of verdicts, then each experiment with its figures and claims."""
     lines = [
         "# Gallery",
         "",
@@ -66,7 +66,7 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def tally(claims: Sequence[Mapping[str, Any]]) -> str:
-    """How many claims there are of each verdict: "3 held, 1 failed"."""
+    """The number of claims with each verdict: "3 held, 1 failed"."""
     counts = {status: sum(claim["status"] == status for claim in claims) for status in get_args(Status)}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
 

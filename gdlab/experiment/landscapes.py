@@ -1,15 +1,18 @@
-"""The landscapes that a config asks for, each a part of its results."""
+"""Compute the landscapes of a config; each is stored as a part of its results."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from gdlab.config import Config, Resolved
 from gdlab.engine.progress import Progress
 from gdlab.engine.space import Space
+from gdlab.experiment.figures import part_of
+from gdlab.experiment.results import LANDSCAPES
 from gdlab.experiment.run_selection import Selection
 from gdlab.landscape.around_runs import (
     Scene,
@@ -28,9 +31,8 @@ from gdlab.types import Problem
 if TYPE_CHECKING:
     import xarray
 
-# The parts, by name. A figure says by `of` which of them it is drawn from.
-SHARED, OWN, LINES, SPECTRUM, CURVATURE = PARTS = ("landscape", "landscapes", "lines", "spectrum", "curvature")
-# Points of a map of curvature along each direction: each costs as much as a hundred gradients and more.
+SHARED, OWN, LINES, SPECTRUM, CURVATURE = LANDSCAPES
+# Points of a map of curvature along each direction. Each point costs more than a hundred gradients.
 CURVATURE_POINTS = 11
 
 
@@ -44,27 +46,26 @@ def landscapes_of(
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> "dict[str, xarray.Dataset]":
-    """Those of the `PARTS` that are wanted, by name; none where no run is left to show.
+    """The wanted parts, by name; none if no run is left to show.
 
     Args:
-        resolved, data: what was run, and its results.
+        resolved, data: the config, and the results of its sweep.
         selection: the runs that are shown.
-        wanted: names of parts. Those that rest on the shared plane bring it along.
-        folder: where what is computed is kept meanwhile (see `gdlab.evaluate`).
-        progress, stop: as of `gdlab.evaluate`.
+        wanted: names of parts, of `LANDSCAPES`. The curvature also computes the shared plane that it lies on.
+        folder: where the progress is kept (see `gdlab.evaluate`).
+        progress, stop: as in `gdlab.evaluate`.
 
     Raises:
-        ConfigError: an exact plane, and a problem that is not of two parameters.
-        gdlab.engine.execute.Stopped: `stop` said so.
+        ConfigError: the problem of the chosen runs lacks what the landscape needs (see `check_landscape`).
+        gdlab.engine.execute.Stopped: `stop` returned true.
     """
     config = resolved.config
     assert config.landscape is not None
-    asked, train = config.landscape, config.train
+    settings, train = config.landscape, config.train
     problem = resolved.problem(**selection.problem)
     flat = two_parameters(problem)
-    kind = ("exact" if flat else "pca") if asked.plane == "auto" else asked.plane
-    if kind == "exact":
-        refuse_inexact(resolved, [problem])
+    kind = ("exact" if flat else "pca") if settings.plane == "auto" else settings.plane
+    check_landscape(resolved, lambda: [problem])
     if not selection.shown:
         return {}
     with resolved.precision():
@@ -78,39 +79,64 @@ def landscapes_of(
             stop=resolved.stop,
         )
         started = [len(path) > 0 for path in paths.finite]
-        # Off an exact plane the path of a run that diverged would decide the plane.
+        # On other planes the path of a diverged run would determine the plane.
         sound = [ok and (kind == "exact" or not lost) for ok, lost in zip(started, selection.diverged, strict=True)]
         options: dict[str, Any] = {"chunk": config.compute.chunk, "folder": folder, "stop": stop}
         options["progress"] = lambda state: progress(state._replace(label="the landscape"))
         made: dict[str, xarray.Dataset] = {}
         if any(started) and OWN in wanted:
             scene = _scene(problem, selection, paths, started)
-            own = on_own_planes(scene, points=asked.points, margin=asked.margin, **options)
+            own = on_own_planes(scene, points=settings.points, margin=settings.margin, **options)
             made[OWN] = _gridded(_lost(own, selection, started))
         if any(sound):
             scene = _scene(problem, selection, paths, sound)
             made |= _around(scene, kind, config, wanted, options)
             made = {name: part if name == OWN else _lost(part, selection, sound) for name, part in made.items()}
-    gone = len(sound) - sum(sound)
-    words = f"{selection.words}; without {gone} that diverged" if gone else selection.words
+    lost = len(sound) - sum(sound)
+    words = f"{selection.words}; without {lost} that diverged" if lost else selection.words
     return {
         name: part.assign_attrs({**data.attrs, "paths": selection.words if name == OWN else words})
         for name, part in made.items()
     }
 
 
-def refuse_inexact(resolved: Resolved, problems: Iterable[Problem]) -> None:
-    """Raise ConfigError if none of the problems has two parameters, so that the loss has no exact plane."""
-    if not any(map(two_parameters, problems)):
+def parts_of(config: Config) -> list[str]:
+    """The landscapes that a config's figures show, and always the shared plane."""
+    shown = [part_of(figure.kind) for figure in config.figures]
+    return list(dict.fromkeys([SHARED, *(part for part in shown if part in LANDSCAPES)]))
+
+
+def check_landscape(resolved: Resolved, problems: Callable[[], Iterable[Problem]]) -> None:
+    """Refuse a landscape that none of the problems has.
+
+    Raises:
+        ConfigError: an exact plane, and no problem has two parameters; or directions scaled by filter, layer or tensor,
+            which leaves biases out, and no problem has a parameter array with two axes or more.
+    """
+    settings = resolved.config.landscape
+    if settings is None:
+        return
+    if settings.plane == "exact" and not any(map(two_parameters, problems())):
         raise resolved.error(("landscape", "plane"), "exact needs a problem of two parameters", "use pca or random")
+    has_random_directions = settings.plane == "random" or LINES in parts_of(resolved.config)
+    if has_random_directions and settings.normalise != "none" and not any(map(_has_matrix, problems())):
+        message = f"{settings.normalise} scales parameters with two axes or more, and this problem has none"
+        raise resolved.error(("landscape", "normalise"), message, "use landscape.normalise: none")
+
+
+def _has_matrix(problem: Problem) -> bool:
+    return any(leaf.ndim > 1 for leaf in jax.tree.leaves(jax.eval_shape(problem.init, jax.random.key(0))))
 
 
 def problems_of(resolved: Resolved, points: Space) -> Iterator[Problem]:
-    """The problems of a space: one for each choice of its hyperparameters, but for floats, which change no shape."""
+    """The problems of a space, one for each choice of its hyperparameters that are not floats.
+
+    A float does not change the shape of the parameters, so only one value of it is used.
+    """
     choices = []
     for block in points.blocks:
-        points_of = ({n: v for n, v in block.row(i).items() if n.startswith(PROBLEM)} for i in range(block.size))
-        choices.append({repr([v for v in row.values() if not isinstance(v, float)]): row for row in points_of}.values())
+        values = ({n: v for n, v in block.row(i).items() if n.startswith(PROBLEM)} for i in range(block.size))
+        choices.append({repr([v for v in row.values() if not isinstance(v, float)]): row for row in values}.values())
     for rows in product(*choices):
         yield resolved.problem(**{n.removeprefix(PROBLEM): value for row in rows for n, value in row.items()})
 
@@ -119,14 +145,14 @@ def _around(
     scene: Scene, kind: str, config: Config, wanted: Collection[str], options: dict[str, Any]
 ) -> "dict[str, xarray.Dataset]":
     assert config.landscape is not None
-    asked, made = config.landscape, {}
+    settings, made = config.landscape, {}
     if SHARED in wanted or CURVATURE in wanted:
-        found = shared_plane(kind, scene.loss, scene.paths, asked.normalise, asked.seed)
-        made[SHARED] = on_shared_plane(scene, kind, found, points=asked.points, margin=asked.margin, **options)
+        found = shared_plane(kind, scene.loss, scene.paths, settings.normalise, settings.seed)
+        made[SHARED] = on_shared_plane(scene, kind, found, points=settings.points, margin=settings.margin, **options)
         if CURVATURE in wanted:
             made[CURVATURE] = curvature_on(scene, made[SHARED], found.plane, CURVATURE_POINTS, **options)
     if LINES in wanted:
-        made[LINES] = on_lines(scene, asked.lines, asked.normalise, **options)
+        made[LINES] = on_lines(scene, settings.lines, settings.normalise, **options)
     if SPECTRUM in wanted:
         made[SPECTRUM] = spectra(scene)
     return made
@@ -138,13 +164,13 @@ def _scene(problem: Any, selection: Selection, paths: Paths, kept: Sequence[bool
 
 
 def _lost(part: "xarray.Dataset", selection: Selection, kept: Sequence[bool]) -> "xarray.Dataset":
-    """The part, with which of its runs diverged."""
+    """The part with `path_diverged`: whether each of its runs diverged."""
     dim = "run" if "run" in part.dims else "rule"
     return part.assign(path_diverged=(dim, np.asarray(selection.diverged)[np.asarray(kept)]))
 
 
 def _gridded(part: "xarray.Dataset") -> "xarray.Dataset":
-    """The part with the dims rule and one axis for its runs, where these are all of such a grid."""
+    """The part with the dims rule and one axis instead of run, if its runs are a complete grid of the two."""
     if "run" not in part.dims:
         return part
     rules = part["rule"].values

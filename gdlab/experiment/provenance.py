@@ -1,4 +1,4 @@
-"""What a result stands on: versions, machine, precision, the command, and how the work was cut up."""
+"""Provenance of a result: versions, device, precision, command, code, layout and times."""
 
 import ast
 import hashlib
@@ -24,7 +24,7 @@ PACKAGES = ("gdlab", "jax", "jaxlib", "numpy", "optax", "flax", "scikit-learn", 
 
 
 def surroundings(command: Sequence[str], precision: str, started: datetime) -> dict[str, Any]:
-    """What is known before the work begins."""
+    """The part of the provenance that is known before the runs begin."""
     import jax
 
     devices = jax.devices()
@@ -46,16 +46,19 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
 def work(
     timings: Sequence[Timing], began: datetime, ended: datetime, before: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What is known once the runs are done. `chunk`: rows of runs that share batches, and the runs of a row.
+    """The part of the provenance that is known after the runs: times in seconds, layout and memory of each group.
 
-    `before`: what was known of them when they had been done once; the times are then those of both together.
+    `chunk`: the number of rows of runs that share batches, and the runs of a row. `compile_seconds` overlaps with the
+    other times, since programs are compiled in background threads.
+
+    `before`: the provenance before a resume; its times are added.
     """
-    told = _work(timings, began, ended)
-    for new, old in ((told, before or {}), *zip(told["groups"], (before or {}).get("groups", ()), strict=False)):
+    info = _work(timings, began, ended)
+    for new, old in ((info, before or {}), *zip(info["groups"], (before or {}).get("groups", ()), strict=False)):
         for key in ("wall_seconds", "compile_seconds", "run_seconds"):
             if key in new:
                 new[key] = round(new[key] + old.get(key, 0.0), 3)
-    return told
+    return info
 
 
 def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
@@ -80,37 +83,42 @@ def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[s
     }
 
 
-# What of a config makes no difference to a run.
-_ASIDE = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
+# Sections that do not change the result of a run.
+_IGNORED = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
 
 
 def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
-    """A digest of all that a run's result depends on but its own hyperparameters and seed.
+    """A digest of everything that a run's result depends on, except its own hyperparameters and seed.
 
-    Of the config what is not the space or a drawing; the user's code, modules of theirs that it has imported included;
-    all of gdlab's own; the versions of the libraries; what JAX is set to; the kind of device, which is this process's
-    unless given. The files that the user's code reads are not part of it: the store compares the arrays.
+    It covers the config without its space and figures, the user's code and their modules that it imports, gdlab's code,
+    the versions of the libraries, the settings of JAX, and the kind of device (by default of this process). Files that
+    the user's code reads are not covered: the store compares the arrays.
     """
     import jax
 
-    of = {name: value for name, value in plain(config).items() if name not in _ASIDE}
+    settings = {name: value for name, value in plain(config).items() if name not in _IGNORED}
     code = [config_folder / name for name in config.code]
-    lab = sorted(Path(__file__).parents[1].rglob("*.py"))
+    own = sorted(_HERE.rglob("*.py"))
     device = device or jax.devices()[0].device_kind
-    settings = [jax_settings(), os.environ.get("XLA_FLAGS", "")]
-    digest = hashlib.sha256(json.dumps([of, versions(), device, settings], sort_keys=True).encode())
-    for path in [*code, *lab, *_imported(code)]:
+    jax_state = [jax_settings(), os.environ.get("XLA_FLAGS", "")]
+    digest = hashlib.sha256(json.dumps([settings, versions(), device, jax_state], sort_keys=True).encode())
+    for path in [*code, *own, *_imported(code)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _imported(code: Sequence[Path]) -> list[Path]:
-    """The files of the user's own modules that their code imports, directly or through each other.
+def code_digests(code: Sequence[str], config_folder: Path) -> dict[str, str]:
+    """The SHA-256 digest of each file of `code`, by its name in the config."""
+    return {name: hashlib.sha256((config_folder / name).read_bytes()).hexdigest() for name in code}
 
-    What is installed, Python's own and gdlab's is left out. Modules that something else has loaded here don't count, so
-    that the same code has the same identity after any command.
+
+def _imported(code: Sequence[Path]) -> list[Path]:
+    """The files of the user's modules that their code imports, directly or indirectly.
+
+    Installed packages, the standard library and gdlab are left out. Imports are read from the source, so modules that
+    other code has loaded into this process do not count.
     """
-    aside = (*(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")), str(_HERE))
+    excluded = (*(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")), str(_HERE))
     seen: dict[Path, None] = {}
     waiting = [(path, "") for path in code]
     while waiting:
@@ -118,14 +126,19 @@ def _imported(code: Sequence[Path]) -> list[Path]:
         for name in _names(path, package):
             module = sys.modules.get(name)
             file = getattr(module, "__file__", None) or ""
-            if file.endswith(".py") and not file.startswith(aside) and Path(file) not in seen and Path(file).is_file():
+            if (
+                file.endswith(".py")
+                and not file.startswith(excluded)
+                and Path(file) not in seen
+                and Path(file).is_file()
+            ):
                 seen[Path(file)] = None
                 waiting.append((Path(file), getattr(module, "__package__", None) or ""))
     return sorted(seen)
 
 
 def _names(path: Path, package: str) -> Iterator[str]:
-    """The modules that a file imports, and what may be modules; the packages that they are in included."""
+    """The modules that a file imports, imported names that may be modules, and their parent packages."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -141,7 +154,7 @@ def _names(path: Path, package: str) -> Iterator[str]:
 
 
 def versions() -> dict[str, str | None]:
-    """The installed version of each package that a result can depend on."""
+    """The installed version of each package that a result can depend on; None if it is not installed."""
     found: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -152,7 +165,7 @@ def versions() -> dict[str, str | None]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of the checkout that a folder is in, with "+changes" where tracked files differ; None outside one."""
+    """The commit of the checkout around a folder, with "+changes" if tracked files differ; None outside a checkout."""
     try:
         head = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")

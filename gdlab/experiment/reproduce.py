@@ -1,4 +1,4 @@
-"""Experiments run one after the other, at a size, with what became of their claims."""
+"""Run experiments in sequence, at a size, and collect the verdicts on their claims."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,27 +11,28 @@ from gdlab.config.sizes import SMALL
 from gdlab.errors import UserError, did_you_mean
 from gdlab.experiment import gallery
 from gdlab.experiment import run as experiment
-from gdlab.experiment.catalogue import Known, known_experiments
+from gdlab.experiment.catalogue import Experiment, known_experiments
+from gdlab.experiment.failures import Failure
 
 ALL = "all"
 FAST = "fast"
 
 
 class Reproduced(NamedTuple):
-    """What came of one experiment; `folder` is None where it could not be run, and `troubles` say why."""
+    """The outcome of one experiment. `folder` is None if it could not be run; `failures` has the cause."""
 
     slug: str
     folder: Path | None
     claims: list[dict[str, Any]]
-    troubles: list[str]
+    failures: list[Failure]
     seconds: float
 
 
-def chosen(slug: str) -> list[Known]:
-    """The experiments that a slug means: one, or all.
+def chosen(slug: str) -> list[Experiment]:
+    """The experiment with a slug, or all.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no such experiment.
     """
     known = known_experiments()
     if slug == ALL:
@@ -44,7 +45,7 @@ def chosen(slug: str) -> list[Known]:
 
 
 def reproduce(
-    wanted: Sequence[Known],
+    wanted: Sequence[Experiment],
     *,
     size: str,
     overrides: Sequence[str] = (),
@@ -55,21 +56,23 @@ def reproduce(
     fresh: bool = False,
     gallery_folder: Path | None = None,
 ) -> Iterator[Reproduced]:
-    """Run each in turn. Of several, one that lacks the size is run at its small one, and one that can't be run is told.
+    """Run experiments in sequence.
+
+    If there are several, one without the size runs at its small size, and one that can't be run is a failure.
 
     Raises:
         gdlab.errors.Halted: it was interrupted.
-        UserError: of one experiment, what is wrong with it.
+        UserError: the only experiment can't be run.
     """
-    for known in wanted:
+    for one in wanted:
         began = time.perf_counter()
-        at = size if (len(wanted) == 1 and size != FAST) or size in known.sizes else SMALL
+        at = size if (len(wanted) == 1 and size != FAST) or size in one.sizes else SMALL
         changes = [*([f"size={at}"] if at != SMALL else []), *overrides]
         try:
             finished = experiment.run(
-                experiment.prepare(configs.load(known.path, changes)),
+                experiment.prepare(configs.load(one.path, changes)),
                 out,
-                config_folder=known.path.resolve().parent,
+                config_folder=one.path.resolve().parent,
                 command=command,
                 running=running,
                 formats=formats,
@@ -78,14 +81,14 @@ def reproduce(
         except UserError as error:
             if len(wanted) == 1:
                 raise
-            yield Reproduced(known.slug, None, [], [str(error)], time.perf_counter() - began)
+            yield Reproduced(one.slug, None, [], [Failure(str(error), error)], time.perf_counter() - began)
             continue
         seconds = time.perf_counter() - began
         if gallery_folder is not None:
-            words = " ".join(["gdlab reproduce", known.slug, *(["--size", at] if at != SMALL else []), *overrides])
-            told = {"words": known.words, "command": words, "seconds": round(seconds, 1), "size": at}
-            gallery.add(gallery_folder, known.slug, finished.folder, {**told, "machine": _machine()})
-        yield Reproduced(known.slug, finished.folder, finished.claims, finished.troubles, seconds)
+            words = " ".join(["gdlab reproduce", one.slug, *(["--size", at] if at != SMALL else []), *overrides])
+            info = {"words": one.description, "command": words, "seconds": round(seconds, 1), "size": at}
+            gallery.add(gallery_folder, one.slug, finished.folder, {**info, "machine": _machine()})
+        yield Reproduced(one.slug, finished.folder, finished.claims, finished.failures, seconds)
 
 
 def _machine() -> str:

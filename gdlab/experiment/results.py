@@ -1,4 +1,4 @@
-"""A results folder: what lies where in it, and how it is made and opened."""
+"""Make, read and write a results folder."""
 
 import csv
 import hashlib
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdlab.config import said_in
 from gdlab.engine.read_store import STORE, StoreError, open_store, read_store
 
 if TYPE_CHECKING:
@@ -24,17 +25,19 @@ FIGURES = "figures"
 CLAIMS = "claims.json"
 SWEEP = "sweep"
 LANDSCAPE = "landscape"
-# The attribute in which coordinates that are words stand.
+# The parts that a landscape can have, by name. A figure names the one that it shows by `of`.
+LANDSCAPES = (LANDSCAPE, "landscapes", "lines", "spectrum", "curvature")
+# The attribute with the coordinates that are strings.
 WORDS = "words"
-# The attribute of a part of the results that has the digest of all its files; the key of provenance.json's.
+# The attribute of a part with the digest of its files; the key of the checksum in provenance.json.
 DIGEST, CHECKSUM = "gdlab_digest", "checksum"
 
 
 def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mapping[str, str] | None = None) -> Path:
-    """Make `root/name/YYYYmmdd-HHMMSS-DIGEST`, new for sure, with `files` in it; let `root/name/latest` point to it.
+    """Make a new folder `root/name/YYYYmmdd-HHMMSS-DIGEST` with `files` in it, and point `root/name/latest` to it.
 
     Raises:
-        OSError: the folder or a file can't be made; nothing is left of either then.
+        OSError: the folder or a file can't be made; neither is left behind.
     """
     stem = f"{now:%Y%m%d-%H%M%S}-{digest}"
     (root / name).mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mappin
         try:
             folder.mkdir()
             break
-        except FileExistsError:  # two runs of one config within a second
+        except FileExistsError:  # another run of the config began within the same second
             continue
     else:
         raise FileExistsError(f"{root / name / stem} and 98 more like it exist already")
@@ -63,13 +66,13 @@ def _point_latest(folder: Path) -> None:
     fresh = folder.parent / f".latest-{folder.name}"
     try:
         fresh.symlink_to(folder.name)
-    except OSError:  # a file system without links: `latest` is a convenience only
+    except OSError:  # a file system without links; `latest` is optional
         return
     os.replace(fresh, folder.parent / "latest")
 
 
 def find_folder(path: Path) -> Path:
-    """The results folder that a path means: itself, or the latest within it.
+    """The results folder at a path: the path itself, or `latest` in it.
 
     Raises:
         StoreError: there are no results there.
@@ -79,6 +82,9 @@ def find_folder(path: Path) -> Path:
             return folder
     if not path.exists():
         raise StoreError(f"there is no folder {path}")
+    latest = path / "latest"
+    if latest.is_symlink() and not latest.exists():
+        raise StoreError(f"{latest} points to {os.readlink(latest)}, which does not exist; name a folder in {path}")
     raise StoreError(f"{path} holds no results: there is no {STORE} in it")
 
 
@@ -88,101 +94,115 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     `path` is a results folder, or the folder of all results of one name (then the latest).
 
     Raises:
-        gdlab.engine.write_store.StoreError: there are no results there, or of another version, or they are damaged.
+        gdlab.engine.read_store.StoreError: there are no results, or they are of another version or damaged.
     """
     import xarray
 
     folder = find_folder(Path(path))
-    known = provenance_of(folder)
-    data = open_store(folder, finished=known.get("status") == "finished")
-    data.attrs |= {key: known[key] for key in ("name", "problem", "size") if key in known}
-    limits = known.get("stable_lr", {})
+    info = provenance_of(folder)
+    data = open_store(folder, finished=info.get("status") == "finished")
+    data.attrs |= {key: info[key] for key in ("name", "problem", "size") if key in info}
+    limits = info.get("stable_lr", {})
     if limits:
         values = [limits.get(rule, {}).get("lr", np.nan) for rule in data["rule"].values]
         constants = {f"{limit['c']:.3g}/L" for limit in limits.values()}
         label = constants.pop() if len(constants) == 1 else "stability limit"
         data["stable_lr"] = xarray.DataArray(values, dims="rule", attrs={"label": label})
-    for metric, direction in known.get("directions", {}).items():
+    for metric, direction in info.get("directions", {}).items():
         if metric in data:
             data[metric].attrs["direction"] = direction
-    for series, layers in known.get("layers", {}).items():
+    for series, layers in info.get("layers", {}).items():
         if series in data:
             data[series].attrs["layers"] = layers
-    for series, constants in known.get("stability", {}).items():
+    for series, constants in info.get("stability", {}).items():
         if series in data and constants:
             data[f"stability_{series}"] = ("rule", [constants.get(rule, np.nan) for rule in data["rule"].values])
     return data
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """What provenance.json says. Its `config_folder` may be edited, where the config's `code` has moved.
+    """The content of provenance.json. Its `config_folder` may be edited if the files of `code` were moved.
 
     Raises:
-        StoreError: it is missing, damaged, or not as it was written.
+        StoreError: it is missing or damaged.
     """
     try:
-        told = read_json(folder / PROVENANCE)
-        checksum = told.pop(CHECKSUM, None)
-        if checksum != _checksum(told):
-            raise StoreError(f"{folder / PROVENANCE} is damaged (it is not as it was written)")
+        info = read_json(folder / PROVENANCE)
+        checksum = info.pop(CHECKSUM, None)
+        if checksum != _checksum(info):
+            raise StoreError(f"{folder / PROVENANCE} is damaged (its checksum differs)")
     except StoreError as error:
         raise StoreError(
-            f"{error}. It says what the results are of, and can't be made again: restore it from a copy, or run the "
-            f"experiment again with gdlab run {folder / CONFIG}. The runs themselves are in {folder / STORE}: "
-            "gdlab.engine.read_store.open_store reads them"
+            f"{error}. It can't be made again: restore it from a copy, or run the experiment again with "
+            f"gdlab run {folder / CONFIG}. gdlab.engine.read_store.open_store reads the runs in {folder / STORE}"
         ) from None
-    return told
+    return info
 
 
-def provenance_text(told: Mapping[str, Any]) -> str:
+def provenance_text(info: Mapping[str, Any]) -> str:
     """The text of provenance.json."""
-    return as_json({**told, CHECKSUM: _checksum(told)})
+    return as_json({**info, CHECKSUM: _checksum(info)})
 
 
-def write_provenance(folder: Path, told: Mapping[str, Any]) -> None:
-    """Write provenance.json, whole or not at all."""
-    _write(folder / PROVENANCE, provenance_text(told))
+def write_provenance(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write provenance.json atomically."""
+    _write(folder / PROVENANCE, provenance_text(info))
 
 
-def _checksum(told: Mapping[str, Any]) -> str:
-    checked = {name: value for name, value in told.items() if name != "config_folder"}
+def _checksum(info: Mapping[str, Any]) -> str:
+    checked = {name: value for name, value in info.items() if name != "config_folder"}
     return hashlib.sha256(json.dumps(checked, sort_keys=True).encode()).hexdigest()
 
 
 def same_config(folder: Path) -> bool:
-    """Whether the config in a results folder is the one that its runs began with.
+    """Whether the config in a results folder is unchanged since its runs began.
 
     Raises:
         StoreError: the provenance, or the config, is missing or damaged.
     """
-    told = provenance_of(folder)
+    info = provenance_of(folder)
     try:
         text = (folder / CONFIG).read_bytes()
     except OSError as error:
         raise StoreError(f"{folder / CONFIG} can't be read ({error.strerror})") from None
-    return hashlib.sha256(text).hexdigest() == told["config"]
+    return hashlib.sha256(text).hexdigest() == info["config"]
 
 
-def refuse_other_config(folder: Path) -> None:
-    """Refuse to go on with a results folder, or to draw from it, if its config was changed since its runs began.
+def refuse_changed(folder: Path) -> Path:
+    """Check that a folder's config, and the files of its `code`, are those that its runs began with.
+
+    The check precedes `gdlab.config.load`, which executes these files.
+
+    Returns:
+        The folder that the paths of `code` start from.
 
     Raises:
-        StoreError: it was changed; or the provenance, or the config, is missing or damaged.
+        StoreError: one of them was changed; or the provenance, or the config, is missing or damaged.
     """
     if not same_config(folder):
         raise StoreError(other_config(folder))
+    info = provenance_of(folder)
+    code_dir, digests = Path(info["config_folder"]), info.get("code", {})
+    for name in said_in(folder / CONFIG, ("code",))["code"] or ():
+        file = code_dir / name
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digests.get(name):
+            raise StoreError(
+                f"{file} has changed since the runs of {folder} began, so it is not executed. Restore it, set "
+                f"config_folder in {folder / PROVENANCE} to the folder that has it, or run the config again: gdlab run"
+            )
+    return code_dir
 
 
 def other_config(folder: Path) -> str:
-    """What is said of a config that was changed since its runs began."""
+    """The message about a config that was changed since its runs began."""
     return (
-        f"{folder / CONFIG} is not as it was when its runs began, so the results are not those of this config. "
-        f"Restore it as it was, or run it as it is now: gdlab run {folder / CONFIG}"
+        f"{folder / CONFIG} was changed after its runs began, so the results are not those of this config. "
+        f"Restore it, or run the changed config: gdlab run {folder / CONFIG}"
     )
 
 
 def write_runs(folder: Path) -> None:
-    """Write runs.csv: a row for each run, its axes first (blank where an axis made no difference to it)."""
+    """Write runs.csv: a row for each run, its axes first (empty for an axis that does not apply to the run)."""
     stored = read_store(folder)
     space, groups, series = stored.space, stored.groups, stored.series
     ends = [name for name in dict.fromkeys(n for group in groups for n in group.results) if name not in series]
@@ -200,9 +220,9 @@ def write_runs(folder: Path) -> None:
 
 
 def run_of_row(folder: Path, number: int) -> dict[str, str]:
-    """The values of the axes of the run in a row of runs.csv, counted from 0; those that make no difference left out.
+    """The values of the axes of the run in a row of runs.csv, counted from 0, without axes that do not apply to it.
 
-    They are read from the store, whose chunks have checksums; runs.csv is not read.
+    They are read from the store, which has checksums, not from runs.csv.
 
     Raises:
         StoreError: there is no such row, or the store can't be read.
@@ -218,33 +238,36 @@ def run_of_row(folder: Path, number: int) -> dict[str, str]:
 
 
 def write_part(folder: Path, name: str, data: "xarray.Dataset") -> None:
-    """Add a group to the store: a landscape, say. Words go into the attributes: zarr 3 has no settled form for them."""
+    """Add a part to the store, for example a landscape.
+
+    Its string coordinates are stored as attributes, since zarr 3 has no stable string type.
+    """
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     words = {str(n): coord for n, coord in data.coords.items() if coord.dtype.kind in "OUT"}
     listed = {name: [list(coord.dims), [str(word) for word in coord.values.ravel()]] for name, coord in words.items()}
     plain = data.drop_vars(list(words)).assign_attrs({WORDS: listed})
-    home, partial = folder / STORE / name, folder / f".{name}.partial"
+    final, partial = folder / STORE / name, folder / f".{name}.partial"
     checked = {variable: {"compressors": [ZstdCodec(level=0), Crc32cCodec()]} for variable in plain.variables}
     plain.to_zarr(partial, mode="w", consolidated=False, encoding=checked, write_empty_chunks=True)
     zarr.open_group(partial, mode="r+").attrs[DIGEST] = _digest_of_part(partial)
-    shutil.rmtree(home, ignore_errors=True)
-    os.replace(partial, home)
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(partial, final)
 
 
 def _digest_of_part(path: Path) -> str:
-    """A digest of the names and the contents of all files of a part, but for this digest in its attributes."""
-    told = json.loads((path / "zarr.json").read_bytes())
-    told["attributes"].pop(DIGEST, None)
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    """A digest of the names and the contents of all files of a part, without the digest in its attributes."""
+    info = json.loads((path / "zarr.json").read_bytes())
+    info["attributes"].pop(DIGEST, None)
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
     for file in sorted(file for file in path.rglob("*") if file.is_file() and file != path / "zarr.json"):
         digest.update(f"{file.relative_to(path)} {hashlib.sha256(file.read_bytes()).hexdigest()} ".encode())
     return digest.hexdigest()
 
 
 def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
-    """A group that `write_part` added to the results.
+    """A part that `write_part` added to the results.
 
     Raises:
         StoreError: there is none, or it is damaged.
@@ -257,17 +280,17 @@ def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
         raise StoreError(f"{folder} holds no {name}: gdlab landscape {folder} computes it")
     try:
         if _digest_of_part(path) != zarr.open_group(path, mode="r").attrs[DIGEST]:
-            raise ValueError("a file of it is missing, or is not as it was written")
+            raise ValueError("a file is missing or changed")
         data = xarray.open_zarr(path, consolidated=False).load()
         del data.attrs[DIGEST]
         words = {name: (dims, np.array(values, object)) for name, (dims, values) in data.attrs.pop(WORDS).items()}
         return data.assign_coords(words)
-    except Exception as error:  # of the many kinds that xarray, zarr and its codecs raise
-        raise StoreError(f"{path} is damaged ({error}); gdlab resume {folder} makes it anew") from None
+    except Exception as error:  # xarray, zarr and its codecs raise many types
+        raise StoreError(f"{path} is damaged ({error}); gdlab resume {folder} computes it again") from None
 
 
 def open_named(folder: Path, name: str) -> "xarray.Dataset":
-    """What a figure or a check is of: the results of the sweep, or a part beside them.
+    """The data of a figure or a check: the results of the sweep, or a part.
 
     Raises:
         StoreError: as `open_results` and `open_part`.
@@ -276,7 +299,7 @@ def open_named(folder: Path, name: str) -> "xarray.Dataset":
 
 
 def all_claims(folder: Path) -> list[dict[str, Any]]:
-    """The records in `claims.json`, each a claim with its verdict; none where there has been no check.
+    """The records in `claims.json`, each a claim with its verdict; empty without checks.
 
     Raises:
         StoreError: the file is damaged.
@@ -291,10 +314,10 @@ def all_claims(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a results folder, which holds a mapping.
+    """The content of a JSON file, a mapping.
 
     Raises:
-        StoreError: there is none, it can't be read, or it is damaged.
+        StoreError: it is missing, unreadable or damaged.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -303,11 +326,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise StoreError(f"{path} can't be read ({error.strerror})") from None
     except RecursionError:
-        raise StoreError(f"{path} is damaged (it is nested too deep)") from None
+        raise StoreError(f"{path} is damaged (its nesting is too deep)") from None
     except ValueError as error:
         raise StoreError(f"{path} is damaged ({error})") from None
     if not isinstance(content, dict):
-        raise StoreError(f"{path} is damaged (it holds no mapping)")
+        raise StoreError(f"{path} is damaged (it is not a mapping)")
     return content
 
 
@@ -317,7 +340,7 @@ def as_json(content: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     _write(path, as_json(content))
 
 

@@ -1,4 +1,4 @@
-"""Results that an earlier folder of the same experiment has, so that they need not be computed again."""
+"""Find results in an earlier folder of the same experiment that can be reused."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,40 +16,40 @@ from gdlab.experiment import results
 
 
 class Earlier(NamedTuple):
-    """What is at hand in a folder: for each group, by number, its known lanes."""
+    """The runs of an earlier folder that can be reused, by the index of the group."""
 
     folder: Path
-    known: dict[int, ReusedRuns]
-    note: str  # a line that says so
+    reused: dict[int, ReusedRuns]
+    note: str  # a notice for the user
 
     @staticmethod
-    def find(home: Path, identity: str, groups: Sequence[Group]) -> "Earlier | None":
-        """The folder in `home` of this identity that has the most of the groups' lanes; None where none has any."""
-        folders = [told.parent for told in home.glob(f"*/{results.PROVENANCE}") if not told.parent.is_symlink()]
+    def find(parent: Path, identity: str, groups: Sequence[Group]) -> "Earlier | None":
+        """The folder in `parent` with this identity that has the most runs of the groups; None if none has any."""
+        folders = [file.parent for file in parent.glob(f"*/{results.PROVENANCE}") if not file.parent.is_symlink()]
         alike = [folder for folder in folders if _identity(folder) == identity]
-        promised: dict[Path, int] = {}
+        counted: dict[Path, int] = {}
         best = None
-        # What a ledger promises is looked at before the results are, which takes longer; the newest first.
+        # Counting runs in the manifests is faster than checking results, so it comes first. The newest folder is first.
         for folder in sorted(alike, reverse=True):
-            promised[folder] = _count(_known(folder, groups, check=False))
-            if promised[folder] == _size(groups):
-                break  # no other has more
-        for folder in sorted(promised, key=lambda folder: (promised[folder], folder.name), reverse=True):
-            if best is not None and promised[folder] <= _count(best.known):
+            counted[folder] = _count(_reused(folder, groups, check=False))
+            if counted[folder] == _size(groups):
+                break  # no other folder has more
+        for folder in sorted(counted, key=lambda folder: (counted[folder], folder.name), reverse=True):
+            if best is not None and counted[folder] <= _count(best.reused):
                 break
             found = Earlier.of(folder, groups)
-            if found is not None and (best is None or _count(found.known) > _count(best.known)):
+            if found is not None and (best is None or _count(found.reused) > _count(best.reused)):
                 best = found
         return best
 
     @staticmethod
     def of(folder: Path, groups: Sequence[Group]) -> "Earlier | None":
-        """What a folder has of the groups, as far as it is whole; None where that is nothing."""
-        known = _known(folder, groups, check=True)
-        if not known:
+        """The undamaged runs of the groups in a folder; None if there are none."""
+        reused = _reused(folder, groups, check=True)
+        if not reused:
             return None
-        note = f"{_count(known):,} of {_size(groups):,} runs were taken from {folder}; --fresh runs them all"
-        return Earlier(folder, known, note)
+        note = f"{_count(reused):,} of {_size(groups):,} runs were reused from {folder}; --fresh runs them all"
+        return Earlier(folder, reused, note)
 
 
 def _identity(folder: Path) -> str | None:
@@ -63,42 +63,42 @@ def _size(groups: Sequence[Group]) -> int:
     return sum(group.size for group in groups)
 
 
-def _count(known: Mapping[int, ReusedRuns]) -> int:
-    return sum(int((one.runs >= 0).sum()) for one in known.values())
+def _count(reused: Mapping[int, ReusedRuns]) -> int:
+    return sum(int((group.runs >= 0).sum()) for group in reused.values())
 
 
-def _known(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, ReusedRuns]:
-    """For each group of which a folder has lanes, where they are; with `check`, lanes of sound tiles only."""
+def _reused(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, ReusedRuns]:
+    """The runs of the groups in a folder, by the index of the group; with `check`, only those of undamaged tiles."""
     try:
-        root, ledger = open_root(folder), Manifest(folder)
-    except StoreError:  # of another version, say: nothing of use
+        root, manifest = open_root(folder), Manifest(folder)
+    except StoreError:  # for example of another version
         return {}
-    known = {}
-    for index in ledger.groups:
-        frame = checked_metadata(folder, root, ledger, index)
-        if frame is None:
+    found = {}
+    for index in manifest.groups:
+        metadata = checked_metadata(folder, root, manifest, index)
+        if metadata is None:
             continue
         for number, group in enumerate(groups):
-            if not _alike(frame, group):
+            if not _alike(metadata, group):
                 continue
-            arrays = {name: root[name_of(index)][name] for name in frame.arrays}
-            whole = np.zeros(frame.runs, bool)
-            for tile in ledger.tiles(index):
+            arrays = {name: root[name_of(index)][name] for name in metadata.arrays}
+            whole = np.zeros(metadata.runs, bool)
+            for tile in manifest.tiles(index):
                 whole[tile] = not check or _sound(
-                    arrays, folder, tile, root.attrs["space"], ledger.chunk_digest(index, tile)
+                    arrays, folder, tile, root.attrs["space"], manifest.chunk_digest(index, tile)
                 )
-            lanes = _same({name: frame.columns[name] for name in group.columns}, group.columns, whole)
-            if (lanes >= 0).any():
-                known[number] = ReusedRuns(lanes, arrays, folder)
-    return known
+            runs = _same({name: metadata.columns[name] for name in group.columns}, group.columns, whole)
+            if (runs >= 0).any():
+                found[number] = ReusedRuns(runs, arrays, folder)
+    return found
 
 
-def _alike(frame: GroupMetadata, group: Group) -> bool:
-    """Whether the lanes of a frame's group are evaluated as those of a group are."""
+def _alike(metadata: GroupMetadata, group: Group) -> bool:
+    """Whether a stored group has the static values, the axes and the program of a planned group."""
     static = {name: to_json(value) for name, value in group.static.items()}
-    alike = as_text(frame.attributes["static"]) == as_text(static)
-    alike = alike and frame.attributes["coordinates"].split() == list(group.columns)
-    return alike and frame.attributes["program"] == program_of(group)
+    alike = as_text(metadata.attributes["static"]) == as_text(static)
+    alike = alike and metadata.attributes["coordinates"].split() == list(group.columns)
+    return alike and metadata.attributes["program"] == program_of(group)
 
 
 def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chunks: str) -> bool:
@@ -110,14 +110,14 @@ def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chu
 
 
 def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whole: np.ndarray) -> np.ndarray:
-    """For each of our lanes the lane of theirs that is whole and has the same values; -1 where there is none."""
+    """For each run of ours, the undamaged run of theirs with the same values; -1 if there is none."""
     keys = _rows(theirs)
-    of = {key: lane for lane, key in enumerate(keys) if whole[lane]}
+    of = {key: run for run, key in enumerate(keys) if whole[run]}
     return np.array([of.get(key, -1) for key in _rows(ours)])
 
 
 def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
-    """The values of each lane, as the programs see them: their dtype and their bits."""
+    """The values of each run as its program takes them: dtype and bits."""
     seen = [traced_dtype(column) for column in columns.values()]
     kinds = tuple(column.dtype.kind for column in seen)
     return [(kinds, *row) for row in zip(*(bits(column).tolist() for column in seen), strict=True)] or [()]

@@ -1,11 +1,10 @@
-"""A config becomes a results folder: swept, stored, told where it came from, drawn; or what is left of one goes on."""
+"""Run or resume an experiment: sweep, store, provenance, landscapes, checks and figures."""
 
 import errno
 import functools
 import hashlib
 import shutil
 import tempfile
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,17 +27,17 @@ from gdlab.engine.write_store import Store, locked
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.experiment import provenance, results
 from gdlab.experiment.checks import check_all
-from gdlab.experiment.figures import draw_all, export, part_of
-from gdlab.experiment.landscapes import PARTS, SHARED, landscapes_of, problems_of, refuse_inexact
-from gdlab.experiment.layer_names import layer_names
+from gdlab.experiment.failures import Failure, explained, recorded
+from gdlab.experiment.figures import draw_all, export
+from gdlab.experiment.landscapes import check_landscape, landscapes_of, parts_of, problems_of
 from gdlab.experiment.reuse import Earlier
-from gdlab.experiment.run_selection import all_runs, best_runs, one_run
-from gdlab.experiment.theory import stability_of_sharpness, stable_lr
+from gdlab.experiment.run_selection import all_runs, best_runs, nearest_values, one_run
+from gdlab.experiment.theory import layer_names, stability_of_sharpness, stable_lr
 from gdlab.training.sweep import STATIC, assignment, metric_directions
 
 
 class ExperimentError(UserError):
-    """The experiment can't be run as the config asks."""
+    """The runs of a config can't be traced."""
 
 
 class Finished(NamedTuple):
@@ -46,13 +45,13 @@ class Finished(NamedTuple):
 
     folder: Path
     figures: list[Path]
-    troubles: list[str]  # what could not be checked or drawn, each with its cause
-    notes: list[str]  # what there was nothing to draw of, what was found damaged, what was at hand
+    failures: list[Failure]  # landscapes, checks and figures that failed; the results of the sweep are complete
+    notes: list[str]  # notices: figures without data, damaged chunks, reused runs
     claims: list[dict[str, Any]]  # as in claims.json
 
 
 class Prepared(NamedTuple):
-    """A config as the engine runs it."""
+    """A config and the plan of its runs."""
 
     resolved: Resolved
     space: Space
@@ -60,23 +59,24 @@ class Prepared(NamedTuple):
 
 
 class Running(NamedTuple):
-    """What a caller wants to hear, and to say, while an experiment runs."""
+    """Run-time options and callbacks."""
 
-    devices: Sequence[jax.Device] | None = None  # None: all there are
+    devices: Sequence[jax.Device] | None = None  # None: all devices of this process
     progress: Callable[[Progress], None] = lambda progress: None
-    stop: Callable[[], bool] = lambda: False  # asked after each segment: whether to stop there
-    crew: ExecutorAdapter | None = None  # whose workers run it; None: this process
+    stop: Callable[[], bool] = lambda: False  # called after each segment; true stops there
+    executor: ExecutorAdapter | None = None  # its workers evaluate the runs; None: this process
 
 
 UNWATCHED = Running()
 
 
 def prepare(resolved: Resolved) -> Prepared:
-    """Plan the runs of a config, by tracing each of its programs once.
+    """Plan the runs of a config; each of its programs is traced once.
 
     Raises:
-        ExperimentError: what the config asks for can't be traced: a rule or a problem of the user's fails, say.
-        ConfigError: an exact plane, and a problem that is not of two parameters.
+        ExperimentError: a rule, problem or probe raises an exception when it is traced.
+        UserError: a rule, problem or probe returns something of the wrong kind or shape.
+        ConfigError: the config asks for a landscape that none of its problems has (see `check_landscape`).
     """
     config, train = resolved.config, resolved.config.train
     try:
@@ -92,17 +92,16 @@ def prepare(resolved: Resolved) -> Prepared:
                 probes=resolved.probes,
                 stop=resolved.stop,
             )
-            if config.landscape is not None and config.landscape.plane == "exact":
-                refuse_inexact(resolved, problems_of(resolved, space))
+            check_landscape(resolved, lambda: problems_of(resolved, space))
             return Prepared(resolved, space, plan(space, build, STATIC))
     except UserError:
         raise
-    except Exception as error:  # whatever a rule or a problem of the user's may raise
-        raise ExperimentError(_explained(error)) from error
+    except Exception as error:  # the user's code can raise anything
+        raise ExperimentError(explained(error)) from error
 
 
 def groups_of(text: str, code_dir: str) -> tuple[Group, ...]:
-    """What `prepare` plans for the text of a config, on a worker. Its `code` is looked for in `code_dir`."""
+    """The groups that `prepare` plans for the text of a config, on a worker. Paths of `code` start from `code_dir`."""
     start(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / results.CONFIG
@@ -120,13 +119,13 @@ def run(
     formats: Sequence[str] = ("png", "pdf"),
     fresh: bool = False,
 ) -> Finished:
-    """Run a prepared experiment into a new folder under `out`. The config's `code` is looked for in `config_folder`.
+    """Run a prepared experiment in a new folder under `out`. The paths of its `code` start from `config_folder`.
 
-    Runs that an earlier folder of the same name has, of the same config but for its space, code, versions and machine,
-    are taken from there, unless `fresh`.
+    Runs are reused from an earlier folder of the same name whose config (except its space), code, versions and device
+    are the same, unless `fresh`.
 
     Raises:
-        Halted: it was interrupted, or a file could not be written; `resume` goes on.
+        Halted: it was interrupted, or a file could not be written; `resume` continues it.
         OSError: the folder can't be made.
     """
     resolved, began = prepared.resolved, datetime.now().astimezone()
@@ -134,22 +133,24 @@ def run(
     text = configs.dump(config)
     digest = hashlib.sha256(text.encode()).hexdigest()
     with resolved.precision():
-        told: dict[str, Any] = {
+        info: dict[str, Any] = {
             "name": config.name,
             "problem": _titled(config),
             "size": config.size,
             "status": "running",
+            "config_folder": str(config_folder),
+            "config": digest,
+            "code": provenance.code_digests(config.code, config_folder),
+            "identity": _identity(config, config_folder, running),
+            **provenance.surroundings(command, config.precision, began),
         }
-        told |= {"config_folder": str(config_folder), "config": digest}
-        told |= {"identity": _identity(config, config_folder, running)}
-        told |= provenance.surroundings(command, config.precision, began)
-        earlier = None if fresh else Earlier.find(out / config.name, told["identity"], prepared.groups)
-        told["earlier"] = earlier.folder.name if earlier else None
-        files = {results.CONFIG: text, results.PROVENANCE: results.provenance_text(told)}
+        earlier = None if fresh else Earlier.find(out / config.name, info["identity"], prepared.groups)
+        info["earlier"] = earlier.folder.name if earlier else None
+        files = {results.CONFIG: text, results.PROVENANCE: results.provenance_text(info)}
         folder = results.make_folder(out, config.name, digest[:8], began, files)
-        store = Store(folder, prepared.space, reused=earlier.known if earlier else None)
+        store = Store(folder, prepared.space, reused=earlier.reused if earlier else None)
         notes = [earlier.note] if earlier else []
-        return _work(folder, prepared, told, store, began, running, formats, notes)
+        return _work(folder, prepared, info, store, began, running, formats, notes)
 
 
 def resume(
@@ -158,46 +159,48 @@ def resume(
     running: Running = UNWATCHED,
     formats: Sequence[str] = ("png", "pdf"),
 ) -> Finished:
-    """Go on with an experiment whose runs stopped before their end, from where it was; check what there is.
+    """Continue an experiment that was stopped; the results that exist are checked first.
 
     Raises:
         Halted: as `run`.
-        StoreError: there are no results there; their config, data or code changed; or another process writes there.
+        StoreError: there are no results; their config, data or code changed; or another process writes to the folder.
     """
-    told = results.provenance_of(folder)
-    results.refuse_other_config(folder)
-    resolved = configs.load(folder / results.CONFIG, code_dir=told["config_folder"])
+    info = results.provenance_of(folder)
+    code_dir = results.refuse_changed(folder)
+    resolved = configs.load(folder / results.CONFIG, code_dir=code_dir)
     began = datetime.now().astimezone()
     with resolved.precision():
         prepared = prepare(resolved)
-        same = _identity(resolved.config, Path(told["config_folder"]), running) == told["identity"]
+        if running.stop():
+            raise Halted(folder, "interrupted", interrupted=True)
+        same = _identity(resolved.config, code_dir, running) == info["identity"]
         notes = [] if same else [
-            "the versions, the code or the machine are not those that the runs began with: "
-            "the last digits of old and new results may have been rounded differently"
+            "the versions, the code or the device differ from those that the runs began with: "
+            "old and new results may differ in their last digits"
         ]  # fmt: skip
         earlier = (
-            Earlier.of(folder.resolve().parent / told["earlier"], prepared.groups) if same and told["earlier"] else None
+            Earlier.of(folder.resolve().parent / info["earlier"], prepared.groups) if same and info["earlier"] else None
         )
-        known = earlier.known if earlier else None
-        # No run is begun by one version and ended by another.
-        store = Store(folder, prepared.space, resume=True, reused=known, checkpoints=same)
-        return _work(folder, prepared, told, store, began, running, formats, notes)
+        reused = earlier.reused if earlier else None
+        # A run that one version began is not continued by another: without its checkpoint it starts again.
+        store = Store(folder, prepared.space, resume=True, reused=reused, checkpoints=same)
+        return _work(folder, prepared, info, store, began, running, formats, notes)
 
 
 def _work(
     folder: Path,
     prepared: Prepared,
-    told: dict[str, Any],
+    info: dict[str, Any],
     store: Store,
     began: datetime,
     running: Running,
     formats: Sequence[str],
     notes: list[str],
 ) -> Finished:
-    """Run what the store lacks, and make all that is made of it.
+    """Evaluate the runs that the store lacks, then write and draw everything that is made from them.
 
     Raises:
-        Halted: it was interrupted, a file could not be written, or the workers are gone.
+        Halted: it was interrupted, a file could not be written, or all workers were lost.
         PartlyFailed: some runs raised an exception on their worker.
     """
     resolved, compute = prepared.resolved, prepared.resolved.config.compute
@@ -205,14 +208,19 @@ def _work(
     try:
         with store:
             store.refuse_changed(prepared.groups)
-            timings = _executed(prepared, store, settings, running, told["config_folder"])
-            told["workers"] = running.crew and running.crew.worker_info._asdict()
-            told |= {"status": "finished", "stable_lr": stable_lr(resolved)}
-            told["stability"] = stability_of_sharpness(resolved)
-            told["layers"] = layer_names(resolved)
-            told["directions"] = metric_directions(resolved.problem, space(resolved.over))
-            told |= provenance.work(timings, began, datetime.now().astimezone(), before=told)
-            return _made_of(folder, resolved, told, running, formats, [*notes, *store.notes])
+            timings = _executed(prepared, store, settings, running, info["config_folder"])
+            info["workers"] = running.executor and running.executor.worker_info._asdict()
+            info |= {"status": "finished", "stable_lr": stable_lr(resolved)}
+            info["stability"] = stability_of_sharpness(resolved)
+            info["layers"] = layer_names(resolved)
+            info["directions"] = metric_directions(resolved.problem, space(resolved.over))
+            info |= provenance.work(timings, began, datetime.now().astimezone(), before=info)
+            results.write_runs(folder)
+            results.write_provenance(folder, info)
+            finished = _evaluated(folder, resolved, running, formats, [*notes, *store.notes])
+            info["failures"] = [failure.message for failure in finished.failures]
+            results.write_provenance(folder, info)
+            return finished
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None
     except WorkersError as error:
@@ -221,44 +229,45 @@ def _work(
         raise PartlyFailed(folder, str(failed)) from failed
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cause = f"the disk that {folder} is on is full" if full else f"{error.filename or folder}: {error.strerror}"
+        cause = f"the disk of {folder} is full" if full else f"{error.filename or folder}: {error.strerror}"
         raise Halted(folder, cause, interrupted=False) from error
 
 
 def _executed(
     prepared: Prepared, store: Store, settings: Settings, running: Running, config_folder: str
 ) -> list[Timing]:
-    if running.crew is None:
+    if running.executor is None:
         return execute(prepared.groups, store, settings, run_mesh(running.devices))
     source = functools.partial(groups_of, configs.dump(prepared.resolved.config), config_folder)
-    return execute_on(running.crew, prepared.groups, source, store, settings)
+    return execute_on(running.executor, prepared.groups, source, store, settings)
 
 
 def _identity(config: Config, config_folder: Path, running: Running) -> str:
-    return provenance.identity(config, config_folder, running.crew.worker_info.device if running.crew else None)
+    device = running.executor.worker_info.device if running.executor else None
+    return provenance.identity(config, config_folder, device)
 
 
-def _made_of(
-    folder: Path, resolved: Resolved, told: dict[str, Any], running: Running, formats: Sequence[str], notes: list[str]
+def _evaluated(
+    folder: Path, resolved: Resolved, running: Running, formats: Sequence[str], notes: list[str]
 ) -> Finished:
-    """Write and draw what follows from the results."""
+    """Compute the landscapes, check the claims and draw the figures of a finished sweep.
 
-    def stop_if_asked() -> None:
-        if running.stop():
-            raise Stopped
-
-    results.write_runs(folder)
-    lacking: list[str] = []
+    Raises:
+        Stopped: `running.stop` returned true.
+    """
+    failures: list[Failure] = []
+    missing: list[str] = []
     if resolved.config.landscape is not None:
-        lacking = write_landscapes(folder, resolved, progress=running.progress, stop=running.stop)
-        if lacking:
-            notes.append("no landscape: every run of every rule diverged")
-    results.write_provenance(folder, told)
-    stop_if_asked()
-    claims, unchecked = check_all(folder, resolved)
-    figures, undrawn = draw_all(folder, resolved, formats, but=lacking)
-    troubles = [*(f"could not check {one}" for one in unchecked), *(f"could not draw {one}" for one in undrawn)]
-    return Finished(folder, figures, troubles, notes, claims)
+        missing = parts_of(resolved.config)
+        with recorded(f"could not compute the landscape ({resolved.position('landscape')})", failures):
+            missing = write_landscapes(folder, resolved, progress=running.progress, stop=running.stop)
+            if missing:
+                notes.append("no landscape: every run of every rule diverged")
+    if running.stop():
+        raise Stopped
+    claims = check_all(folder, resolved, failures)
+    figures = draw_all(folder, resolved, formats, failures, without=missing, stop=running.stop)
+    return Finished(folder, figures, failures, notes, claims)
 
 
 def write_landscapes(
@@ -266,21 +275,27 @@ def write_landscapes(
     resolved: Resolved,
     *,
     runs: str | Mapping[str, Any] | None = None,
+    variant: str = "",
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Compute the landscapes that a config's figures are drawn from, and add them to its results.
 
-    `runs`: which runs are shown, if not those that the config says: "best", "all", or the values of one run's axes.
-    Meanwhile what is computed is kept in the folder, so that a call that was stopped goes on from there.
+    What a stopped call has computed is kept in the folder, and the next call continues from it.
+
+    Args:
+        folder, resolved: the results, and their config.
+        runs: the runs to show: "best", "all", or the values of one run's axes. None: those of the config.
+        variant: appended to the names of the parts, so that those of the config are kept.
+        progress, stop: as in `gdlab.evaluate`.
 
     Returns:
-        The parts that could not be made, since every run of every rule diverged.
+        The parts without any run to show, since every run of every rule diverged.
 
     Raises:
         gdlab.errors.SelectionError: there is no such run.
-        ConfigError: an exact plane, and a problem that is not of two parameters.
-        Stopped: `stop` said so.
+        ConfigError: an exact plane, and a problem that is not of two parameters; or see `check_landscape`.
+        Stopped: `stop` returned true.
     """
     config = resolved.config
     assert config.landscape is not None
@@ -289,13 +304,12 @@ def write_landscapes(
         selection = {"best": best_runs, "all": all_runs}[chosen](resolved, data)
     else:
         selection = one_run(resolved, data, chosen)
-    of_figures = [part_of(figure.kind) for figure in config.figures]
-    wanted = list(dict.fromkeys([SHARED, *(of for of in of_figures if of in PARTS)]))
-    kept = folder / ".landscapes"
-    made = landscapes_of(resolved, data, selection, wanted, folder=kept, progress=progress, stop=stop)
+    wanted = parts_of(config)
+    partial = folder / ".landscapes"
+    made = landscapes_of(resolved, data, selection, wanted, folder=partial, progress=progress, stop=stop)
     for name, found in made.items():
-        results.write_part(folder, name, found)
-    shutil.rmtree(kept, ignore_errors=True)
+        results.write_part(folder, name + variant, found)
+    shutil.rmtree(partial, ignore_errors=True)
     return [name for name in wanted if name not in made]
 
 
@@ -304,65 +318,62 @@ def landscape(
     resolved: Resolved,
     *,
     runs: str | Mapping[str, Any] | None = None,
+    variant: str = "",
     running: Running = UNWATCHED,
     formats: Sequence[str] = ("png", "pdf"),
     exports: Sequence[str] = (),
 ) -> list[Path]:
-    """Compute and draw the landscapes that a config's figures are drawn from, of finished results: the files written.
+    """Compute and draw the landscapes of finished results: the files written.
 
-    `runs`: as in `write_landscapes`. `exports`: the endings of what is written of the shared plane beside the figures:
-    "vtk", "html", "gif", "mp4".
+    Args:
+        folder, resolved: the results, and their config with the figures to draw.
+        runs, variant: as in `write_landscapes`; the names of the files also end with the variant.
+        running, formats: run-time options, and the formats of the figures.
+        exports: the formats in which the shared plane is written besides: "vtk", "html", "gif", "mp4".
 
     Raises:
         Halted: it was interrupted.
-        StoreError: the data or the code that the results are of have changed, so the surface would be another.
-        UserError: a figure could not be drawn, or nothing is left to show.
+        StoreError: the data or the code of the results changed, so the surface would differ.
+        UserError: a figure could not be drawn, or there is no run to show.
     """
     try:
         with locked(folder):
             check_programs(folder, prepare(resolved).groups)
-            lacking = write_landscapes(folder, resolved, runs=runs, progress=running.progress, stop=running.stop)
+            missing = write_landscapes(
+                folder, resolved, runs=runs, variant=variant, progress=running.progress, stop=running.stop
+            )
     except (Stopped, KeyboardInterrupt):
         raise Halted(folder, "interrupted", interrupted=True) from None
-    if lacking:
+    if missing:
         raise UserError(f"{folder}: no landscape, since every run that it would show diverged")
-    drawn, troubles = draw_all(folder, resolved, formats)
-    if troubles:
-        raise UserError("\n".join(f"could not draw {trouble}" for trouble in troubles))
-    return drawn + [path for ending in exports for path in export(folder, ending)]
+    failures: list[Failure] = []
+    drawn = draw_all(folder, resolved, formats, failures, variant=variant)
+    if failures:
+        raise UserError("\n".join(failure.message for failure in failures)) from failures[0].error
+    return drawn + [path for ending in exports for path in export(folder, ending, variant)]
 
 
-def landscape_figures(config: Config) -> list[str]:
-    """The figures of a config that are drawn from a landscape."""
-    return list(dict.fromkeys(figure.kind for figure in config.figures if part_of(figure.kind) in PARTS))
+def chosen_runs(folder: Path, words: str | None) -> tuple[str | dict[str, Any] | None, list[str]]:
+    """The runs that `--run` names: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
 
-
-def chosen_runs(folder: Path, words: str | None) -> str | dict[str, str] | None:
-    """Which runs the words on a command line mean: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
+    Returns:
+        The runs, as in `write_landscapes`; and notices of numbers that the nearest value of their axis replaces.
 
     Raises:
-        UserError: none of these.
+        UserError: it is none of these.
     """
     if words is None or words in ("best", "all"):
-        return words
+        return words, []
     if words.isdecimal():
-        return results.run_of_row(folder, int(words))
+        return results.run_of_row(folder, int(words)), []
     pairs = [pair.partition("=") for pair in words.split(",")]
     if not all(name and equals and value for name, equals, value in pairs):
         raise UserError(f"--run is best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01; not {words!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _explained(error: Exception) -> str:
-    """What went wrong while the user's rule or problem was traced, and in which line of whose file."""
-    here = str(Path(__file__).parents[1])
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith(here)]
-    place = f" (in {theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}{place}"
+    wanted = {name.strip(): value.strip() for name, _, value in pairs}
+    return nearest_values(results.open_results(folder), wanted)
 
 
 def _titled(config: Config) -> str:
-    """The problem in a figure's title: its kind, and the data that it names."""
+    """The problem in a figure's title: its kind, and the name of its data."""
     data = config.problem.hyperparameters.get("data")
     return f"{config.problem.kind} on {data}" if isinstance(data, str) else config.problem.kind

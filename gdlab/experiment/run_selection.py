@@ -1,4 +1,4 @@
-"""Which runs of a sweep a landscape shows, and of which problem it is."""
+"""Choose the runs of a sweep that a landscape shows, and its problem."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """The runs that are shown, whether each diverged, the problem's hyperparameters, and which runs they are."""
+    """The runs that are shown, whether each diverged, the problem's hyperparameters, and a caption."""
 
     shown: list[Shown]
     diverged: list[bool]
@@ -30,21 +30,21 @@ class Selection(NamedTuple):
 def best_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
     """The best run of each rule; of its seeds, the first.
 
-    On a problem of two parameters a rule all of whose runs diverged shows that which lasted longest. Elsewhere it is
-    left out, since its path would decide the plane.
+    If all runs of a rule diverged, the longest one is shown on a problem of two parameters. On other problems the rule
+    is left out, since its path would determine the plane.
     """
     top = _best_points(data, flat=two_parameters(resolved.problem(**_first(resolved))))
     rows = [top.sel(rule=label) for label in top["rule"].values]
     words = f"Paths: one run of each rule (seed {_seed(data)}), its best; {data['final_loss'].size:,} runs in all"
-    # All paths lie on one surface: where the problem itself is swept, it is that of the best rule.
+    # All paths lie on one surface. If the problem is swept, it is the problem of the best rule.
     leader = int(top["final_loss"].fillna(np.inf).values.argmin()) if rows else 0
     return _selection(resolved, data, rows, [not bool(row["found"]) for row in rows], leader, words)
 
 
 def all_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
-    """Every run of the first seed, each once: an axis that a rule does not have makes no more of it.
+    """Every run of the first seed, each once, even if the sweep has axes that its rule lacks.
 
-    Where the problem itself is swept, those of its first values.
+    If the problem is swept, the runs at its first values.
     """
     first = {data[name].dims[0]: 0 for name in data.coords if name == SEED or str(name).startswith(PROBLEM)}
     others = [dim for dim in data["final_loss"].dims if dim not in first]
@@ -55,10 +55,12 @@ def all_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
 
 
 def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any]) -> Selection:
-    """The run at some values of the axes, of numbers the nearest; where an axis is not named, at its first.
+    """The run at the given values of the axes, and at the first value of each other axis.
+
+    A number matches a value of the axis within 0.1%, since tables print four digits.
 
     Raises:
-        SelectionError: no such axis, or no such value of one that is not of numbers.
+        SelectionError: there is no such axis, or it has no such value.
     """
     found = data[["final_loss", "diverged_at"]]
     for name, value in wanted.items():
@@ -66,7 +68,7 @@ def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any
             raise SelectionError(f"there is no axis {name!r}; there are {', '.join(map(str, found.coords))}")
         column, (dim,) = found[name].values, found[name].dims or ("",)
         if np.issubdtype(column.dtype, np.number):
-            place = int(np.nanargmin(np.abs(column - _number(name, value))))
+            place = _matching(name, column, _number(name, value))
         elif str(value) in [str(entry) for entry in column]:
             place = [str(entry) for entry in column].index(str(value))
         else:
@@ -75,6 +77,34 @@ def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any
     row = found.isel(dict.fromkeys(found["final_loss"].dims, 0))
     words = f"Path: one run of {data['final_loss'].size:,}"
     return _selection(resolved, data, [row], [int(row["diverged_at"]) >= 0], 0, words)
+
+
+def nearest_values(data: "xarray.Dataset", wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The wanted values of the axes, each number within the range of its axis replaced by the nearest value.
+
+    Returns:
+        The values; and a notice for each that was replaced by one that differs by more than 0.1%.
+    """
+    values, notices = dict(wanted), []
+    for name, value in wanted.items():
+        if name not in data.coords or not np.issubdtype(data[name].dtype, np.number):
+            continue
+        number, column = _number(name, value), data[name].values[~np.isnan(data[name].values)]
+        if column.size and column.min() <= number <= column.max():
+            values[name] = column.flat[np.abs(column - number).argmin()].item()
+            if not np.isclose(values[name], number, rtol=1e-3, atol=0.0):
+                notices.append(f"{name} is never {number:g} in this sweep; the nearest value is {values[name]:.4g}")
+    return values, notices
+
+
+def _matching(name: str, column: np.ndarray, value: float) -> int:
+    """The position of a number on an axis; NaN marks points without the axis."""
+    distances = np.abs(column - value)
+    place = int(np.argmin(np.where(np.isnan(distances), np.inf, distances)))
+    if np.isclose(column.flat[place], value, rtol=1e-3, atol=0.0):
+        return place
+    nearest = f"; the nearest value is {column.flat[place]:.4g}" if np.isfinite(distances.flat[place]) else ""
+    raise SelectionError(f"{name} is never {value:g} in this sweep{nearest}")
 
 
 def _number(name: str, value: Any) -> float:
@@ -118,7 +148,7 @@ def _seed(data: "xarray.Dataset") -> int:
 
 
 def _best_points(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
-    """The points whose runs are shown, as `best` gives them."""
+    """The best points of the rules, in the form of `best`."""
     top = best(data)
     if not flat:
         return top.isel(rule=np.flatnonzero(top["found"].values))
@@ -133,9 +163,9 @@ def _best_points(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
 
 
 def _given(one: "xarray.Dataset", axes: Sequence[str], whole: Collection[str]) -> dict[str, Any]:
-    """The values of the axes at one point, without those that are absent there; those of axes in `whole` as integers.
+    """The values of the axes that one point has; those of axes in `whole` as integers.
 
-    A coordinate holds integers as floats if the axis is absent at some points, since it then also holds NaN.
+    The coordinate of an axis that some points lack holds NaN there, so integers are floats in it.
     """
     values = {name: one[name].item() for name in axes}
     absent = [n for n, v in values.items() if v == str(ABSENT) or (isinstance(v, float) and np.isnan(v))]
@@ -143,6 +173,6 @@ def _given(one: "xarray.Dataset", axes: Sequence[str], whole: Collection[str]) -
 
 
 def _first(resolved: Resolved) -> dict[str, Any]:
-    """The values at the first point of the axes that are the problem's."""
+    """The values of the problem's axes at the first point."""
     firsts = {name: value for block in space(resolved.over).blocks for name, value in block.row(0).items()}
     return {n.removeprefix(PROBLEM): value for n, value in firsts.items() if n.startswith(PROBLEM)}

@@ -1,11 +1,13 @@
-"""Up to which learning rate theory says that a config's rules are stable."""
+"""What is known of a config without running it: stability limits of its rules, and the names of its layers."""
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from gdlab import register
 from gdlab.config import Resolved
+from gdlab.curvature import split
 from gdlab.engine.space import space
 from gdlab.rules.threshold import preconditioned_threshold, sharpness_threshold
 from gdlab.training.sweep import PROBLEM, rule_axes
@@ -14,9 +16,9 @@ SERIES = ("sharpness", "preconditioned_sharpness")
 
 
 def stability_of_sharpness(resolved: Resolved) -> dict[str, dict[str, float]]:
-    """By series and label, the constant c: with what the series measures below c / lr, the rule is stable.
+    """By series and rule label, the constant c: the rule is stable while the series is below c / lr.
 
-    Only for rules of which theory knows it, where none of the hyperparameters that decide it is swept or scheduled.
+    A rule is left out if its constant is unknown, or depends on a hyperparameter that is swept or scheduled.
     """
     axes, factories = space(resolved.over).names, resolved.rules
     found: dict[str, dict[str, float]] = {}
@@ -36,9 +38,10 @@ def stability_of_sharpness(resolved: Resolved) -> dict[str, dict[str, float]]:
 
 
 def stable_lr(resolved: Resolved) -> dict[str, dict[str, float]]:
-    """By label, the theory's limit: the rule is stable on the problem for rates below `lr` = `c` / L.
+    """By rule label, the stability limit: the rule is stable on the problem for learning rates below `lr` = `c` / L.
 
-    Only for rules that have such a limit, on a problem whose greatest curvature L is known, where neither is swept.
+    L is the problem's greatest curvature (`facts["smoothness"]`). Empty if L is unknown or the problem is swept. A rule
+    is left out if it has no known limit, or the limit depends on a hyperparameter that is swept or scheduled.
     """
     axes, factories = space(resolved.over).names, resolved.rules
     if any(name.startswith(PROBLEM) for name in axes):
@@ -55,11 +58,23 @@ def stable_lr(resolved: Resolved) -> dict[str, dict[str, float]]:
         values.pop("lr", None)
         swept = set(rule_axes(factories, label, axes))
         if swept & set(values) or any(isinstance(value, Mapping) for value in rule.hyperparameters.values()):
-            continue  # a limit for each value, or one that moves with the schedule
+            continue  # the limit would differ between runs, or change during a run
         constant = float(entry.info["stability"](**values))
         if np.isfinite(constant):
             limits[label] = {"c": constant, "lr": constant / float(smoothness)}
     return limits
+
+
+def layer_names(resolved: Resolved) -> dict[str, list[str]]:
+    """By probe, the names of the layers along its last dim, for the probes of a config that measure each layer.
+
+    Empty if the problem is swept, since its layers can differ between runs.
+    """
+    probes = [probe.kind for probe in resolved.config.record.probes if probe.kind.startswith("layer_")]
+    if not probes or any(name.startswith(PROBLEM) for name in space(resolved.over).names):
+        return {}
+    names = list(split(jax.eval_shape(resolved.problem().init, jax.random.key(0))))
+    return dict.fromkeys(probes, names)
 
 
 def _rule_entry(kind: str) -> register.Entry:

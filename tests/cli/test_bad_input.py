@@ -71,6 +71,14 @@ def test_a_folder_without_results(gdlab, tmp_path):
     assert (result.exit_code, result.stderr.strip()) == (2, "empty holds no results: there is no store.zarr in it")
 
 
+def test_a_dangling_latest_is_named(gdlab, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "latest").symlink_to("20260101-000000-removed")
+    result = gdlab("show", "results")
+    assert result.exit_code == 2
+    assert "results/latest points to 20260101-000000-removed, which does not exist" in result.stderr
+
+
 def test_a_folder_that_cannot_be_written(gdlab, write, tmp_path):
     write()
     (tmp_path / "full").write_text("a file, not a folder")

@@ -1,4 +1,4 @@
-"""Each command does what its help says."""
+"""The commands do what their help says."""
 
 import json
 import subprocess
@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from gdlab import register
+from gdlab.cli.printing import print_best
+from gdlab.experiment.results import open_results
 from gdlab.rules.from_optax import names
 
 
@@ -70,7 +72,7 @@ def test_plot_draws_into_the_folder(gdlab, finished):
     assert result.stdout.strip() == str(finished / "figures" / "lr_sensitivity.png")
 
 
-@pytest.mark.parametrize("what", ["rules", "problems", "probes", "figures", "schedules"])
+@pytest.mark.parametrize("what", ["rules", "problems", "probes", "figures", "schedules", "checks"])
 def test_list_names_all_that_is_registered(gdlab, what):
     shelf = {
         kind: entry for kind, entry in getattr(register, what).items() if entry.make.__module__.startswith("gdlab")
@@ -83,8 +85,8 @@ def test_list_names_all_that_is_registered(gdlab, what):
         assert {f"optax:{name}" for name in names()} <= first
         assert len(shelf) >= 40
     for kind, entry in shelf.items():
-        told = gdlab("list", what, kind)
-        assert entry.summary in told.stdout
+        described = gdlab("list", what, kind)
+        assert entry.summary in described.stdout
 
 
 def test_schema_is_json_schema(gdlab):
@@ -92,14 +94,40 @@ def test_schema_is_json_schema(gdlab):
     assert {"name", "problem", "rules", "sweep", "train"} <= set(content["properties"])
 
 
-def test_doctor_finds_all_well_here(gdlab):
+def test_doctor_passes_all_checks(gdlab):
     result = gdlab("doctor")
     assert result.exit_code == 0
-    assert result.stdout.endswith("all is well\n")
+    assert result.stdout.endswith("all checks passed\n")
 
 
-def test_doctor_says_what_does_not_work(gdlab, monkeypatch):
+def test_doctor_reports_a_failing_check(gdlab, monkeypatch):
     monkeypatch.setattr("zarr.create_array", None)
     result = gdlab("doctor")
     assert result.exit_code == 1
     assert "store          FAILS: TypeError" in result.stdout
+
+
+def test_list_describes_one_experiment(gdlab, tmp_path):
+    """Regression: NAME was ignored."""
+    (tmp_path / "configs").mkdir()
+    for name in ("first", "second"):
+        text = f"# The {name} experiment.\nchecks: [{{kind: its_check}}]\nsizes: {{full: {{}}}}\n"
+        (tmp_path / "configs" / f"{name}.yaml").write_text(text)
+    result = gdlab("list", "experiments", "second")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "second", "", "The second experiment.", "",
+        "config: configs/second.yaml", "sizes: small, full", "checks: its_check",
+    ]  # fmt: skip
+    result = gdlab("list", "experiments", "secnd")
+    assert (result.exit_code, result.stderr) == (2, "there is no experiment 'secnd': did you mean second?\n")
+    assert gdlab("list", "configs", "second").exit_code == 2
+
+
+def test_tables_escape_control_characters(finished, tmp_path, capsys):
+    data = open_results(finished)
+    data = data.assign_coords(rule=["\x1b]0;title\x07gd", "heavy"])
+    print_best(data, "final_loss")
+    out = capsys.readouterr().out
+    assert r"\x1b]0;title\x07gd" in out
+    assert "\x1b]" not in out

@@ -85,7 +85,7 @@ def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
     for harm, name in ((alter, "loss/c/0/0"), (delete, "path_x/c/0/0"), (delete, "loss/zarr.json"), (cut, "zarr.json")):
         folder = harmed(drawn, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))
         with pytest.raises(
-            StoreError, match=f"store.zarr/landscape is damaged .*; gdlab resume {folder} makes it anew"
+            StoreError, match=f"store.zarr/landscape is damaged .*; gdlab resume {folder} computes it again"
         ):
             open_part(folder)
     assert_said(lab.call(tmp_path, "plot", folder, "landscape"), "store.zarr/landscape is damaged", "gdlab resume")
@@ -109,9 +109,12 @@ PROVENANCE = [
     (delete, "is missing"),
     (folder_instead, "can't be read (Is a directory)"),
     (dangling, "is missing"),
-    (lambda path: path.write_text("[1]"), "is damaged (it holds no mapping)"),
-    (lambda path: path.write_text('{"a": ' * 100_000), "is damaged (it is nested too deep)"),
-    (lambda path: path.write_text(path.read_text().replace("rosenbrock", "himmelblau")), "is damaged (it is not as it"),
+    (lambda path: path.write_text("[1]"), "is damaged (it is not a mapping)"),
+    (lambda path: path.write_text('{"a": ' * 100_000), "is damaged (its nesting is too deep)"),
+    (
+        lambda path: path.write_text(path.read_text().replace("rosenbrock", "himmelblau")),
+        "is damaged (its checksum differs)",
+    ),
 ]
 
 
@@ -123,7 +126,7 @@ def test_a_harmed_provenance_is_said_with_what_to_do(command, finished, tmp_path
         gdlab.open_results(folder)
     message = str(said.value)
     assert f"{folder / 'provenance.json'} {state}" in message
-    for way_out in ("restore it from a copy", f"gdlab run {folder / 'config.yaml'}", "open_store reads them"):
+    for way_out in ("restore it from a copy", f"gdlab run {folder / 'config.yaml'}", "open_store reads the runs"):
         assert way_out in message
     for words in (["show"], ["best"], ["resume"], ["landscape"], ["plot", "loss_curves"]):
         done = command(words[0], folder, *words[1:])
@@ -150,8 +153,8 @@ def test_a_landscape_that_lacks_a_file_is_not_drawn(command, finished, tmp_path,
         path.unlink()
     done = command("plot", folder, "landscape", "--format", "png")
     assert done.exit_code == 2, done.output
-    assert "store.zarr/landscape is damaged (a file of it is missing, or is not as it was written)" in done.stderr
-    assert f"gdlab resume {folder} makes it anew" in done.stderr
+    assert "store.zarr/landscape is damaged (a file is missing or changed)" in done.stderr
+    assert f"gdlab resume {folder} computes it again" in done.stderr
 
 
 def test_coordinates_of_a_landscape_that_are_exchanged_are_found_out(finished, tmp_path):
@@ -195,4 +198,4 @@ def test_a_config_that_was_changed_is_not_gone_on_with(lab, tmp_path, unbroken):
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("8000", "9000"))
     done = lab.call(tmp_path, "resume", folder)
-    assert_said(done, f"{config} is not as it was when its runs began", f"gdlab run {config}")
+    assert_said(done, f"{config} was changed after its runs began", f"gdlab run {config}")

@@ -14,7 +14,7 @@ from gdlab.engine.executor_adapter import ExecutorAdapter
 from gdlab.engine.manifest import Manifest
 from gdlab.experiment.results import PROVENANCE, read_json
 from tests.command_line import GOOD
-from tests.real_processes import SMALL, assert_same, furnished, home, lab, the_folder  # noqa: F401
+from tests.real_processes import SMALL, assert_same, home, lab, the_folder, with_config  # noqa: F401
 
 PLAIN = GOOD.replace("landscape: {points: 9}\n", "").replace("[lr_sensitivity, loss_curves, landscape]", "[]")
 MORE = "code: [mine.py]\ncompute: {tile: 4}\n"
@@ -49,7 +49,7 @@ RUN = ("run", "c.yaml", "compute.chunk=8")
 @pytest.fixture(scope="module")
 def unbroken(lab, tmp_path_factory):  # noqa: F811
     """The results folder of a local run that nothing disturbed."""
-    home = furnished(tmp_path_factory.mktemp("unbroken"))  # noqa: F811
+    home = with_config(tmp_path_factory.mktemp("unbroken"))  # noqa: F811
     done = lab.call(home, *RUN, knobs=SMALL)
     assert done.code == 0, done.err
     return the_folder(home)
@@ -129,7 +129,7 @@ def test_devices_are_those_of_this_process(gdlab, write):
     write()
     result = gdlab("run", "c.yaml", "--on", "processes:1", "--devices", "1")
     assert result.exit_code == 2
-    assert "--devices is of this process" in result.stderr
+    assert "--devices applies to this process" in result.stderr
 
 
 def test_a_scheduler_that_does_not_answer(gdlab, write, monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.real_processes import DRAWN, OFTEN, assert_same, furnished, the_folder
+from tests.real_processes import DRAWN, OFTEN, assert_same, the_folder, with_config
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def disk(tmp_path):
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("no disk can be mounted here")
-    yield furnished(place)
+    yield with_config(place)
     subprocess.run(["umount", "--lazy", place], check=True)
 
 

@@ -1,4 +1,4 @@
-"""gdlab landscape: other planes, other runs and other figures of results that are there."""
+"""`gdlab landscape`: other planes, runs and figures of finished results."""
 
 import shutil
 
@@ -13,23 +13,23 @@ def copied(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "copied")
 
 
-def test_by_default_what_the_config_says(gdlab, copied):
+def test_landscape_without_options_follows_the_config(gdlab, copied):
     result = gdlab("landscape", copied, "--format", "png", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == [str(copied / "figures" / "landscape.png")]
     assert not (copied / ".landscapes").exists()
 
 
-def test_every_run_on_a_plane_of_its_own(gdlab, copied):
+def test_run_all_computes_a_plane_for_each_run(gdlab, copied):
     result = gdlab(
         "landscape", copied, "landscape", "landscape_grid", "--run", "all", "--points", "5,7", "--format", "png"
     )
     assert result.exit_code == 0, result.output
-    own, data = open_part(copied, "landscapes"), open_results(copied).isel(seed=0)
+    own, data = open_part(copied, "landscapes-run-all-points-5,7"), open_results(copied).isel(seed=0)
     assert dict(own["loss"].sizes) == {"rule": 2, "lr": 4, "y": 7, "x": 5}
     assert list(own["rule"].values) == ["gd", "heavy"]
     np.testing.assert_array_equal(own["path_diverged"], data["diverged_at"] >= 0)
-    shared = open_part(copied)
+    shared = open_part(copied, "landscape-run-all-points-5,7")
     assert shared.sizes["run"] == 8
     np.testing.assert_allclose(shared["lr"].values.reshape(2, 4), np.tile(data["lr"], (2, 1)), rtol=1e-6)
 
@@ -38,11 +38,14 @@ def test_every_run_on_a_plane_of_its_own(gdlab, copied):
     ("which", "rule", "lr"),
     [("0", "gd", 0), ("15", "heavy", 3), ("rule=heavy,lr=0.0012,seed=1", "heavy", 1), ("lr=0.1", "gd", 3)],
 )
-def test_one_run_by_its_row_or_its_axes(gdlab, copied, which, rule, lr):
+def test_run_selects_a_run_by_its_row_or_its_axes(gdlab, copied, which, rule, lr):
     result = gdlab("landscape", copied, "--run", which, "--points", "5", "--format", "png")
     assert result.exit_code == 0, result.output
-    data = open_part(copied)
+    data = open_part(copied, f"landscape-run-{which}-points-5")
     assert list(data["rule"].values) == [rule]
+    notice = "lr is never 0.0012 in this sweep; the nearest value is 0.001" if "0.0012" in which else ""
+    assert notice in result.stderr
+    assert bool(notice) == ("is never" in result.stderr)
     np.testing.assert_allclose(data["lr"], open_results(copied)["lr"][lr], rtol=1e-6)
 
 
@@ -52,17 +55,20 @@ def test_other_planes_lines_and_spectra(gdlab, copied):
     result = gdlab("landscape", copied, "surface_3d", "line_profile", "spectrum", "curvature_map", *words)
     assert result.exit_code == 0, result.output
     written = {line.rpartition("/")[2] for line in result.stdout.split()}
-    assert written == {"surface_3d.png", "line_profile.png", "spectrum.png", "curvature_map.png"}
-    assert open_part(copied).attrs["plane"] == "hessian"
-    assert open_part(copied, "lines").sizes["plane"] == 3
-    assert "density" in open_part(copied, "spectrum")
+    variant = "-plane-hessian-points-5-normalise-none-lines-3"
+    kinds = ("surface_3d", "line_profile", "spectrum", "curvature_map")
+    assert written == {f"{kind}{variant}.png" for kind in kinds}
+    assert open_part(copied, f"landscape{variant}").attrs["plane"] == "hessian"
+    assert open_part(copied, f"lines{variant}").sizes["plane"] == 3
+    assert "density" in open_part(copied, f"spectrum{variant}")
 
 
-def test_exports_lie_beside_the_figures(gdlab, copied):
+def test_exports_are_written_to_the_folder_of_the_figures(gdlab, copied):
     result = gdlab("landscape", copied, "--points", "5", "--vtk", "--movie", "gif", "--format", "png")
     assert result.exit_code == 0, result.output
     written = {line.rpartition("/")[2] for line in result.stdout.split()}
-    assert written == {"landscape.png", "landscape.vtk", "landscape-paths.vtk", "landscape.gif"}
+    stem = "landscape-points-5"
+    assert written == {f"{stem}.png", f"{stem}.vtk", f"{stem}-paths.vtk", f"{stem}.gif"}
 
 
 @pytest.mark.parametrize(
@@ -76,16 +82,29 @@ def test_exports_lie_beside_the_figures(gdlab, copied):
         (["--run", "beta=0.5"], "there is no axis 'beta'"),
         (["--run", "rule=adam"], "rule is never 'adam'; it is gd, heavy"),
         (["--run", "lr=much"], "lr is a number, not 'much'"),
+        (["--run", "lr=7"], "lr is never 7 in this sweep; the nearest value is 0.1"),
+        (["--run", "lr=nan"], "lr is never nan in this sweep"),
+        (["line_profile"], "landscape.normalise: filter scales parameters with two axes or more"),
     ],
 )
-def test_what_can_not_be_is_said(gdlab, copied, words, said):
+def test_landscape_refuses_wrong_options(gdlab, copied, words, said):
     result = gdlab("landscape", copied, *words, "--quiet")
     assert result.exit_code == 2, result.output
     assert said in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_folder_without_results_is_said(gdlab, tmp_path):
+def test_landscape_refuses_a_folder_without_results(gdlab, tmp_path):
     result = gdlab("landscape", tmp_path)
     assert result.exit_code == 2
     assert "holds no results" in result.stderr
+
+
+def test_landscape_with_options_keeps_the_results_of_the_config(gdlab, copied):
+    """Regression: `--run` overwrote the config's figure and surface."""
+    figure = (copied / "figures" / "landscape.png").read_bytes()
+    result = gdlab("landscape", copied, "--run", "15", "--points", "5", "--format", "png", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == [str(copied / "figures" / "landscape-run-15-points-5.png")]
+    assert (copied / "figures" / "landscape.png").read_bytes() == figure
+    assert open_part(copied).sizes["x"] == 9

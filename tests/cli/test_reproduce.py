@@ -126,8 +126,8 @@ def test_two_runs_give_the_same_numbers_and_pictures(gdlab, experiments):
         (("first",), "did you mean first_bowl?"),
         (("zzz",), "there are first_bowl, second_bowl"),
         (("first_bowl", "--size", "huge"), "there is no size 'huge' of this config"),
-        (("first_bowl", "--size", "full", "--fast"), "give it or --size"),
-        (("all", "train.steps=2"), "KEY=VALUE is of one experiment"),
+        (("first_bowl", "--size", "full", "--fast"), "give one of them"),
+        (("all", "train.steps=2"), "KEY=VALUE applies to one experiment"),
     ],
 )
 def test_what_a_user_can_get_wrong(gdlab, experiments, words, message):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.real_processes import DRAWN, OFTEN, SMALL, assert_same, events, furnished, the_folder
+from tests.real_processes import DRAWN, OFTEN, SMALL, assert_same, events, the_folder, with_config
 
 
 def resume_until_done(lab, home, folder, kills):
@@ -51,7 +51,7 @@ def test_a_run_killed_at_any_moment_of_its_life_ends_in_the_same_bytes(lab, tmp_
     for number, kill in enumerate(kills):
         home = tmp_path / str(number)
         home.mkdir()
-        furnished(home)
+        with_config(home)
         done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=kill)
         assert done.code == -signal.SIGKILL, kill
         resume_until_done(lab, home, the_folder(home), [])

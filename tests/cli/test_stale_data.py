@@ -88,10 +88,10 @@ def gd_by_numpy(points, lr, steps=4):
 def test_a_run_takes_nothing_from_runs_on_other_data(lab, tmp_path):
     ran(lab, tmp_path)
     _, again = ran(lab, tmp_path)
-    assert "4 of 4 runs were taken from" in again.stderr
+    assert "4 of 4 runs were reused from" in again.stderr
     points = change_a_point(tmp_path)
     folder, result = ran(lab, tmp_path)
-    assert "taken from" not in result.stderr
+    assert "reused from" not in result.stderr
     found = open_results(folder)["final_loss"].sel(rule="gd").values.ravel()
     np.testing.assert_allclose(found, [gd_by_numpy(points, lr) for lr in (0.1, 0.2)], rtol=1e-4)
 
@@ -115,12 +115,14 @@ def test_a_resume_with_other_data_is_refused(lab, tmp_path, monkeypatch):
     assert lab("resume", folder, "--quiet", "--format", "png").exit_code == 0
 
 
-def test_a_resume_or_a_landscape_of_other_code_is_refused(lab, tmp_path):
+def test_changed_code_is_refused_before_it_is_executed(lab, tmp_path):
     folder, _ = ran(lab, tmp_path)
-    code = (tmp_path / "mine.py").read_text()
-    (tmp_path / "mine.py").write_text(code.replace(".mean()", ".sum()"))
-    for word in ("resume", "landscape"):
-        assert_refused(lab(word, folder), f"{folder} holds results of other data or code", "what its code computes")
+    file = tmp_path / "mine.py"
+    file.write_text(f"{file.read_text()}\n(Path(__file__).parent / 'executed').touch()\n")
+    for words in (("resume",), ("landscape",), ("plot", "lr_sensitivity")):
+        result = lab(words[0], folder, *words[1:])
+        assert_refused(result, f"{file} has changed since the runs of {folder} began", "so it is not executed")
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_landscape_of_other_data_is_refused(lab, tmp_path):
@@ -143,7 +145,7 @@ def edited(finished, tmp_path):
 def test_an_edited_config_is_refused(gdlab, edited, words):
     before = {path: path.read_bytes() for path in edited.rglob("*") if path.is_file() and path.name != ".lock"}
     result = gdlab(words[0], edited, *words[1:])
-    assert_refused(result, f"{edited / 'config.yaml'} is not as it was when its runs began", "gdlab run")
+    assert_refused(result, f"{edited / 'config.yaml'} was changed after its runs began", "gdlab run")
     after = {path: path.read_bytes() for path in edited.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == before
 
@@ -152,7 +154,7 @@ def test_an_edited_config_is_refused(gdlab, edited, words):
 def test_an_edited_config_is_said_where_nothing_depends_on_it(gdlab, edited, finished, word):
     result = gdlab(word, edited)
     assert result.exit_code == 0, result.output
-    assert f"{edited / 'config.yaml'} is not as it was when its runs began" in result.stderr
+    assert f"{edited / 'config.yaml'} was changed after its runs began" in result.stderr
     assert gdlab(word, finished).stderr == ""
 
 

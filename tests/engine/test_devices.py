@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.real_processes import OFTEN, SMALL, assert_same, furnished, the_folder
+from tests.real_processes import OFTEN, SMALL, assert_same, the_folder, with_config
 
 SWEEPS = """
 import pickle
@@ -177,7 +177,7 @@ CHUNK = "compute.chunk=8"
 
 @pytest.fixture(scope="module")
 def whole(lab, tmp_path_factory):
-    home = furnished(tmp_path_factory.mktemp("whole"))
+    home = with_config(tmp_path_factory.mktemp("whole"))
     done = lab.call(home, "run", "c.yaml", CHUNK, knobs=SMALL, devices=1)
     assert done.code == 0, done.err
     return the_folder(home)

@@ -21,9 +21,7 @@ def test_selections_keep_integers_of_an_axis_that_is_absent_at_some_points(tmp_p
     """Regression: beside absent points, which are NaN, the integers were floats, and L-BFGS could not be built."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     config = configs.load(tmp_path / "c.yaml")
-    data = gdlab.sweep(
-        configs.problem_factory(config), configs.rule_factories(config), configs.over(config), steps=4, every=None
-    )
+    data = gdlab.sweep(config.problem, config.rules, config.over, steps=4, every=None)
     assert data["history"].dtype == float
     shown = [values for _, values in all_runs(config, data).shown]
     assert sorted(values["history"] for values in shown if "history" in values) == [3, 5]

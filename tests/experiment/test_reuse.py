@@ -36,7 +36,7 @@ def run(lab, home, *words, **how):
 def test_the_same_again_runs_nothing(lab, again, unbroken):
     done, folder, segments = run(lab, again)
     assert done.code == 0, done.err
-    assert "54 of 54 runs were taken from results/kept/20200101-000000-earlier; --fresh runs them all" in done.err
+    assert "54 of 54 runs were reused from results/kept/20200101-000000-earlier; --fresh runs them all" in done.err
     assert segments == 0
     assert json.loads((folder / "provenance.json").read_text())["compile_seconds"] == 0
     assert_same(folder, unbroken)
@@ -45,14 +45,14 @@ def test_the_same_again_runs_nothing(lab, again, unbroken):
 def test_more_seeds_run_only_those_that_are_missing(lab, again, unbroken):
     done, folder, segments = run(lab, again, "sweep.seed=4")
     assert done.code == 0, done.err
-    assert "54 of 72 runs were taken from" in done.err
+    assert "54 of 72 runs were reused from" in done.err
     assert 0 < segments <= 2 * 2 * 4  # the last nine lanes of each rule lie in two of its tiles
     data, before = open_results(folder), open_results(unbroken)
     for name in ("final_loss", "diverged_at", "loss", "position"):
         assert data[name].isel(seed=slice(3)).values.tobytes() == before[name].values.tobytes()
     done, fresh, _ = run(lab, again, "sweep.seed=4", "--fresh")
     assert done.code == 0, done.err
-    assert "taken from" not in done.err
+    assert "reused from" not in done.err
     for name, wanted in open_results(fresh).data_vars.items():
         np.testing.assert_allclose(data[name], wanted, rtol=1e-4, atol=1e-6, err_msg=name)
 
@@ -63,7 +63,7 @@ def test_more_rates_run_only_those_that_are_missing(lab, again, unbroken):
     rates = [0.05, *before["lr"].values.tolist(), 2.0]
     done, folder, segments = run(lab, again, f"sweep.lr={rates}")
     assert done.code == 0, done.err
-    assert "54 of 66 runs were taken from" in done.err
+    assert "54 of 66 runs were reused from" in done.err
     assert segments > 0
     data = open_results(folder)
     assert data["lr"].values.tolist() == rates
@@ -151,7 +151,7 @@ def test_an_unfinished_folder_gives_what_it_has(lab, home, unbroken):
     assert done.code == -signal.SIGKILL
     done, folder, segments = run(lab, home)
     assert done.code == 0, done.err
-    assert f"24 of 54 runs were taken from results/kept/{torn.name}" in done.err
+    assert f"24 of 54 runs were reused from results/kept/{torn.name}" in done.err
     assert segments > 0
     assert_same(folder, unbroken)
 
@@ -160,7 +160,7 @@ def test_a_damaged_tile_gives_nothing(lab, again, unbroken):
     (again / "results/kept/20200101-000000-earlier/store.zarr/group_0/loss/c/1/0").write_bytes(b"no chunk at all")
     done, folder, segments = run(lab, again)
     assert done.code == 0, done.err
-    assert "46 of 54 runs were taken from" in done.err
+    assert "46 of 54 runs were reused from" in done.err
     assert 0 < segments <= 4
     assert_same(folder, unbroken)
 
@@ -172,7 +172,7 @@ def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
     (again / "results/kept/20200101-000000-earlier" / name).write_text("no JSON")
     if "group_0" in name:
         done, _, _ = run(lab, again)
-        assert "27 of 54 runs were taken from" in done.err
+        assert "27 of 54 runs were reused from" in done.err
     else:
         assert_begins_to_run(lab, again)
 
