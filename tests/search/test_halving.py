@@ -198,8 +198,8 @@ def advanced(monkeypatch):
     taken, advance = [], tile_run.TileRun.advance
 
     def counted(self, segment):
-        used, of = int(np.asarray(self._count).sum()), self._of
-        taken.append(used * of.layout.chunk * of.layout.blocks * self._group.process.every)
+        used, layout = int(np.asarray(self._count).sum()), self._programs.layout
+        taken.append(used * layout.chunk * layout.blocks * self._group.process.every)
         return advance(self, segment)
 
     monkeypatch.setattr(tile_run.TileRun, "advance", counted)
