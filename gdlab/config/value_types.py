@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Strict, TypeAdapter, ValidationError, WithJ
 
 from gdlab.config.errors import shown
 from gdlab.errors import did_you_mean
+from gdlab.problems.data import NpzPath
 from gdlab.rules.scheduled import is_schedule_type
 
 TypeErrorAt = tuple[tuple[int, ...], str]  # the indices inside the value, and what is wrong there
@@ -62,7 +63,12 @@ REAL = ValueType("a number", Annotated[_Whole | _Float, WithJsonSchema({"type": 
 TEXT = ValueType("text", Annotated[str, Strict()])
 # Its mapping is read as a kind, so a plain value never is one.
 SCHEDULE = ValueType("a schedule", Annotated[Any, _refusing(lambda value: True), WithJsonSchema({"type": "object"})])
+NPZ = ValueType(
+    f"a path that ends in {NpzPath.suffix}",
+    Annotated[str, Strict(), _refusing(lambda path: not path.endswith(NpzPath.suffix))],
+)
 _PLAIN: dict[Any, ValueType] = {
+    NpzPath: NPZ,
     float: FLOAT,
     int: INTEGER,
     bool: BOOLEAN,

@@ -1,4 +1,4 @@
-"""The curvature of a loss without its matrix: products, eigenvalues, traces and spectral densities."""
+"""Matrix-free curvature of a loss: matrix-vector products, eigenvalues, traces and spectral densities."""
 
 from gdlab.curvature.dense import dense
 from gdlab.curvature.density import Density, smoothed, spectral_density

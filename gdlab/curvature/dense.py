@@ -1,4 +1,4 @@
-"""A small matrix written out."""
+"""The dense form of a small matrix."""
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from gdlab.types import Array, PyTree
 
 
 def dense(matvec: Matvec, like: PyTree) -> Array:
-    """The matrix [d, d] of a product, entries in the order of `jax.flatten_util.ravel_pytree`.
+    """The matrix [d, d] of a matrix-vector product, in the order of `jax.flatten_util.ravel_pytree`.
 
-    All d products at once, and d^2 numbers: for d up to some hundreds.
+    Computes all d products at once and holds d^2 numbers: suitable for d up to a few hundred.
     """
     operator = flat(matvec, like)
     columns = jax.vmap(operator.matvec)(jnp.eye(operator.size, dtype=operator.dtype))

@@ -1,4 +1,4 @@
-"""The density of a matrix's eigenvalues, by stochastic Lanczos quadrature."""
+"""Spectral density of a matrix by stochastic Lanczos quadrature."""
 
 from typing import Any, NamedTuple
 
@@ -14,11 +14,11 @@ from gdlab.types import Array, PyTree
 
 
 class Density(NamedTuple):
-    """A distribution of eigenvalues, as one of point masses for each probe.
+    """A distribution of eigenvalues: for each probe a sum of point masses.
 
     Attributes:
-        nodes: [probes, steps], where the masses are, in eigenvalues' units.
-        weights: [probes, steps], how large they are; those of a probe sum to 1.
+        nodes: [probes, steps], the positions of the masses, in units of eigenvalues.
+        weights: [probes, steps], the masses; those of a probe sum to 1.
     """
 
     nodes: Array
@@ -28,21 +28,21 @@ class Density(NamedTuple):
 def spectral_density(matvec: Matvec, like: PyTree, key: Array, steps: int, probes: int) -> Density:
     """An estimate of 1/d sum_i delta(lambda - lambda_i) by stochastic Lanczos quadrature.
 
-    For each probe v, signs at random, `steps` Lanczos steps from v / |v| give T; the nodes are its eigenvalues, and the
-    weights the squared first entries of its eigenvectors. For each probe sum_j weights_j nodes_j^p = v'A^p v / v'v up
-    to p = 2 steps - 1 (Golub & Meurant, 1994), whose mean over probes is trace(A^p) / d. With one key, the mean of
-    sum_j weights_j nodes_j is `trace(matvec, like, key, probes)` / d.
+    For each probe, a Rademacher vector v, `steps` Lanczos steps from v / |v| give T. The nodes are the eigenvalues of
+    T, the weights the squared first entries of its eigenvectors. For each probe sum_j weights_j nodes_j^p =
+    v'A^p v / v'v up to p = 2 steps - 1 (Golub & Meurant, 1994); its expectation over probes is trace(A^p) / d. With the
+    same key, the mean of sum_j weights_j nodes_j is `trace(matvec, like, key, probes)` / d.
 
-    Where the process ends early (see `lanczos`), the nodes left over have no weight and stand at that probe's largest
-    node. A probe whose products are not finite is NaN.
+    If the process breaks down early (see `lanczos`), the remaining nodes have weight 0 and equal the largest node of
+    that probe. A probe whose products are not finite is NaN.
 
-    `probes` times `steps` products.
+    Takes `probes` times `steps` products.
 
     Source: Lin, Saad & Yang (2016); for networks Ghorbani, Krishnan & Xiao (2019).
 
     Args:
         matvec, like: see `top`.
-        key: random; draws the probes.
+        key: a PRNG key, for the probes.
         steps, probes: static.
 
     Raises:
@@ -64,11 +64,11 @@ def spectral_density(matvec: Matvec, like: PyTree, key: Array, steps: int, probe
 
 
 def smoothed(density: Density, grid: Array, width: Any) -> Array:
-    """The density at the points of a grid [m], each mass spread as a Gaussian: [m], per unit of eigenvalue.
+    """The density at the points of a grid [m], convolved with a Gaussian: [m], per unit of eigenvalue.
 
-    The mean over probes of sum_j weights_j N(grid; nodes_j, width^2); over the whole line it integrates to 1. `width`
-    is the Gaussian's standard deviation in eigenvalues' units, and may be traced; where it is not positive, the result
-    is NaN.
+    The mean over probes of sum_j weights_j N(grid; nodes_j, width^2); it integrates to 1 over the real line. `width` is
+    the standard deviation of the Gaussian in units of eigenvalues and may be traced; a width that is not positive gives
+    NaN.
     """
     grid = jnp.asarray(grid, density.nodes.dtype)
     width = jnp.asarray(width, density.nodes.dtype)

@@ -1,4 +1,4 @@
-"""The extreme eigenvalues of a symmetric matrix that is known by its products."""
+"""Extreme eigenvalues of a symmetric matrix from its matrix-vector products."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -15,17 +15,17 @@ from gdlab.types import Array, PyTree
 
 Which = Literal["largest", "smallest", "magnitude"]
 
-SMALL = 64  # up to here the whole matrix costs no more than the usual number of steps
+SMALL = 64  # up to this size the dense matrix costs no more than the default number of Lanczos steps
 
 
 class Eigen(NamedTuple):
-    """Eigenvalues and their vectors, in the order that was asked for.
+    """Eigenvalues and eigenvectors, in the order of `which`.
 
     Attributes:
-        values: [k]; NaN where there is none.
-        vectors: a pytree like the params whose leaves have a leading axis k; of unit length over all leaves together,
-            signed so that the entry of largest magnitude is positive (the first of them, if several are).
-        residuals: [k], |A v - lambda v|: there is an eigenvalue of A within that of lambda.
+        values: [k]; NaN for missing ones.
+        vectors: a pytree like the params whose leaves have a leading axis k. Each has unit norm over all leaves
+            together, and a sign such that the entry of largest magnitude (the first of equal ones) is positive.
+        residuals: [k], |A v - lambda v|; A has an eigenvalue within this distance of lambda.
         converged: [k], whether the residual is at most `tolerance` times the largest |lambda| found.
     """
 
@@ -46,41 +46,42 @@ def top(
     start: PyTree | None = None,
     tolerance: float = 1e-3,
 ) -> Eigen:
-    """The k extreme eigenvalues, by the Lanczos process, and how far each is from being one.
+    """The k extreme eigenvalues by the Lanczos process, with their residuals.
 
-    "largest" and "smallest" are meant algebraically, as in the literature on the edge of stability (Cohen, Kaur, Li,
-    Kolter & Talwalkar, 2021): the largest eigenvalue is the sharpness, and gradient descent of rate lr is stable on a
-    quadratic where it is below 2 / lr. "magnitude" is by |lambda|, as power iteration finds them: at a saddle another
-    thing. Values are sorted so: descending, ascending, descending in magnitude.
+    "largest" and "smallest" are algebraic, as in the literature on the edge of stability (Cohen, Kaur, Li, Kolter &
+    Talwalkar, 2021): the largest eigenvalue is the sharpness, and gradient descent is stable on a quadratic if it is
+    below 2 / lr. "magnitude" is by |lambda|, as in power iteration; at a saddle these differ. The values are sorted:
+    descending for "largest", ascending for "smallest", descending by |lambda| for "magnitude".
 
-    Products: `steps`, or min(d, 2 k + 30), and k more for the residuals, one after the other. A matrix of d <= 64 rows
-    (unless `steps` is given), or of d <= `steps`, is written out instead and solved whole, with d products at once.
+    Takes `steps`, by default min(d, 2 k + 30), products, and k more for the residuals, one at a time. If d <= 64 and
+    `steps` is not given, or if d <= `steps`, the dense matrix is computed with d products at once and diagonalised.
 
-    The Lanczos process sees each eigenvalue once, however often A has it, and only those of which `start` has a part.
-    Where there are fewer than k, as when d < k, the others are NaN, with vectors and residuals, and not converged. So
-    is all of a matrix that is not finite.
+    The Lanczos process finds each distinct eigenvalue once, and only those whose eigenspace is not orthogonal to
+    `start`. If it finds fewer than k, for example because d < k, the remaining values, vectors and residuals are NaN
+    and not converged; so are all of them for a matrix that is not finite.
 
     Args:
         matvec: v -> A v on pytrees like `like`; A must be symmetric.
-        like: a pytree of arrays, of the shapes and dtypes of the params.
-        k: how many.
-        key: random; draws the start.
-        steps: how many Lanczos steps; static. More of them converge further.
+        like: a pytree of arrays with the shapes and dtypes of the params.
+        k: the number of eigenvalues; static.
+        key: a PRNG key, for the start vector.
+        steps: the number of Lanczos steps; static. More steps give smaller residuals.
         which: see above.
-        start: where the process starts, in place of a draw, a pytree like `like`; eigenvectors of a point nearby, say.
+        start: a start vector in place of a random one, a pytree like `like`; for example an eigenvector at a nearby
+            point.
         tolerance: see `Eigen.converged`.
 
     Raises:
         ValueError: another `which`; k below 1; fewer steps than eigenvalues.
     """
     if which not in get_args(Which):
-        raise ValueError(f"which is one of {', '.join(get_args(Which))}, not {which!r}")
+        raise ValueError(f"which must be one of {', '.join(get_args(Which))}, not {which!r}")
     if k < 1:
-        raise ValueError(f"k counts eigenvalues, and {k} is less than one")
+        raise ValueError(f"k, the number of eigenvalues, must be at least 1, not {k}")
     operator = flat(matvec, like)
     size = operator.size
     if steps is not None and steps < min(k, size):
-        raise ValueError(f"{steps} Lanczos steps see {steps} eigenvalues at most, and k={k} are asked for: give more")
+        raise ValueError(f"{steps} Lanczos steps find at most {steps} eigenvalues; k={k} needs steps={k} or more")
     taken = min(size, 2 * k + 30) if steps is None else min(size, steps)
     if taken == size or (steps is None and size <= SMALL):
         matrix = dense(matvec, like)
@@ -95,17 +96,17 @@ def top(
     chosen = _order(values, which)[:k]
     picked, rows = values[chosen], _signed(vectors[chosen])
     rows = jnp.where(jnp.isnan(picked)[:, None], jnp.nan, rows)
-    images = jax.lax.map(operator.matvec, rows)  # one at a time: k at once would want k times the memory
+    images = jax.lax.map(operator.matvec, rows)  # one at a time, to save memory
     residuals = jnp.sqrt(jnp.sum((images - picked[:, None] * rows) ** 2, axis=1))
     scale = jnp.max(jnp.where(jnp.isnan(values), 0, jnp.abs(values)))
-    lacking = k - len(picked)
-    picked, residuals = (jnp.pad(x, (0, lacking), constant_values=jnp.nan) for x in (picked, residuals))
-    rows = jnp.pad(rows, ((0, lacking), (0, 0)), constant_values=jnp.nan)
+    missing = k - len(picked)
+    picked, residuals = (jnp.pad(x, (0, missing), constant_values=jnp.nan) for x in (picked, residuals))
+    rows = jnp.pad(rows, ((0, missing), (0, 0)), constant_values=jnp.nan)
     return Eigen(picked, jax.vmap(operator.unravel)(rows), residuals, residuals <= tolerance * scale)
 
 
 def _order(values: Array, which: Which) -> Array:
-    """Indices that sort values as asked for, NaN last."""
+    """Indices that sort the values in the order of `which`, NaN last."""
     scores = {"largest": -values, "smallest": values, "magnitude": -jnp.abs(values)}[which]
     return jnp.argsort(scores)
 

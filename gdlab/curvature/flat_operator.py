@@ -1,4 +1,4 @@
-"""Matrices that act on trees as matrices that act on vectors."""
+"""Linear operators on pytrees as linear operators on flat vectors."""
 
 import math
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from gdlab.pytrees import precision
 from gdlab.types import Array, PyTree
 
 
-class Flat(NamedTuple):
-    """A matrix on vectors [d], and the way between vectors and trees.
+class FlatOperator(NamedTuple):
+    """A matrix on vectors [d], and the conversions between vectors and pytrees.
 
     Attributes:
         matvec: [d] -> [d].
-        size: d, the number of all entries of the tree.
-        dtype: of the vectors: `inner_product.precision` of the tree, whatever its leaves are.
-        ravel: tree -> [d], in the order of `jax.flatten_util.ravel_pytree`.
-        unravel: [d] -> tree, each leaf in its own dtype.
+        size: d, the number of entries of the pytree.
+        dtype: the dtype of the vectors, `gdlab.pytrees.precision` of the pytree.
+        ravel: pytree -> [d], in the order of `jax.flatten_util.ravel_pytree`.
+        unravel: [d] -> pytree, each leaf in its own dtype.
     """
 
     matvec: Callable[[Array], Array]
@@ -30,17 +30,17 @@ class Flat(NamedTuple):
     unravel: Callable[[Array], PyTree]
 
 
-def flat(matvec: Matvec, like: PyTree) -> Flat:
-    """A matrix on trees like `like`, of arrays, as one on vectors.
+def flat(matvec: Matvec, like: PyTree) -> FlatOperator:
+    """A matrix on pytrees of arrays like `like`, as a matrix on vectors.
 
     Raises:
-        ValueError: the tree has no entries.
+        ValueError: the pytree has no entries.
     """
     leaves, structure = jax.tree.flatten(like)
     shapes = [(jnp.shape(leaf), jnp.asarray(leaf).dtype) for leaf in leaves]
     ends = [sum(math.prod(shape) for shape, _ in shapes[: i + 1]) for i in range(len(shapes))]
     if not ends or ends[-1] == 0:
-        raise ValueError("there are no parameters, so there is no matrix")
+        raise ValueError("the params are empty, so they have no curvature matrix")
     dtype = precision(leaves)
 
     def ravel(tree: PyTree) -> Array:
@@ -50,4 +50,4 @@ def flat(matvec: Matvec, like: PyTree) -> Flat:
         parts = zip(jnp.split(vector, ends[:-1]), shapes, strict=True)
         return jax.tree.unflatten(structure, [part.reshape(shape).astype(kind) for part, (shape, kind) in parts])
 
-    return Flat(lambda v: ravel(matvec(unravel(v))), ends[-1], dtype, ravel, unravel)
+    return FlatOperator(lambda v: ravel(matvec(unravel(v))), ends[-1], dtype, ravel, unravel)

@@ -1,4 +1,4 @@
-"""The Lanczos process (Lanczos, 1950), with full reorthogonalisation and a guard against its breakdown."""
+"""The Lanczos process (Lanczos, 1950) with full reorthogonalisation and a test for breakdown."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,14 +10,14 @@ from gdlab.types import Array
 
 
 class Tridiagonal(NamedTuple):
-    """A symmetric matrix A as its orthonormal vectors Q see it: Q A Q' = T, tridiagonal, on the first `live` rows.
+    """The projection Q A Q' = T of a symmetric matrix A, tridiagonal, on the first `live` rows.
 
     Attributes:
         alpha: [k], the diagonal of T.
-        beta: [k]; beta[j] stands in T beside row j, between j and j + 1; the last is what A has outside, |A q - Q' T q|
-            for the last q.
-        vectors: Q, [k, d], rows orthonormal, the first along the start.
-        live: how many rows there are; those after are zero, in all three arrays.
+        beta: [k]; beta[j] is the entry of T at (j, j + 1) and (j + 1, j). The last is the norm of the residual,
+            |A q - Q' T q| for the last q.
+        vectors: Q, [k, d], orthonormal rows, the first parallel to the start.
+        live: the number of rows in use; all three arrays are zero after them.
     """
 
     alpha: Array
@@ -29,25 +29,25 @@ class Tridiagonal(NamedTuple):
 def lanczos(matvec: Callable[[Array], Array], start: Array, steps: int) -> Tridiagonal:
     """`steps` steps of the Lanczos process for a symmetric matrix A, from a vector [d], float32 or float64.
 
-    q_0 = start / |start|; w = A q_j, alpha_j = q_j'w; w <- w - Q'Q w twice, Q all vectors so far (once leaves errors of
-    the size of the first pass; "twice is enough", Parlett, 1980, section 6.9); beta_j = |w|, q_(j+1) = w / beta_j.
+    q_0 = start / |start|; w = A q_j, alpha_j = q_j'w; w <- w - Q'Q w twice, Q all vectors so far ("twice is enough",
+    Parlett, 1980, section 6.9); beta_j = |w|, q_(j+1) = w / beta_j.
 
-    In the space of all A^j start there are only as many directions as there are distinct eigenvalues of which `start`
-    has a part. Once they are used up, w is rounding error, and from its direction, which is noise, T gets eigenvalues
-    that A does not have. So the process stops at beta_j <= 10 sqrt(d) eps max_(i <= j) (|alpha_i| + beta_i): that beta
-    is 0, and so is all that comes after. A start of zeros has no live step. What is not finite comes through as NaN.
+    The dimension of the Krylov space is the number of distinct eigenvalues with a component in `start`. Beyond it, w is
+    rounding error, and T would get eigenvalues that A does not have. So the process stops at
+    beta_j <= 10 sqrt(d) eps max_(i <= j) (|alpha_i| + beta_i): that beta and all later entries are 0. A zero start has
+    no live step. Values that are not finite give NaN.
 
-    `steps` products, made whether live or not (the program has a fixed length), and steps^2 d multiplications, four
-    times; memory for `steps` vectors.
+    Takes `steps` products, also after the process has stopped (the program has a fixed length), 4 steps^2 d
+    multiplications, and memory for `steps` vectors.
 
     Raises:
-        ValueError: less than one step.
+        ValueError: fewer than one step.
     """
     if steps < 1:
-        raise ValueError(f"the Lanczos process takes at least one step, not {steps}")
+        raise ValueError(f"steps must be at least 1, not {steps}")
     tolerance = 10 * start.size**0.5 * float(jnp.finfo(start.dtype).eps)
     length = _norm(start)
-    alive = ~(length == 0)  # NaN is alive
+    alive = ~(length == 0)  # true for NaN, which must reach the result
 
     def step(carry: tuple[Any, ...], j: Array) -> tuple[Any, tuple[Array, Array, Array]]:
         basis, q, alive, scale = carry
@@ -58,10 +58,10 @@ def lanczos(matvec: Callable[[Array], Array], start: Array, steps: int) -> Tridi
             w = w - _product(_product(basis, w), basis)
         beta = _norm(w)
         scale = jnp.maximum(scale, jnp.abs(alpha) + beta)
-        goes_on = alive & ~(beta <= tolerance * scale)
-        q = jnp.where(goes_on, w / jnp.where(goes_on, beta, 1), 0)
-        record = jnp.where(alive, alpha, 0), jnp.where(goes_on, beta, 0), alive
-        return (basis, q, goes_on, scale), record
+        continues = alive & ~(beta <= tolerance * scale)
+        q = jnp.where(continues, w / jnp.where(continues, beta, 1), 0)
+        record = jnp.where(alive, alpha, 0), jnp.where(continues, beta, 0), alive
+        return (basis, q, continues, scale), record
 
     first = jnp.where(alive, start / jnp.where(alive, length, 1), 0)
     carry = (jnp.zeros((steps, start.size), start.dtype), first, alive, jnp.zeros((), start.dtype))
@@ -70,7 +70,7 @@ def lanczos(matvec: Callable[[Array], Array], start: Array, steps: int) -> Tridi
 
 
 def _product(a: Array, b: Array) -> Array:
-    """a b in full: the vectors must stay orthogonal to rounding, and accelerators round products shorter by default."""
+    """a b at full precision: accelerators use less by default, and the vectors would lose orthogonality."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 

@@ -1,4 +1,4 @@
-"""The layers of a network, by name, and the curvature of each."""
+"""The layers of a network by name, and the curvature of each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from gdlab.types import Array, Params, PyTree
 
 
 def split(params: Params) -> dict[str, PyTree]:
-    """The params by layer: `{name: subtree}`, in the order of the leaves, each leaf in exactly one.
+    """The params by layer: `{name: subtree}`, in the order of the leaves. Each leaf is in exactly one layer.
 
-    A layer is the outermost node below the root that holds an array directly; an array that the root holds directly is
-    a layer by itself. Its name is the path to it, joined by "/":
+    A layer is the outermost node below the root that directly holds an array. An array directly below the root is a
+    layer by itself. The name of a layer is its path, joined by "/":
 
     - {"layers": {0: {"bias", "kernel"}, 1: ...}}: "layers/0", "layers/1"
     - {"b", "w"}: "b", "w"
@@ -23,7 +23,7 @@ def split(params: Params) -> dict[str, PyTree]:
     - one array: "params"
 
     Raises:
-        ValueError: two layers of one name, as in {"a/b": ..., "a": {"b": ...}}.
+        ValueError: two layers with the same name, as in {"a/b": ..., "a": {"b": ...}}.
     """
     names, subtrees, _ = _layers(params)
     return dict(zip(names, subtrees, strict=True))
@@ -33,7 +33,7 @@ def join(params: Params, layers: Mapping[str, PyTree]) -> Params:
     """The params with some of their layers replaced: `join(params, split(params))` is `params`.
 
     Raises:
-        ValueError: a name that is no layer's; see `split`.
+        ValueError: a name that is not that of a layer; see `split`.
     """
     names, subtrees, structure = _layers(params)
     for name in layers:
@@ -44,9 +44,9 @@ def join(params: Params, layers: Mapping[str, PyTree]) -> Params:
 
 
 def layer_products(loss: Callable[[Params], Array], params: Params) -> dict[str, Matvec]:
-    """`{layer: v -> H_l v}`: H_l the block of the Hessian on the diagonal that belongs to a layer, v like its subtree.
+    """`{layer: v -> H_l v}`: H_l the diagonal block of the Hessian of a layer, v a pytree like its subtree.
 
-    The largest eigenvalue of any block is at most that of the whole Hessian (Cauchy's interlacing).
+    The largest eigenvalue of a block is at most that of the Hessian (Cauchy interlacing).
     """
 
     def product(name: str, subtree: PyTree) -> Matvec:
@@ -56,7 +56,7 @@ def layer_products(loss: Callable[[Params], Array], params: Params) -> dict[str,
 
 
 def layer_top(loss: Callable[[Params], Array], params: Params, k: int, key: Array, **options: Any) -> dict[str, Eigen]:
-    """`{layer: Eigen}`, the extreme eigenvalues of each block; arguments and errors as of `top`."""
+    """`{layer: Eigen}`, the extreme eigenvalues of each block; arguments and errors as for `top`."""
     subtrees = split(params)
     keys = jax.random.split(key, len(subtrees))
     products = layer_products(loss, params).items()
@@ -67,7 +67,7 @@ def layer_top(loss: Callable[[Params], Array], params: Params, k: int, key: Arra
 
 
 def _layers(params: Params) -> tuple[list[str], list[PyTree], Any]:
-    """Names and subtrees of the layers, and the tree whose leaves they are."""
+    """The names and subtrees of the layers, and the treedef in which the subtrees are leaves."""
 
     def is_layer(node: PyTree) -> bool:
         if node is params:
@@ -78,5 +78,5 @@ def _layers(params: Params) -> tuple[list[str], list[PyTree], Any]:
     found, structure = tree_flatten_with_path(params, is_leaf=is_layer)
     names = [keystr(path, simple=True, separator="/") or "params" for path, _ in found]
     if len(set(names)) < len(names):
-        raise ValueError(f"two layers have one name: {', '.join(names)}")
+        raise ValueError(f"two layers have the same name: {', '.join(names)}")
     return names, [subtree for _, subtree in found], structure

@@ -1,8 +1,8 @@
-"""Products of curvature matrices with trees, by differentiating twice; no matrix is ever formed.
+"""Products of curvature matrices with pytrees, by differentiating twice; no matrix is formed.
 
-Each function linearises once, at `params`, and returns `matvec(v) -> A v`: v and A v are pytrees like the params, of
-the same shapes and dtypes. A product is as exact as gradients are in that dtype (on a GPU, as the matrix products of
-the loss: `jax.default_matmul_precision("highest")` where float32 is to mean float32).
+Each function linearises once, at `params`, and returns `matvec(v) -> A v`: v and A v are pytrees with the shapes and
+dtypes of the params. A product is as accurate as a gradient in that dtype (on a GPU this depends on the matrix products
+of the loss; use `jax.default_matmul_precision("highest")` for full float32).
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ Matvec = Callable[[PyTree], PyTree]
 def hessian_product(loss: Callable[[Params], Array], params: Params) -> Matvec:
     """v -> H v, H the Hessian of `loss(params) -> scalar`, forward over reverse (Pearlmutter, 1994).
 
-    One product costs two to three gradients, whatever the number of parameters. Where the loss has kinks (ReLU), H is
-    that of the smooth piece on which `params` lies.
+    One product costs two to three gradients. If the loss is piecewise smooth (ReLU), H is the Hessian of the piece that
+    contains `params`.
     """
     _, tangent = jax.linearize(jax.grad(loss), _arrays(params))
     return tangent
@@ -29,13 +29,13 @@ def hessian_product(loss: Callable[[Params], Array], params: Params) -> Matvec:
 def ggn_product(outputs: Callable[[Params], PyTree], criterion: Callable[[Any], Array], params: Params) -> Matvec:
     """v -> J' C J v: J the Jacobian of `outputs(params) -> z`, C the Hessian of `criterion(z) -> scalar` in z.
 
-    The generalised Gauss-Newton matrix (Schraudolph, 2002): the Hessian without the curvature of the outputs, so it is
-    the Hessian where the outputs are linear in the params, and positive semidefinite where the criterion is convex.
+    The generalised Gauss-Newton matrix (Schraudolph, 2002) is the Hessian without the curvature of the outputs. It
+    equals the Hessian if the outputs are linear in the params, and is positive semidefinite if the criterion is convex.
 
-    It equals the true Fisher information, E over labels drawn from the model of the mean over examples of g g', where
-    the criterion is the mean of minus the log-likelihoods of an exponential family whose natural parameters are z:
-    softmax or logistic cross-entropy of logits, half a squared error (unit variance). The empirical Fisher
-    (`fisher_product`), with the labels of the data, is another matrix (Kunstner, Balles & Hennig, 2019).
+    It equals the true Fisher information, the mean over examples of E[g g'] with labels drawn from the model, if the
+    criterion is the mean negative log-likelihood of an exponential family with natural parameters z: softmax or
+    logistic cross-entropy of logits, or half the squared error (unit variance). The empirical Fisher
+    (`fisher_product`), with the labels of the data, is a different matrix (Kunstner, Balles & Hennig, 2019).
     """
     at = _arrays(params)
     z, forward = jax.linearize(outputs, at)
@@ -47,12 +47,12 @@ def ggn_product(outputs: Callable[[Params], PyTree], criterion: Callable[[Any], 
 def fisher_product(losses: Callable[[Params], Array], params: Params) -> Matvec:
     """v -> 1/n sum_i g_i g_i' v, the empirical Fisher: g_i the gradient of the i-th of `losses(params) -> [n]`.
 
-    The second moment of the gradients, not centred: their covariance plus the outer product of the mean gradient.
+    The uncentred second moment of the gradients: their covariance plus the outer product of the mean gradient.
     """
     at = _arrays(params)
     values, forward = jax.linearize(losses, at)
     if values.ndim != 1:
-        raise ValueError(f"the losses must be one array [n], a number for each example, not of shape {values.shape}")
+        raise ValueError(f"losses must return one number per example, shape [n], not shape {values.shape}")
     backward = jax.linear_transpose(forward, at)
     return lambda v: backward(forward(v) / len(values))[0]
 

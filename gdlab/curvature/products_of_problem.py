@@ -1,4 +1,4 @@
-"""The curvature of a problem's loss on a batch."""
+"""Curvature matrices of a Problem on a batch."""
 
 from typing import Any, Literal, get_args
 
@@ -11,13 +11,12 @@ Kind = Literal["hessian", "ggn", "fisher"]
 
 
 def product_of(problem: Problem, params: Params, batch: Any, kind: Kind = "hessian") -> Matvec:
-    """v -> A v for one of a problem's curvature matrices at `params` on `batch` (None where there is no data).
+    """v -> A v for a curvature matrix of a problem at `params` on `batch` (None if the problem has no data).
 
-    - "hessian": of `problem.loss`, penalties included (also where the problem has a `gradient` of its own, which need
-      not be the gradient of anything).
-    - "ggn": of `problem.outputs` and `problem.criterion`; penalties are in neither.
-    - "fisher": the empirical Fisher of the losses of single examples, `problem.loss` on batches of one; a penalty is
-      then part of each.
+    - "hessian": of `problem.loss`, penalties included (also if the problem has a custom `gradient`, which need not be
+      the gradient of a function).
+    - "ggn": of `problem.outputs` and `problem.criterion`, without penalties.
+    - "fisher": the empirical Fisher of `problem.loss` on single examples, penalties included in each.
 
     Raises:
         ValueError: another kind; "ggn" of a problem without outputs and criterion; "fisher" without data.
@@ -27,20 +26,15 @@ def product_of(problem: Problem, params: Params, batch: Any, kind: Kind = "hessi
     if kind == "ggn":
         outputs, criterion = problem.outputs, problem.criterion
         if outputs is None or criterion is None:
-            raise ValueError(
-                "the Gauss-Newton matrix is made of a model's outputs and their criterion, and this problem has "
-                "neither: give it outputs= and criterion=, or ask for kind='hessian'"
-            )
+            raise ValueError("kind='ggn' needs a Problem with outputs and criterion: set both, or use kind='hessian'")
         return ggn_product(lambda at: outputs(at, batch), lambda z: criterion(z, batch), params)
     if kind == "fisher":
         if not jax.tree.leaves(batch):
-            raise ValueError(
-                "the empirical Fisher needs a batch of examples, and there is none: ask for kind='hessian'"
-            )
+            raise ValueError("kind='fisher' needs a batch of examples, and there is none: use kind='hessian'")
         ones = jax.tree.map(lambda x: x[:, None], batch)  # n batches of one example
 
         def losses(at: Params) -> Array:
             return jax.vmap(problem.loss, in_axes=(None, 0))(at, ones)
 
         return fisher_product(losses, params)
-    raise ValueError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
+    raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, not {kind!r}")

@@ -1,4 +1,4 @@
-"""The eigenvalues of a matrix as far as the Lanczos process has seen it."""
+"""Ritz values and vectors of a Lanczos process."""
 
 import jax.numpy as jnp
 
@@ -11,14 +11,14 @@ def ritz(t: Tridiagonal) -> tuple[Array, Array]:
     """The Ritz values, ascending, and the coordinates of the Ritz vectors in the Lanczos vectors.
 
     Returns:
-        (values, coordinates): [k], the first `live` of them in use and the others NaN; [k, k], columns orthonormal: the
-        i-th Ritz vector is `coordinates[:, i] @ t.vectors`, and `coordinates[0, i] ** 2` is its share of the start.
-        All values are NaN where T is not finite.
+        (values, coordinates): values [k], NaN after the first `live`; coordinates [k, k] with orthonormal columns: the
+        i-th Ritz vector is `coordinates[:, i] @ t.vectors`, and `coordinates[0, i] ** 2` its share of the start vector.
+        All values are NaN if T is not finite.
     """
     steps = len(t.alpha)
     index = jnp.arange(steps)
     live = index < t.live
-    # Dead rows are a block of their own. Put above all others (Gershgorin), they come last, and mix with none.
+    # Unused rows form a separate block. A diagonal above all other eigenvalues (Gershgorin) puts them last.
     reach = jnp.abs(t.alpha) + t.beta + jnp.roll(t.beta, 1)
     bound = jnp.max(reach)
     diagonal = jnp.where(live, t.alpha, jnp.where(bound > 0, 2 * bound, 1))

@@ -1,11 +1,11 @@
-"""The trace and the diagonal of a matrix that is known by its products, from random signs."""
+"""Stochastic estimates of the trace and the diagonal of a matrix from its matrix-vector products."""
 
 from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
-from gdlab.curvature.flat_operator import Flat, flat
+from gdlab.curvature.flat_operator import FlatOperator, flat
 from gdlab.curvature.one_by_one import orthonormal
 from gdlab.curvature.probing import signs
 from gdlab.curvature.products import Matvec
@@ -15,7 +15,7 @@ Method = Literal["hutchinson", "hutch++"]
 
 
 class Estimate(NamedTuple):
-    """A mean over probes, and its standard error: their standard deviation / sqrt(their number); NaN for one probe."""
+    """The mean over probes and its standard error, their standard deviation / sqrt(probes); NaN for one probe."""
 
     value: Array
     stderr: Array
@@ -24,24 +24,24 @@ class Estimate(NamedTuple):
 def trace(matvec: Matvec, like: PyTree, key: Array, probes: int = 32, method: Method = "hutchinson") -> Estimate:
     """An unbiased estimate of the trace of A.
 
-    - "hutchinson" (Hutchinson, 1990): the mean of v'A v over vectors v of random signs. Its variance for one probe is
-      2 sum_(i != j) A_ij^2 for symmetric A: none where A is diagonal.
-    - "hutch++" (Meyer, Musco, Musco & Woodruff, 2021, algorithm 1): a third of the products for a basis Q of A S, S
-      random signs, a third for the trace within it, Q'A Q, and a third for Hutchinson's estimate of what is left,
-      (I - QQ') A (I - QQ'). The standard error is that of the last part, given Q. Better where few eigenvalues make up
-      most of the trace; Q takes the memory of `probes` / 3 vectors.
+    - "hutchinson" (Hutchinson, 1990): the mean of v'A v over Rademacher vectors v. For symmetric A its variance for
+      one probe is 2 sum_(i != j) A_ij^2, which is 0 if A is diagonal.
+    - "hutch++" (Meyer, Musco, Musco & Woodruff, 2021, algorithm 1): a third of the products gives a basis Q of A S, S
+      Rademacher, a third the trace of Q'A Q, and a third Hutchinson's estimate of the trace of the remainder
+      (I - QQ') A (I - QQ'). The standard error is that of the last part, given Q. More accurate if few eigenvalues make
+      up most of the trace. Q takes the memory of `probes` / 3 vectors.
 
     Args:
         matvec, like: see `top`; A need not be symmetric.
-        key: random; draws the probes.
-        probes: how many products, whatever the method; static. "hutch++" uses the largest multiple of 3 up to that, and
-            no more than it takes for Q to hold everything.
+        key: a PRNG key, for the probes.
+        probes: the number of products; static. "hutch++" uses the largest multiple of 3 up to it, and fewer if Q is
+            complete with fewer.
 
     Raises:
         ValueError: another method, or too few probes: less than 1, or 3 for "hutch++".
     """
     if method not in get_args(Method):
-        raise ValueError(f"method is one of {', '.join(get_args(Method))}, not {method!r}")
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     least = 3 if method == "hutch++" else 1
     if probes < least:
         raise ValueError(f"{method} needs at least {least} probes, not {probes}")
@@ -53,9 +53,9 @@ def trace(matvec: Matvec, like: PyTree, key: Array, probes: int = 32, method: Me
 
 
 def diagonal(matvec: Matvec, like: PyTree, key: Array, probes: int) -> tuple[PyTree, PyTree]:
-    """An unbiased estimate of the diagonal of A: the mean of v * (A v) over vectors v of random signs.
+    """An unbiased estimate of the diagonal of A: the mean of v * (A v) over Rademacher vectors v.
 
-    Its variance for one probe is sum_(j != i) A_ij^2 at entry i for symmetric A: none where A is diagonal.
+    For symmetric A its variance for one probe is sum_(j != i) A_ij^2 at entry i, which is 0 if A is diagonal.
 
     Source: Bekas, Kokiopoulou & Saad (2007).
 
@@ -63,15 +63,15 @@ def diagonal(matvec: Matvec, like: PyTree, key: Array, probes: int) -> tuple[PyT
         (value, stderr): pytrees like `like`; the standard error as in `Estimate`.
 
     Raises:
-        ValueError: less than one probe.
+        ValueError: fewer than one probe.
     """
     if probes < 1:
-        raise ValueError(f"a diagonal needs at least one probe, not {probes}")
+        raise ValueError(f"probes must be at least 1, not {probes}")
     operator = flat(matvec, like)
     zero = jnp.zeros(operator.size, operator.dtype)
 
     def add(carry: tuple[Array, Array], indexed: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-        mean, squares = carry  # Welford (1962): no more than two vectors, and no cancellation
+        mean, squares = carry  # Welford (1962): holds two vectors and avoids cancellation
         count, key = indexed
         v = signs(key, operator)
         value = v * operator.matvec(v)
@@ -85,10 +85,10 @@ def diagonal(matvec: Matvec, like: PyTree, key: Array, probes: int) -> tuple[PyT
     return operator.unravel(mean), operator.unravel(stderr)
 
 
-def _hutch_plus_plus(operator: Flat, key: Array, third: int) -> Estimate:
+def _hutch_plus_plus(operator: FlatOperator, key: Array, third: int) -> Estimate:
     for_basis, for_rest = jax.random.split(key)
     sketch = jax.lax.map(operator.matvec, _signs(for_basis, min(third, operator.size), operator))
-    basis = orthonormal(sketch.T).T  # rows orthonormal, also where those of the sketch are dependent
+    basis = orthonormal(sketch.T).T  # rows are orthonormal even if those of the sketch are dependent
     within = jnp.sum(jax.lax.map(lambda q: _dot(q, operator.matvec(q)), basis))
 
     def outside(v: Array) -> Array:
@@ -104,7 +104,7 @@ def _hutch_plus_plus(operator: Flat, key: Array, third: int) -> Estimate:
     return Estimate(within + values.mean(), _stderr(values))
 
 
-def _signs(key: Array, probes: int, operator: Flat) -> Array:
+def _signs(key: Array, probes: int, operator: FlatOperator) -> Array:
     return jax.vmap(lambda key: signs(key, operator))(jax.random.split(key, probes))
 
 

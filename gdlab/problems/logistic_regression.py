@@ -1,6 +1,5 @@
 """Multinomial logistic regression."""
 
-import functools
 from typing import Any
 
 import jax
@@ -9,13 +8,13 @@ import numpy as np
 
 from gdlab import register
 from gdlab.problems.classification import accuracy, cross_entropy
-from gdlab.problems.data import Classified, load, load_classified, on_device, train_size
+from gdlab.problems.data import Classified, classified, held_out, on_device, train_size
 from gdlab.problems.penalty import with_l2
 from gdlab.problems.precision import as_float
 from gdlab.types import Array, Params, Problem, maximise
 
 
-def _examples(data: str = "breast_cancer", **others: Any) -> int:
+def _examples(data: Any = "breast_cancer", **others: Any) -> int:
     return train_size(data)
 
 
@@ -23,19 +22,22 @@ def _examples(data: str = "breast_cancer", **others: Any) -> int:
 def logistic_regression(data: Classified = "breast_cancer", l2: float = 0.0, spread: float = 0.0) -> Problem:
     """Multinomial logistic regression: loss = mean_i [log(sum_k exp(z_ik)) - z_iy] + l2/2 |w|^2, z = xw + b.
 
-    Softmax for two classes as well (scikit-learn's binary form has one weight vector, the difference of these two, and
-    the same minimum at half this l2). Params {"b": [classes], "w": [features, classes]}: b from 0 and w from
+    Two classes also use softmax (scikit-learn's binary form has one weight vector, the difference of these two, and
+    the same minimum at half this l2). Params {"b": [classes], "w": [features, classes]}: b starts at 0 and w at
     `spread` times standard normal draws; the intercepts b are not penalised. Metric: `accuracy`.
+
+    `data` is the name of a bundled data set, a path to an `.npz` file with x, y and optionally x_test, y_test, or these
+    arrays as a tuple; own arrays are not standardised (see `gdlab.problems.data.classified`).
 
     Facts: `smoothness_bound`, an upper bound on the Hessian's largest eigenvalue at any point of the training loss:
     1/2 lambda_max(X'X / n) + l2, X with a column of ones, since diag(p) - pp' is at most I/2.
 
     Raises:
-        ValueError: the data set's name is unknown or its target is not a class.
+        ValueError: invalid data.
 
     Source: Böhning (1992), for the bound.
     """
-    split, classes = load_classified(data)
+    split, classes = classified(data)
     shape = (split.train.x.shape[1], classes)
 
     def init(key: Array) -> Params:
@@ -49,16 +51,15 @@ def logistic_regression(data: Classified = "breast_cancer", l2: float = 0.0, spr
         init=init,
         loss=lambda params, batch: with_l2(cross_entropy(logits(params, batch), batch.y), l2, params["w"]),
         data=on_device(split.train),
-        eval_data=on_device(split.test),
+        eval_data=held_out(split),
         outputs=logits,
         criterion=lambda z, batch: cross_entropy(z, batch.y),
         metrics={"accuracy": maximise(lambda params, batch: accuracy(logits(params, batch), batch.y))},
-        facts={"smoothness_bound": 0.5 * as_float(_largest_moment(data)) + as_float(l2)},
+        facts={"smoothness_bound": 0.5 * as_float(_largest_moment(split.train.x)) + as_float(l2)},
     )
 
 
-@functools.cache
-def _largest_moment(data: str) -> float:
-    """The largest eigenvalue of X'X / n over the train split."""
-    x = np.asarray(load(data).train.x, np.float64)
+def _largest_moment(x: np.ndarray) -> float:
+    """The largest eigenvalue of X'X / n, X = [1, x]."""
+    x = np.asarray(x, np.float64)
     return float(np.linalg.norm(np.column_stack([np.ones(len(x)), x]), 2) ** 2 / len(x))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.problems.classification import accuracy, cross_entropy
-from gdlab.problems.data import Classified, load_classified, on_device, train_size
+from gdlab.problems.data import Classified, classified, held_out, on_device, train_size
 from gdlab.problems.penalty import with_l2
 from gdlab.types import Array, Params, Problem, maximise
 
@@ -14,7 +14,7 @@ Activation = Literal["relu", "tanh", "sigmoid", "gelu", "silu", "identity"]
 Init = Literal["lecun", "he", "glorot"]
 
 
-def _examples(data: str = "digits", **others: Any) -> int:
+def _examples(data: Any = "digits", **others: Any) -> int:
     return train_size(data)
 
 
@@ -29,29 +29,31 @@ def mlp(
 ) -> Problem:
     """Multilayer perceptron: loss = mean cross-entropy of the logits z_L + l2/2 * the sum of all |W_l|^2.
 
-    h_0 = x; z_l = h_(l-1) W_l + b_l; h_l = activation(z_l). `widths` are the hidden layers' sizes; () is multinomial
-    logistic regression. With `skip`, h_l = h_(l-1) + activation(z_l) wherever these have one width (He et al., 2016).
-    "gelu" is the tanh approximation. Biases start at 0 and are not penalised; kernels start from a normal cut off at
-    two standard deviations, of variance 1 / inputs ("lecun"), 2 / inputs ("he") or 2 / (inputs + outputs) ("glorot").
-    Metric: `accuracy`.
+    h_0 = x; z_l = h_(l-1) W_l + b_l; h_l = activation(z_l). `widths` are the sizes of the hidden layers; () is
+    multinomial logistic regression. With `skip`, h_l = h_(l-1) + activation(z_l) where both have the same width (He et
+    al., 2016). "gelu" is the tanh approximation. Biases start at 0 and are not penalised. Kernels start from a normal
+    distribution truncated at two standard deviations, of variance 1 / inputs ("lecun"), 2 / inputs ("he") or
+    2 / (inputs + outputs) ("glorot"). Metric: `accuracy`.
 
     Params {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, l from 0, plain dicts of arrays.
 
+    `data` is the name of a bundled data set, a path to an `.npz` file with x, y and optionally x_test, y_test, or these
+    arrays as a tuple; own arrays are not standardised (see `gdlab.problems.data.classified`).
+
     Raises:
-        ValueError: the data set's name is unknown or its target is not a class, a width below 1, an unknown activation
-            or init.
+        ValueError: invalid data, a width below 1, an unknown activation or init.
 
     Source: LeCun et al. (1998); for the other inits He et al. (2015) and Glorot & Bengio (2010); for skips
     He et al., Deep Residual Learning for Image Recognition (2016).
     """
-    split, classes = load_classified(data)
+    split, classes = classified(data)
     if any(width < 1 for width in widths):
         raise ValueError(f"each width must be at least 1, not {tuple(widths)}")
-    from gdlab.problems.network import ACTIVATIONS, INITS, functional_mlp  # imported here for flax's cost
+    from gdlab.problems.network import ACTIVATIONS, INITS, functional_mlp  # imported here, since flax is slow to import
 
     for name, known in ((activation, ACTIVATIONS), (init, INITS)):
         if name not in known:
-            raise ValueError(f"{name!r} is none of {', '.join(known)}")
+            raise ValueError(f"{name!r} must be one of {', '.join(known)}")
     sizes = (split.train.x.shape[1], *widths, classes)
     start, apply = functional_mlp(sizes, activation, init, skip, jnp.result_type(float))
 
@@ -63,7 +65,7 @@ def mlp(
         init=start,
         loss=loss,
         data=on_device(split.train),
-        eval_data=on_device(split.test),
+        eval_data=held_out(split),
         outputs=lambda params, batch: apply(params, batch.x),
         criterion=lambda z, batch: cross_entropy(z, batch.y),
         metrics={"accuracy": maximise(lambda params, batch: accuracy(apply(params, batch.x), batch.y))},

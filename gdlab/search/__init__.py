@@ -1,4 +1,4 @@
-"""Searches that learn from the runs they have made: which hyperparameters to try next, or to go on with."""
+"""Adaptive hyperparameter search: successive halving, Hyperband, population-based training and Optuna."""
 
 from gdlab.search.halving import halving
 from gdlab.search.hyperband import hyperband

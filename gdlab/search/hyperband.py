@@ -1,4 +1,4 @@
-"""Hyperband (Li et al., 2018): successive halving from several first rungs, side by side. https://jmlr.org/papers/v18/16-558.html"""
+"""Hyperband (Li et al., 2018): brackets of successive halving with several first rungs. https://jmlr.org/papers/v18/16-558.html"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,10 +9,10 @@ from gdlab.analysis.selection import SEED
 from gdlab.engine.axes import random, sobol
 from gdlab.engine.plan import plan
 from gdlab.engine.space import space
-from gdlab.search.halving import climbed, lanes_of, refuse
-from gdlab.search.ladder import Contest, bracket_sizes, rung_steps
+from gdlab.search.brackets import Bracket, bracket_sizes, rung_steps
+from gdlab.search.halving import refuse, run_brackets, run_indices
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training.sweep import COUNTS, STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import COUNTS, STATIC, ProblemLike, RuleLike, assignment, metric_directions
 from gdlab.types import Process
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gdlab.engine.progress import Progress
 
 BRACKET, TRIAL = "bracket", "trial"
-# Rungs, at most, unless the caller says where the first is: as in the paper, with eta = 3 and a first rung at 1/81.
+# The largest default number of rungs: with eta = 3 the first is at 1/81 of the steps, as in the paper.
 RUNGS = 5
 
 
@@ -42,32 +42,32 @@ def hyperband(
     progress: "Callable[[Progress], None]" = lambda progress: None,
     **settings: Any,
 ) -> "xarray.Dataset":
-    """Draw points from `ranges` and halve them in brackets, from many that start small to few that run to the end.
+    """Draw points from `ranges` and run `halving` on them in several brackets, with different first rungs.
 
-    How early runs tell the good points from the bad ones is not known, so the budget is shared out: with
+    The number of steps after which good points can be told from bad ones is unknown, so the budget is divided: with
     S = floor(log_eta(steps / first)), bracket s of S, S - 1, ..., 0 is a `halving` of ceil((S + 1) / (s + 1) eta^s)
-    points that are ranked s times, first after first eta^(S - s) steps; bracket 0 is never ranked. Brackets have about
-    equal budgets. They share their rungs, and run as one.
+    points that are ranked s times, for the first time after first eta^(S - s) steps; bracket 0 is never ranked. The
+    budgets of the brackets are about equal. All brackets share their rungs and train in the same programs.
 
     Args:
-        problem, rule: as in `gdlab.sweep`; one rule, for rules are compared by a search of each.
-        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options, each of which is a program
-            of its own; the names are those that axes of a sweep have.
+        problem, rule: as in `gdlab.sweep`; one rule. To compare rules, search for each.
+        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options, each with its own program;
+            the names are those of axes of a sweep.
         steps, eta, metric, every: as in `halving`.
-        first: the fewest steps that a run is given; by default such that there are five brackets, or fewer where the
-            steps are few.
-        seeds: how many, or which, for each point.
-        seed: of the draws.
-        draw: "random", or "sobol" for points that are evenly spread.
+        first: the smallest number of steps of a run; by default such that there are five brackets, or fewer if `steps`
+            is small.
+        seeds: the number of seeds per point, or the seeds.
+        seed: the seed of the draws of points.
+        draw: "random", or "sobol" for evenly spread points.
         chunk, progress: as in `gdlab.sweep`.
         settings: `batch_size`, `sampling`, `probes` and `stop`, as in `gdlab.sweep`.
 
     Returns:
-        A Dataset as that of `halving` over the dims `trial` and `seed`; along `trial` there are coordinates for each
-        hyperparameter and for `bracket`, s above. `rung` counts the rungs of the first bracket.
+        The Dataset of `halving` over the dims `trial` and `seed`. Each hyperparameter and `bracket` (s above) are
+        coordinates along `trial`. `rung` counts the rungs of the first bracket.
 
     Raises:
-        SearchError: a range that is none, several rules, or as `halving`.
+        SearchError: an invalid range, several rules, or as `halving`.
         gdlab.errors.SelectionError, gdlab.engine.runner.OutOfMemoryError: as `halving`.
         gdlab.engine.space.SpaceError, ValueError: as `gdlab.sweep`.
 
@@ -76,35 +76,36 @@ def hyperband(
     """
     within = read(ranges)
     if isinstance(rule, Mapping):
-        raise SearchError("a search has one rule: search for each of several, so that each has the same budget")
+        raise SearchError("a search takes one rule, not a mapping of rules: search once per rule")
     if first is None:
-        between = max(1, every or 1)
-        first = max(1, steps // (between * max(2, eta) ** (RUNGS - 1))) * between
+        interval = max(1, every or 1)
+        first = max(1, steps // (interval * max(2, eta) ** (RUNGS - 1))) * interval
     refuse(steps, first, eta, every)
     rungs = rung_steps(first, steps, eta)
     sizes = bracket_sizes(len(rungs) - 1, eta)
     rows = _drawn(within, sum(sizes.values()), draw, seed)
     build, _ = assignment(problem, rule, {tuple(within): rows, SEED: seeds}, steps=steps, every=every, **settings)
 
-    def told_apart(static: Mapping[str, Any]) -> Process:
-        # Equal points, which choices alone make, are one lane to the engine; here they compete in their own brackets.
+    def with_trial(static: Mapping[str, Any]) -> Process:
+        # The engine merges equal points (possible with choices only) into one run; with TRIAL each has its own.
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 
     points = space({(TRIAL, *within): [(n, *row) for n, row in enumerate(rows)], SEED: seeds}, COUNTS)
     choices = [name for name, place in within.items() if isinstance(place, Choice)]
-    groups = plan(points, told_apart, (*STATIC, *choices))
-    brackets = np.repeat(list(sizes), list(sizes.values()))
-    lanes = lanes_of(points, groups)
-    contests = [Contest(lanes[brackets == s], eta, len(rungs) - 1 - s) for s in sizes]
-    data = climbed(points, groups, contests, rungs, metric, chunk, progress)
-    return data.swap_dims({points.blocks[0].dim: TRIAL}).assign_coords({BRACKET: (TRIAL, brackets)})
+    groups = plan(points, with_trial, (*STATIC, *choices))
+    bracket_of = np.repeat(list(sizes), list(sizes.values()))
+    runs = run_indices(points, groups)
+    brackets = [Bracket(runs[bracket_of == s], eta, len(rungs) - 1 - s) for s in sizes]
+    directions = metric_directions(problem, points)
+    data = run_brackets(points, groups, brackets, rungs, metric, directions, chunk, progress)
+    return data.swap_dims({points.blocks[0].dim: TRIAL}).assign_coords({BRACKET: (TRIAL, bracket_of)})
 
 
 def _drawn(within: Mapping[str, Range | Choice], count: int, draw: str, seed: int) -> list[tuple[Any, ...]]:
-    """Points of the ranges; of a choice each option is as likely as the others."""
+    """Points drawn from the ranges; the options of a choice are equally likely."""
     if draw not in ("random", "sobol"):
-        raise SearchError(f"draw is 'random' or 'sobol', not {draw!r}")
+        raise SearchError(f"draw must be 'random' or 'sobol', not {draw!r}")
     cube = dict.fromkeys(within, (0.0, 1.0, "linear"))
     ((_, shares),) = (random(cube, count, seed=seed) if draw == "random" else sobol(cube, count, seed=seed)).items()
 

@@ -1,4 +1,4 @@
-"""Population-based training (Jaderberg et al., 2017), inside the compiled program. https://arxiv.org/abs/1711.09846"""
+"""Population-based training (Jaderberg et al., 2017) in one compiled program. https://arxiv.org/abs/1711.09846"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,48 +42,49 @@ def population(
     chunk: int | None = None,
     progress: "Callable[[Progress], None]" = lambda progress: None,
 ) -> "xarray.Dataset":
-    """Train `size` members side by side; every `interval` steps the worst of them go on from copies of the best.
+    """Train `size` members in parallel; every `interval` steps the worst members are replaced by copies of the best.
 
-    The members start at hyperparameters drawn from `ranges`, from one initial point, and see the same batches (all of
-    which the seed decides). Then, every `interval` steps but not after the last:
+    The hyperparameters of the members are drawn from `ranges`. All members start at the same parameters and see the
+    same batches. The seed determines all of these. Every `interval` steps, except after the last:
 
-    1. exploit: the members are ranked by their loss on all data (for an endless stream: on a batch of it), where a
-       diverged member is the worst there is. Each of the floor(quantile size) last becomes a copy, in parameters and in
-       the rule's state, of one of as many first, drawn uniformly; of those only that have not diverged.
-    2. explore: a copy's hyperparameters are each multiplied by one of `factors`, drawn uniformly, and brought back into
-       the range; or, with probability `resample`, drawn from the range anew.
+    1. exploit: the members are ranked by their loss on all data (on a batch for an endless stream); a diverged member
+       is worse than all others. Each of the last k = floor(quantile size) becomes a copy, of parameters and rule state,
+       of a member drawn uniformly from the first k that have not diverged.
+    2. explore: each hyperparameter of a copy is multiplied by one of `factors`, drawn uniformly, and clipped to its
+       range; or, with probability `resample`, it is drawn from its range again.
 
-    A whole population is one lane of a compiled program, so that nothing waits for the host, and many seeds are run at
-    a time. More members than give way at a time may diverge; they wait for their turn. Once no member runs any more
-    the population is left as it is.
+    A population is one run of a compiled program, without host synchronisation; several seeds run at a time. If more
+    than k members diverge, the others are replaced at later exchanges. A population in which all members have diverged
+    or stopped no longer changes.
 
-    Differs from the paper: there members run at their own pace and may be compared at different times; here all are at
-    the same step. And a member that is ranked last is always replaced, though it may not be much worse than the best.
+    Differs from the paper: all members are compared at the same step, while in the paper they run asynchronously. A
+    member among the last k is always replaced, even if it is not much worse than the best.
 
     Args:
         problem, rule: as in `gdlab.sweep`; one rule.
-        ranges: `{name: (low, high)}` or `(low, high, "log" or "linear")`, of numbers that a rule or, as `problem.x`, a
-            problem takes. They change during a run, so they can't decide a shape, and lists are refused.
-        size: how many members.
-        steps: of each member.
-        interval: steps between two exchanges; without any, where it is not below `steps`.
-        quantile: the share that is replaced, and the share that it is replaced from; up to a half.
-        factors: what a hyperparameter may be multiplied by.
-        resample: how likely a copied hyperparameter is drawn anew instead.
-        seeds: how many populations, or the seed of each.
+        ranges: `{name: (low, high)}` or `(low, high, "log" or "linear")`, for numbers that the rule or, as `problem.x`,
+            the problem takes. They change during a run, so they can't set a shape, and lists are refused.
+        size: the number of members.
+        steps: the steps of each member.
+        interval: the steps between two exchanges; if it is not below `steps` there is no exchange.
+        quantile: the fraction of members that is replaced, and the fraction that is copied; at most 0.5.
+        factors: the factors by which a hyperparameter is multiplied.
+        resample: the probability that a copied hyperparameter is drawn again instead.
+        seeds: the number of populations, or the seed of each.
         batch_size, sampling, stop: as in `gdlab.descend`.
-        chunk: how many populations go through the program at a time.
-        progress: called with a `Progress` as populations get done.
+        chunk: the number of populations that the program advances at a time.
+        progress: a function that is called with a `Progress` whenever populations finish.
 
     Returns:
-        A Dataset over `seed` and `member`: the outcome of each member as in a sweep, where a copy counts the steps of
-        its ancestors as its own; and over `step` too, at 0, interval, 2 interval, ...: `loss`, on all data, on arriving
-        there (NaN: had diverged), `parent`, whom the member is a copy of from there on (itself, mostly), and by its
-        name each hyperparameter from there on. NaN, and -1, after a population has ended.
+        A Dataset over `seed` and `member` with the outcome of each member, as in a sweep; the steps of a copy include
+        those of its ancestors. With the dim `step`, at 0, interval, 2 interval, ...: `loss` on all data at that step
+        (NaN if diverged), and after the exchange at that step `parent`, the member of which this one is a copy (usually
+        itself), and each hyperparameter by its name. NaN, or -1, after a population has ended.
 
     Raises:
-        SearchError: a range that is none or that nothing has, several rules, a share or a count that makes no sense.
-        gdlab.engine.space.SpaceError, ValueError: as `gdlab.sweep`.
+        SearchError: an invalid range, several rules, or an invalid `interval`, `quantile`, `factors` or `resample`.
+        gdlab.engine.space.SpaceError: a range that neither the rule nor the problem takes, or as `gdlab.sweep`.
+        ValueError: as `gdlab.sweep`.
 
     Source: Jaderberg et al., Population Based Training of Neural Networks, 2017: truncation selection, and `perturb`
     with `resample` for exploration.
@@ -91,22 +92,19 @@ def population(
     within = _numbers(read(ranges))
     _refuse(size, interval, quantile, factors, resample)
     if isinstance(rule, Mapping):
-        raise SearchError("a population has one rule: train one for each of several")
+        raise SearchError("a population takes one rule, not a mapping of rules: train one population per rule")
     over: dict[str | tuple[str, ...], Any] = {**{name: [place.low] for name, place in within.items()}, SEED: seeds}
     settings: dict[str, Any] = {"batch_size": batch_size, "sampling": sampling, "stop": stop, "every": None}
     member = assignment(problem, rule, over, steps=steps, **settings)[0]({})
-    for name in within:
-        if name not in member.names:
-            raise SearchError(f"the range {name!r} makes no difference: neither the rule nor the problem has it")
     change = Change(within, size, int(quantile * size + 1e-9), tuple(map(float, factors)), float(resample))
-    whole = evolving(member, change, interval)
+    evolution = evolving(member, change, interval)
     try:
-        data = run(space({SEED: seeds}, COUNTS), lambda static: whole, chunk=chunk, progress=progress)
-    except (TypeError, IndexError) as error:  # JAX, where a tracer stands for a shape, a branch or a slice
+        data = run(space({SEED: seeds}, COUNTS), lambda static: evolution, chunk=chunk, progress=progress)
+    except (TypeError, IndexError) as error:  # raised by JAX for a tracer used as a shape, a condition or an index
         fixed = [name for name in within if not _can_change(member, within, name)]
         if not fixed:
             raise
-        raise SearchError(f"{fixed[0]!r} decides a shape or a branch, so it can't change during a run") from error
+        raise SearchError(f"{fixed[0]!r} sets a shape or a Python branch, so it can't change during a run") from error
     return _labelled(data, size)
 
 
@@ -125,7 +123,7 @@ def _labelled(data: "xarray.Dataset", size: int) -> "xarray.Dataset":
 def _numbers(ranges: Mapping[str, Any]) -> dict[str, Range]:
     for name, place in ranges.items():
         if name in OWN or not isinstance(place, Range):
-            raise SearchError(f"{name!r} can't change during a run: give a population ranges of numbers that can")
+            raise SearchError(f"{name!r} can't change during a run: give (low, high) of a number of the rule")
     return dict(ranges)
 
 
@@ -134,24 +132,25 @@ def _refuse(size: int, interval: int, quantile: float, factors: Sequence[float],
         raise SearchError(f"interval must be at least 1, not {interval}")
     if not 0 < quantile <= 0.5 or int(quantile * size + 1e-9) < 1:
         raise SearchError(
-            f"quantile is above 0, up to a half, and with {size} members it must make one at least; it is {quantile}"
+            f"quantile must be above 0, at most 0.5, and at least 1 / size to replace a member; it is {quantile}, and "
+            f"size is {size}"
         )
     if not factors or min(factors) <= 0:
-        raise SearchError(f"factors are one number above 0 or several, not {factors}")
+        raise SearchError(f"factors must be one or more numbers above 0, not {factors}")
     if not 0 <= resample <= 1:
-        raise SearchError(f"resample is a probability, not {resample}")
+        raise SearchError(f"resample must be a probability between 0 and 1, not {resample}")
 
 
 def _can_change(member: Process, ranges: Mapping[str, Range], name: str) -> bool:
-    """Whether a member can be traced with only this hyperparameter not known beforehand."""
-    known = {**{other: place.low for other, place in ranges.items()}, **member.fixed, SEED: 0}
+    """Whether a member can be traced with only this hyperparameter traced."""
+    constants = {**{other: place.low for other, place in ranges.items()}, **member.fixed, SEED: 0}
 
-    def whole(value: Array) -> Any:
-        point = {**known, name: value}
+    def train(value: Array) -> Any:
+        point = {**constants, name: value}
         return member.finish(point, member.advance(point, member.start(point), jnp.asarray(0, jnp.int32), 1)[0])
 
     try:
-        jax.eval_shape(whole, jnp.asarray(ranges[name].low))
+        jax.eval_shape(train, jnp.asarray(ranges[name].low))
     except (TypeError, IndexError):
         return False
     return True

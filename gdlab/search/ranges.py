@@ -1,4 +1,4 @@
-"""Where a search may look: a range for each hyperparameter, or a list to choose from."""
+"""The search space: a range of numbers or a list of options for each hyperparameter."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -13,34 +13,36 @@ Numbers = TypeVar("Numbers")  # a float, a NumPy array or a JAX array
 
 
 class SearchError(UserError, ValueError):
-    """The search can't be what was asked for."""
+    """Invalid arguments of a search."""
 
 
 class Range(NamedTuple):
-    """The numbers from `low` to `high`, both included."""
+    """The closed interval from `low` to `high`, on a linear or logarithmic scale."""
 
     low: float
     high: float
     scale: Scale
 
     def at(self, share: Numbers) -> Numbers:
-        """The number at a share of the way from low to high, on the range's scale: shares drawn uniformly from [0, 1]
-        make draws that are uniform, or uniform in the logarithm."""
+        """The number at a fraction `share` of the range, on its scale: low at 0 and high at 1.
+
+        Shares drawn uniformly from [0, 1] give draws that are uniform, or uniform in the logarithm.
+        """
         way: Any = share
         if self.scale == "log":
-            # Not low * (high / low) ** share: in single precision the ratio of the ends may be out of range.
+            # Not low * (high / low) ** share: in float32 high / low may overflow.
             return self.low ** (1 - way) * self.high**way
         return self.low + (self.high - self.low) * way
 
 
 class Choice(NamedTuple):
-    """One of several things, which need not be numbers and are never traced: each is a program of its own."""
+    """A list of options of any type. They are never traced: each has its own program."""
 
     options: tuple[Any, ...]
 
     @property
     def labels(self) -> tuple[Any, ...]:
-        """The options as plain values: numbers, words, truth values and None as they are, anything else by name."""
+        """The options as plain values: numbers, strings, booleans and None as they are, anything else by its name."""
         return tuple(
             option
             if option is None or isinstance(option, str | bool | int | float)
@@ -50,14 +52,15 @@ class Choice(NamedTuple):
 
 
 def read(ranges: Ranges) -> dict[str, Range | Choice]:
-    """`(low, high)` is a range on a logarithmic scale if low is above 0, else on a linear one; `(low, high, scale)`
-    says which; a list is a choice.
+    """`(low, high, scale)` is a range and a list is a choice.
+
+    The scale of `(low, high)` is logarithmic if low is above 0, else linear.
 
     Raises:
-        SearchError: nothing to search, or a range that is none; the message names it.
+        SearchError: no ranges, or an invalid range; the message names it.
     """
     if not ranges:
-        raise SearchError("there is nothing to search: give a range for at least one hyperparameter")
+        raise SearchError("ranges is empty: give a range for at least one hyperparameter")
     return {name: _one(name, given) for name, given in ranges.items()}
 
 
@@ -65,18 +68,18 @@ def _one(name: str, given: Any) -> Range | Choice:
     if isinstance(given, list):
         choice = Choice(tuple(given))
         if not given or len(set(choice.labels)) < len(given):
-            raise SearchError(f"the choice {name!r} needs options, each once and by a name of its own, not {given}")
+            raise SearchError(f"the choice {name!r} needs one or more options with different names, not {given}")
         return choice
     if not isinstance(given, tuple) or len(given) not in (2, 3) or not all(_is_number(end) for end in given[:2]):
-        raise SearchError(f"the range {name!r} needs (low, high), (low, high, scale) or a list, not {given!r}")
+        raise SearchError(f"the range {name!r} must be (low, high), (low, high, scale) or a list, not {given!r}")
     low, high = (float(end) for end in given[:2])
     scale: Any = given[2] if len(given) == 3 else "log" if low > 0 else "linear"
     if scale not in get_args(Scale):
         raise SearchError(f"the scale of the range {name!r} must be 'log' or 'linear', not {scale!r}")
     if not -float("inf") < low < high < float("inf"):
-        raise SearchError(f"the range {name!r} needs two finite ends, the lower first, not {low} and {high}")
+        raise SearchError(f"the range {name!r} needs finite low < high, not {low} and {high}")
     if scale == "log" and low <= 0:
-        raise SearchError(f"the range {name!r} is logarithmic, so its lower end must be above 0, not {low}")
+        raise SearchError(f"the range {name!r} is logarithmic, so low must be above 0, not {low}")
     return Range(low, high, scale)
 
 

@@ -1,14 +1,22 @@
-"""Search with Optuna (Akiba et al., 2019): it proposes points, gdlab runs them, many at a time. https://optuna.org"""
+"""Search with Optuna (Akiba et al., 2019): Optuna proposes points and gdlab runs a batch of them at a time. https://optuna.org"""
 
 import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gdlab.analysis.selection import SEED, median, score, sign
+from gdlab.analysis.selection import SEED, Direction, median, score, sign
 from gdlab.engine.evaluate import run
 from gdlab.engine.space import space
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
-from gdlab.training.sweep import COUNTS, STATIC, ProblemLike, RuleLike, assignment
+from gdlab.training.sweep import (
+    COUNTS,
+    STATIC,
+    ProblemLike,
+    RuleLike,
+    assignment,
+    mark_directions,
+    metric_directions,
+)
 from gdlab.types import Process
 
 if TYPE_CHECKING:
@@ -18,11 +26,10 @@ if TYPE_CHECKING:
     from gdlab.engine.progress import Progress
 
 TRIAL = "trial"
-# The values of one proposal, in the order of the ranges; of a choice its label.
+# The values of one proposal, in the order of the ranges; for a choice, the label of the option.
 Suggested: TypeAlias = tuple[Any, ...]
-# Proposals that a round asks for at most, for each point that it has room for: in a space of few points most proposals
-# are soon known ones.
-PATIENCE = 4
+# The largest number of proposals per round, divided by `batch`: in a small space most proposals are soon repetitions.
+PROPOSALS = 4
 
 
 def optuna_search(
@@ -41,40 +48,40 @@ def optuna_search(
     progress: "Callable[[Progress], None]" = lambda progress: None,
     **settings: Any,
 ) -> "xarray.Dataset":
-    """Try `trials` points that Optuna proposes, `batch` at a time, each with all seeds, and tell it how they did.
+    """Run `trials` points that Optuna proposes, `batch` at a time, each with all seeds, and report their metric to it.
 
-    A round is one sweep of `batch` points times the seeds. All rounds have one shape, so that the first compiles for
-    all: a round that is not full repeats its last point, and what that gives is not kept. A choice (a list in `ranges`)
-    is a program for each of its options, of the widths 1, 2, 4, ..., `batch`.
+    A round is one sweep of `batch` points times the seeds. All rounds have the same shape, so only the first compiles:
+    a round with fewer points repeats its last point, and the results of the repetitions are discarded. Each option of a
+    choice (a list in `ranges`) has its own program, for 1, 2, 4, ..., `batch` points.
 
-    What a trial is told is the median over seeds of `metric`, and infinity, on the bad side, where half of the seeds or
-    more diverged. Not a failure: samplers leave those out, and go on proposing what diverges (where the upper half of a
-    range did, 73% of TPE's proposals after the first round lay there, against 19% told infinity). Not a large number:
-    how large? TPE only ranks trials, and puts an infinite one last.
+    The value of a trial is the median of `metric` over seeds. If half of the seeds or more diverged, it is infinite, in
+    the worse direction. It is not reported as a failed trial, since samplers ignore those and keep proposing diverging
+    points (when the upper half of a range diverged, 73% of TPE's proposals after the first round lay there, against 19%
+    with infinity). TPE only ranks trials, and ranks an infinite value last.
 
-    A point proposed again is not run again: the trial is told what the point gave, and has a place in the results.
+    A point that is proposed again is not run again: the new trial has the value and the results of the first.
 
     Args:
-        problem, rule: as in `gdlab.sweep`; one rule, for rules are compared by a search of each.
-        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are those that
-            axes of a sweep have.
-        trials: how many points are tried in all.
-        batch: how many of them at a time. The sampler learns between rounds only.
-        steps: of each run.
-        seeds: how many, or which.
-        study: the study to go on with, whose own sampler proposes; by default a new one with Optuna's multivariate TPE
-            sampler.
-        sampler_seed: of the new study's sampler.
-        metric: what is made least, or greatest if its name ends in `accuracy`.
+        problem, rule: as in `gdlab.sweep`; one rule. To compare rules, search for each.
+        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are those of
+            axes of a sweep.
+        trials: the total number of trials.
+        batch: the number of points per round. The sampler learns between rounds only.
+        steps: the steps of each run.
+        seeds: the number of seeds, or the seeds.
+        study: the study to continue, with its own sampler; by default a new one with Optuna's multivariate TPE sampler.
+        sampler_seed: the seed of the new study's sampler.
+        metric: the variable to optimise, in its better direction: maximised if it is `gdlab.maximise` or its name ends
+            in `accuracy`, else minimised.
         chunk, progress: as in `gdlab.sweep`.
         settings: `batch_size`, `sampling`, `every`, `probes` and `stop`, as in `gdlab.sweep`.
 
     Returns:
-        A Dataset as that of a sweep over the dims `trial` and `seed`; each hyperparameter is a coordinate along
-        `trial`, whose values are the trials' numbers in the study.
+        The Dataset of a sweep over the dims `trial` and `seed`. The values of `trial` are the numbers of the trials in
+        the study; each hyperparameter is a coordinate along it.
 
     Raises:
-        SearchError: a range that is none, no trials, several rules, a study that goes the wrong way, or no Optuna.
+        SearchError: an invalid range, no trials, several rules, a study with another direction, or no Optuna.
         gdlab.errors.SelectionError: no such metric.
         gdlab.engine.space.SpaceError, ValueError: as `gdlab.sweep`.
     """
@@ -84,24 +91,27 @@ def optuna_search(
     if trials < 1 or batch < 1:
         raise SearchError(f"trials and batch must be at least 1, not {trials} and {batch}")
     if isinstance(rule, Mapping):
-        raise SearchError("a search has one rule: search for each of several, so that each has the same budget")
-    study = _new_study(metric, sampler_seed) if study is None else _checked(study, metric)
+        raise SearchError("a search takes one rule, not a mapping of rules: search once per rule")
+    lows = {name: place.low if isinstance(place, Range) else place.options[0] for name, place in within.items()}
+    directions = metric_directions(problem, space({tuple(lows): [tuple(lows.values())]}, COUNTS))
+    direction: Direction = directions.get(metric) or ("min" if sign(metric) > 0 else "max")
+    study = _new_study(direction, sampler_seed) if study is None else _checked(study, metric, direction)
     batch = min(batch, trials)
 
     def run_all(points: Sequence[Suggested]) -> "xarray.Dataset":
         return _round(points, within, batch, problem, rule, seeds, chunk, progress, steps=steps, **settings)
 
-    taken: list[tuple[int, Suggested]] = []  # the trials' numbers, and what they tried
-    places: dict[Suggested, int] = {}  # where the results of a point are
+    finished: list[tuple[int, Suggested]] = []  # the number and the point of each trial
+    places: dict[Suggested, int] = {}  # the index of a point in the concatenated rounds
     rounds: list[xarray.Dataset] = []
     values: list[float] = []
-    while len(taken) < trials:
-        asked = _ask(study, within, places, batch, trials - len(taken))
+    while len(finished) < trials:
+        asked = _ask(study, within, places, batch, trials - len(finished))
         try:
             fresh = [point for point in dict.fromkeys(point for _, point in asked) if point not in places]
             if fresh:
                 rounds.append(run_all(fresh))
-                values += median(score(rounds[-1], metric)).values.tolist()
+                values += median(score(rounds[-1], metric, direction=direction)).values.tolist()
                 places |= {point: len(places) + index for index, point in enumerate(fresh)}
         except BaseException:
             for trial, _ in asked:
@@ -109,20 +119,21 @@ def optuna_search(
             raise
         for trial, point in asked:
             study.tell(trial, values[places[point]])
-        taken += [(trial.number, point) for trial, point in asked]
+        finished += [(trial.number, point) for trial, point in asked]
     data = xarray.concat(rounds, TRIAL, data_vars="minimal", coords="minimal", compat="override", join="exact")
-    data = data.isel({TRIAL: [places[point] for _, point in taken]}).assign_coords({TRIAL: [n for n, _ in taken]})
+    data = data.isel({TRIAL: [places[point] for _, point in finished]})
+    data = data.assign_coords({TRIAL: [number for number, _ in finished]})
     data.attrs = {name: sum(one.attrs[name] for one in rounds) for name in ("compile_seconds", "run_seconds")}
-    return data
+    return mark_directions(data, directions)
 
 
 def _ask(
     study: "optuna.Study", within: Mapping[str, Range | Choice], known: Container[Suggested], batch: int, most: int
 ) -> list[tuple["optuna.Trial", Suggested]]:
-    """Proposals, at most `most`, until there are `batch` points among them that are not known."""
+    """At most `most` proposals, until `batch` different points among them are not in `known`."""
     asked: list[tuple[optuna.Trial, Suggested]] = []
     fresh: set[Suggested] = set()
-    while len(fresh) < batch and len(asked) < min(most, PATIENCE * batch):
+    while len(fresh) < batch and len(asked) < min(most, PROPOSALS * batch):
         trial = study.ask()
         point = tuple(
             trial.suggest_categorical(name, place.labels)
@@ -146,64 +157,63 @@ def _round(
     progress: "Callable[[Progress], None]",
     **settings: Any,
 ) -> "xarray.Dataset":
-    """The sweep of some points and all seeds, over the dims trial and seed."""
+    """The sweep of the points with all seeds, over the dims `trial` and `seed`."""
     names = tuple(within)
     choices = [name for name, place in within.items() if isinstance(place, Choice)]
-    rows = [*points, *_filling(points, [names.index(name) for name in choices], batch)]
+    rows = [*points, *_padding(points, [names.index(name) for name in choices], batch)]
     columns = [
         [place.options[place.labels.index(value)] for value in column] if isinstance(place, Choice) else column
         for place, column in zip(within.values(), zip(*rows, strict=True), strict=True)
     ]
-    given = list(zip(*columns, strict=True))
-    build, _ = assignment(problem, rule, {names: given, SEED: seeds}, **settings)
+    values = list(zip(*columns, strict=True))
+    build, _ = assignment(problem, rule, {names: values, SEED: seeds}, **settings)
 
-    def told_apart(static: Mapping[str, Any]) -> Process:
-        # Equal points are one lane to the engine. Those that fill a round up must not be: its shape would change.
+    def with_trial(static: Mapping[str, Any]) -> Process:
+        # The engine merges equal points into one run. Padding must stay separate, else the round's shape would change.
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 
-    numbered = space({(TRIAL, *names): [(n, *row) for n, row in enumerate(given)], SEED: seeds}, COUNTS)
-    data = run(numbered, told_apart, static=(*STATIC, *choices), chunk=chunk, progress=progress)
+    numbered = space({(TRIAL, *names): [(n, *row) for n, row in enumerate(values)], SEED: seeds}, COUNTS)
+    data = run(numbered, with_trial, static=(*STATIC, *choices), chunk=chunk, progress=progress)
     return data.swap_dims({data[TRIAL].dims[0]: TRIAL}).isel({TRIAL: slice(len(points))})
 
 
-def _filling(points: Sequence[Suggested], choices: Sequence[int], batch: int) -> list[Suggested]:
-    """Copies of points that bring the runs of each program to one of a few numbers: `batch`, or a power of 2 below."""
-    alike: dict[Suggested, list[Suggested]] = {}
+def _padding(points: Sequence[Suggested], choices: Sequence[int], batch: int) -> list[Suggested]:
+    """Copies of points that pad the points of each program to `batch` or, if there are choices, a power of 2 below."""
+    by_choice: dict[Suggested, list[Suggested]] = {}
     for point in points:
-        alike.setdefault(tuple(point[at] for at in choices), []).append(point)
-    filling = []
-    for group in alike.values():
+        by_choice.setdefault(tuple(point[at] for at in choices), []).append(point)
+    padding = []
+    for group in by_choice.values():
         width = batch if not choices else min(batch, 1 << (len(group) - 1).bit_length())
-        filling += [group[-1]] * (width - len(group))
-    return filling
+        padding += [group[-1]] * (width - len(group))
+    return padding
 
 
-def _new_study(metric: str, sampler_seed: int) -> "optuna.Study":
+_OPTUNA_NAMES = {"min": "minimize", "max": "maximize"}
+
+
+def _new_study(direction: Direction, sampler_seed: int) -> "optuna.Study":
     optuna = _optuna()
     with warnings.catch_warnings():
-        # Proposals of one round must differ though none of them has a value yet (`constant_liar`). The density is one
-        # over all hyperparameters, since the best lr depends on the others (`multivariate`): the default of Optuna 5,
-        # not of Optuna 4. Before version 5 both options warn that they are experimental.
+        # `constant_liar` makes the proposals of one round differ before any of them has a value. `multivariate` models
+        # all hyperparameters jointly, since the best lr depends on the others; it is the default of Optuna 5, not of
+        # Optuna 4. Before version 5 both options warn that they are experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=sampler_seed, constant_liar=True, multivariate=True)
-    return optuna.create_study(sampler=sampler, direction=_direction(metric))
+    return optuna.create_study(sampler=sampler, direction=_OPTUNA_NAMES[direction])
 
 
-def _checked(study: "optuna.Study", metric: str) -> "optuna.Study":
-    if len(study.directions) != 1 or study.direction.name.lower() != _direction(metric):
-        goes = " and ".join(direction.name.lower() for direction in study.directions)
-        raise SearchError(f"the study's direction is {goes}; for {metric} it must be {_direction(metric)}")
+def _checked(study: "optuna.Study", metric: str, direction: Direction) -> "optuna.Study":
+    found, wanted = [one.name.lower() for one in study.directions], _OPTUNA_NAMES[direction]
+    if found != [wanted]:
+        raise SearchError(f"the study's direction is {' and '.join(found)}; for {metric} it must be {wanted}")
     return study
-
-
-def _direction(metric: str) -> str:
-    return "minimize" if sign(metric) > 0 else "maximize"
 
 
 def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise SearchError('this search needs Optuna, which is not installed: pip install "gdlab[search]"') from error
+        raise SearchError('optuna_search needs Optuna, which is not installed: pip install "gdlab[search]"') from error
     return optuna

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 
+from gdlab.analysis.selection import Direction
 from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.evaluate import run
 from gdlab.engine.plan import Build
@@ -111,12 +112,17 @@ def sweep(
         executor=executor,
         assigned=assigned,
     )
-    for name, direction in metric_directions(problem, points).items():
+    return mark_directions(data, metric_directions(problem, points))
+
+
+def mark_directions(data: "xarray.Dataset", directions: Mapping[str, Direction]) -> "xarray.Dataset":
+    """Set the attribute `direction` of each metric's variable, in place, and return the Dataset."""
+    for name, direction in directions.items():
         data[name].attrs["direction"] = direction
     return data
 
 
-def metric_directions(problem: ProblemLike, points: Space) -> dict[str, str]:
+def metric_directions(problem: ProblemLike, points: Space) -> dict[str, Direction]:
     """`eval_NAME` -> "max" or "min", the better direction, for each metric of the problem at its first point.
 
     A metric that is neither `maximise` nor `minimise` has "max" if its name ends in "accuracy", else "min".
@@ -124,7 +130,7 @@ def metric_directions(problem: ProblemLike, points: Space) -> dict[str, str]:
     first = {name: value for block in points.blocks for name, value in block.row(0).items()}
     given = {n.removeprefix(PROBLEM): v for n, v in first.items() if n.startswith(PROBLEM) and v is not ABSENT}
     metrics = _factory(problem, Problem)(**given).metrics
-    plain = {name: "max" if name.endswith("accuracy") else "min" for name in metrics}
+    plain: dict[str, Direction] = {n: "max" if n.endswith("accuracy") else "min" for n in metrics}
     own = {name: metric.direction for name, metric in metrics.items() if isinstance(metric, Metric)}
     return {f"eval_{name}": direction for name, direction in (plain | own).items()}
 

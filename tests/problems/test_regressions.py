@@ -1,4 +1,4 @@
-"""Linear and logistic regression, against NumPy, scikit-learn and closed forms."""
+"""Linear and logistic regression against NumPy, scikit-learn and closed forms."""
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +43,11 @@ def test_linear_loss_and_hessian(l2):
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
-def test_linear_minimiser_is_that_of_lstsq(l2):
+def test_linear_minimiser_equals_lstsq(l2):
     problem = linear_regression(l2=l2)
     _, _, loss = flat_loss(problem)
     x, y = float64(load("diabetes").train)
-    # Ridge as least squares on examples added to the data: sqrt(n l2) e_j, with target 0.
+    # Ridge regression is least squares with additional examples sqrt(n l2) e_j, with target 0.
     rows = np.column_stack([np.zeros(10), np.sqrt(len(x) * l2) * np.eye(10)])
     design = np.vstack([np.column_stack([np.ones(len(x)), x]), rows])
     solution = np.linalg.lstsq(design, np.concatenate([y, np.zeros(10)]), rcond=None)[0]
@@ -55,6 +55,25 @@ def test_linear_minimiser_is_that_of_lstsq(l2):
     np.testing.assert_allclose(best, solution, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(loss(best), problem.facts["minimum"], rtol=1e-12)
     np.testing.assert_allclose(jax.jit(jax.grad(loss))(best), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_linear_facts_of_own_data_that_are_not_centred(dependent):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal([5.0, -1.0, 0.5], size=(30, 3)), rng.normal(size=30) + 2
+    if dependent:
+        x[:, 2] = x[:, 0] - 2 * x[:, 1]
+    for l2 in (0.0, 0.4):
+        problem = linear_regression(data=(x, y), l2=l2)
+        start, _, loss = flat_loss(problem)
+        hessian = np.asarray(jax.hessian(loss)(start))
+        np.testing.assert_allclose(problem.facts["hessian"], hessian, atol=1e-12)
+        eigenvalues = np.linalg.eigvalsh(hessian)
+        np.testing.assert_allclose(problem.facts["smoothness"], eigenvalues[-1], rtol=1e-12)
+        np.testing.assert_allclose(problem.facts["strong_convexity"], eigenvalues[0], rtol=1e-9, atol=1e-12)
+        (best,) = problem.facts["minimisers"]
+        np.testing.assert_allclose(jax.grad(loss)(best), 0, atol=1e-12)
+        np.testing.assert_allclose(loss(best), problem.facts["minimum"], rtol=1e-12)
 
 
 def test_linear_metrics():
@@ -67,7 +86,7 @@ def test_linear_metrics():
     np.testing.assert_allclose(problem.metrics["r2"](params, problem.eval_data), r2, rtol=1e-12)
 
 
-def test_linear_facts_with_traced_l2_are_the_loop():
+def test_linear_facts_with_traced_l2_equal_a_loop():
     penalties = np.array([0.0, 1e-3, 2.0])
     mapped = jax.jit(jax.vmap(lambda l2: dict(linear_regression(l2=l2).facts)))(jnp.asarray(penalties))
     for i, l2 in enumerate(penalties):
@@ -89,7 +108,7 @@ def test_logistic_value_and_gradient_in_numpy():
     np.testing.assert_allclose(grads["b"], (p - one_hot).mean(axis=0), rtol=1e-10, atol=1e-13)
 
 
-def test_logistic_hessian_is_the_kronecker_form_and_below_its_bound():
+def test_logistic_hessian_has_kronecker_form_and_obeys_its_bound():
     problem = logistic_regression("wine", spread=0.1)
     x, _ = float64(load("wine").train)
     start, _, loss = flat_loss(problem)
@@ -107,8 +126,8 @@ def test_logistic_hessian_is_the_kronecker_form_and_below_its_bound():
 
 
 @pytest.mark.parametrize(("data", "ratio"), [("wine", 1.0), ("breast_cancer", 0.5)])
-def test_logistic_minimum_is_that_of_scikit_learn(data, ratio):
-    """Its penalty is 1/C against the sum over examples; its binary form is the softmax at twice the penalty."""
+def test_logistic_minimum_equals_scikit_learn(data, ratio):
+    """Its penalty is 1/C on the sum over examples; its binary form is the softmax at twice the penalty."""
     problem, (x, y) = logistic_regression(data, l2=0.1), float64(load(data).train)
     fitted = sklearn.linear_model.LogisticRegression(C=1 / (0.1 * ratio * len(x)), tol=1e-10, max_iter=5000).fit(x, y)
     w, b = fitted.coef_.T, fitted.intercept_
@@ -123,7 +142,7 @@ def test_logistic_minimum_is_that_of_scikit_learn(data, ratio):
     assert problem.loss(params, problem.data) < problem.loss(other, problem.data)
 
 
-def test_logistic_starts_at_ln_classes_and_spread_moves_it():
+def test_logistic_initial_loss_is_ln_classes_and_spread_moves_it():
     problem = logistic_regression("wine")
     params = problem.init(jax.random.key(0))
     np.testing.assert_allclose(problem.loss(params, problem.data), np.log(3), rtol=1e-12)
@@ -132,7 +151,7 @@ def test_logistic_starts_at_ln_classes_and_spread_moves_it():
     assert not drawn["b"].any()
 
 
-def test_targets_of_the_wrong_sort_are_refused():
+def test_regressions_refuse_the_wrong_kind_of_target():
     with pytest.raises(ValueError, match="'wine' is a class"):
         linear_regression("wine")
     with pytest.raises(ValueError, match="'diabetes' is a number"):

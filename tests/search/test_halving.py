@@ -1,11 +1,13 @@
-"""Successive halving against plain sweeps of each rung's length and a ranking in NumPy."""
+"""Successive halving against plain sweeps up to each rung and a ranking in NumPy."""
 
+import dataclasses
 import functools
 import os
 import pickle
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,9 +16,9 @@ from gdlab import Stop, problems, rules, sweep
 from gdlab.engine import tile_run
 from gdlab.engine.runner import OutOfMemoryError
 from gdlab.errors import SelectionError
-from gdlab.search import SearchError, halving, race
+from gdlab.search import SearchError, halving, hyperband, rungs
 
-RATES = gdlab.log(1e-3, 1e3, 13)  # of the bowl's rates those above 0.2 diverge, the largest at once
+RATES = gdlab.log(1e-3, 1e3, 13)  # on `bowl` those above 0.2 diverge, the largest in the first step
 POINTS = gdlab.sobol({"lr": (1e-3, 1), "beta": (0.1, 0.9)}, 11)
 BOTH = {"gd": rules.gd, "heavy": rules.momentum}
 
@@ -26,26 +28,26 @@ def bowl():
 
 
 def swept(asked, steps, chunk):
-    """The plain sweep of what was asked for, of another length."""
+    """The plain sweep with the same arguments and another number of steps."""
     rest = {n: v for n, v in asked.items() if n not in ("problem", "rule", "over", "first", "eta", "metric", "steps")}
     return sweep(asked["problem"], asked["rule"], asked["over"], **rest | {"steps": steps, "chunk": chunk})
 
 
 def ranked(values, lost, left, metric):
-    """The points that are left, the best first: by the median over seeds, and then by their order."""
+    """The remaining points, the best first: by the median over seeds, then by their order."""
     sign = -1 if metric.endswith("accuracy") else 1
     median = np.median(np.where(lost | np.isnan(values), np.inf, sign * values), axis=1)
     return sorted(left, key=lambda point: (median[point], point))
 
 
 def in_order(data, dims):
-    """The data over rule, point and seed."""
+    """The data over the dims rule, point and seed."""
     data = data.expand_dims([dim for dim in ("rule", "seed") if dim not in data.dims])
     return data.stack(point=dims).transpose("rule", "point", "seed", ...)
 
 
 def by_hand(asked, rungs, chunk):
-    """The rung that each point reaches, [rules, points], and each rung's sweep, [rules, points, seeds]."""
+    """The last rung of each point, [rules, points], and the sweep up to each rung, [rules, points, seeds]."""
     dims = [str(dim) for dim in swept(asked, rungs[0], chunk)["final_loss"].dims if dim not in ("rule", "seed")]
     sweeps = [swept(asked, steps, chunk) for steps in rungs]
     sweeps = [in_order(data, dims) for data in sweeps]
@@ -62,7 +64,7 @@ def by_hand(asked, rungs, chunk):
 
 
 def assert_as_by_hand(asked, rungs):
-    """Each run is, to the last bit, the run of a sweep that ends where it was dropped."""
+    """Each run equals, bit for bit, the run of a sweep that ends where the run was dropped."""
     found = halving(**asked)
     assert found.attrs["rung_steps"] == rungs
     reached, sweeps = by_hand(asked, rungs, found.attrs["chunk"])
@@ -94,7 +96,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_the_sweeps_of_each_rung_and_a_ranking(case):
+def test_halving_equals_sweeps_and_a_ranking(case):
     asked, rungs = CASES[case]
     found, reached = assert_as_by_hand({"problem": problems.quadratic(), "rule": rules.momentum, **asked}, rungs)
     assert {0, 1, len(rungs) - 1} <= set(reached.flat)
@@ -115,24 +117,48 @@ NET = {
 
 
 @pytest.mark.slow
-def test_of_a_network_that_may_diverge_too():
+def test_halving_of_a_network_with_diverging_runs():
     found, _ = assert_as_by_hand({**NET, "first": 6, "eta": 4, "metric": "eval_accuracy"}, [6, 24])
     lost = found["diverged_at"].values >= 0
     assert 0.1 < lost.mean() < 0.9
     assert not lost[found["rung"].values == 1].any()
-    assert found.attrs["chunk"] == 8  # narrower than a sweep's, for the sake of the last rung
+    assert found.attrs["chunk"] == 8  # smaller than that of a sweep, since the last rung has few runs
 
 
-def test_with_a_chunk_of_its_own_a_sweep_rounds_as_it_pleases():
-    # ChunkPrograms of other shapes add up in another order, so no more than single precision can be asked for.
+def test_halving_keeps_the_largest_of_a_maximised_metric(gained):
+    over = {"lr": np.linspace(0.01, 0.09, 9)}  # the larger lr, the larger the gain
+    found = halving(gained, rules.gd, over, steps=9, first=1, metric="eval_gain")
+    np.testing.assert_array_equal(found["rung"], [0] * 6 + [1] * 2 + [2])
+    assert found["eval_gain"].attrs["direction"] == "max"
+    plain = halving(gained, rules.gd, over, steps=9, first=1)
+    np.testing.assert_array_equal(plain["rung"], found["rung"])
+
+
+def test_halving_ranks_a_metric_that_is_nan_last(gained):
+    lost = dataclasses.replace(gained, metrics={"gain": gdlab.maximise(lambda x, batch: jnp.log(0.95 - jnp.sum(x)))})
+    found = halving(lost, rules.gd, {"lr": [0.01, 0.3, 0.2]}, steps=3, first=1, metric="eval_gain")
+    assert np.isnan(sweep(lost, rules.gd, {"lr": [0.01]}, steps=1)["eval_gain"]).all()
+    np.testing.assert_array_equal(found["rung"], [0, 1, 0])
+
+
+def test_hyperband_keeps_the_largest_of_a_maximised_metric(gained):
+    ranges = {"lr": (0.01, 0.09)}
+    found = hyperband(gained, rules.gd, ranges, steps=9, first=1, seeds=1, metric="eval_gain").squeeze("seed")
+    kept = found["rung"].where(found["bracket"] == 2) == 2
+    assert found["lr"].where(kept).max() == found["lr"].where(found["bracket"] == 2).max()
+    assert found["eval_gain"].attrs["direction"] == "max"
+
+
+def test_halving_equals_a_sweep_with_another_chunk_up_to_rounding():
+    # Programs of other shapes sum in another order, so values agree to float32 rounding only.
     found, plain = halving(**NET, first=6, eta=4, metric="eval_accuracy"), sweep(**NET)
-    last = ((found["rung"] == 1) & (found["lr"] < 1)).values  # what a large rate makes of a last bit is another matter
+    last = ((found["rung"] == 1) & (found["lr"] < 1)).values  # a large lr amplifies rounding errors
     assert last.sum() >= 6
     for name in ("loss", "final_loss"):
         np.testing.assert_allclose(found[name].values[last], plain[name].values[last], rtol=1e-4)
 
 
-def test_an_axis_that_a_rule_does_not_have_makes_no_points_of_it():
+def test_halving_ignores_axes_that_a_rule_lacks():
     over = {"lr": RATES, "beta": [0.1, 0.5, 0.9], "seed": 2}
     found = halving(bowl(), BOTH, over, steps=27, first=3)
     alone = halving(bowl(), {"gd": rules.gd}, {"lr": RATES, "seed": 2}, steps=27, first=3)
@@ -142,7 +168,7 @@ def test_an_axis_that_a_rule_does_not_have_makes_no_points_of_it():
     assert counts == [39, 13, 4]
 
 
-def test_a_rule_has_places_of_its_own_however_bad_it_is():
+def test_halving_ranks_each_rule_separately():
     lost = functools.partial(rules.gd, lr=1e6)
     found = halving(bowl(), {"lost": lost, "gd": rules.gd}, {"rules.gd.lr": RATES, "seed": 2}, steps=400, first=40)
     assert (found["diverged_at"].sel(rule="lost") >= 0).all()
@@ -150,14 +176,14 @@ def test_a_rule_has_places_of_its_own_however_bad_it_is():
     assert ((found["rung"].sel(rule="gd", seed=0) >= 1).sum(), (found["rung"].sel(rule="gd") == 2).sum()) == (4, 2)
 
 
-def test_seeds_that_are_no_axis_make_points():
+def test_halving_of_zipped_seeds():
     pairs = [(seed, lr) for seed in range(3) for lr in RATES[:4]]
     found = halving(problems.quadratic(), rules.gd, {("seed", "lr"): pairs}, steps=9, first=3)
     order = np.argsort(sweep(problems.quadratic(), rules.gd, {("seed", "lr"): pairs}, steps=3)["final_loss"].values)
     np.testing.assert_array_equal(np.flatnonzero(found["rung"] == 1), np.sort(order[:4]))
 
 
-def test_a_space_may_be_a_chain():
+def test_halving_of_a_chain():
     over = gdlab.chain({"lr": RATES, "seed": 2}, {"lr": RATES[:5], "beta": [0.0, 0.5], "seed": 2})
     found = halving(bowl(), rules.momentum, over, steps=18, first=6)
     early = sweep(bowl(), rules.momentum, over, steps=6, chunk=found.attrs["chunk"])["final_loss"].median("seed")
@@ -168,54 +194,63 @@ def test_a_space_may_be_a_chain():
 
 @pytest.fixture
 def advanced(monkeypatch):
-    """Steps of lanes that the devices were set to take, empty places of chunks included."""
+    """The run steps that each call of a program takes, unused slots of chunks included."""
     taken, advance = [], tile_run.TileRun.advance
 
     def counted(self, segment):
-        used, of = int(np.asarray(self._count).sum()), self._of
-        taken.append(used * of.layout.chunk * of.layout.blocks * self._group.process.every)
+        used, layout = int(np.asarray(self._count).sum()), self._programs.layout
+        taken.append(used * layout.chunk * layout.blocks * self._group.process.every)
         return advance(self, segment)
 
     monkeypatch.setattr(tile_run.TileRun, "advance", counted)
     return taken
 
 
-def test_what_is_dropped_costs_no_more_time(advanced):
+def test_halving_does_not_advance_dropped_runs(advanced):
     over = {"lr": gdlab.log(1e-3, 0.1, 128), "seed": 2}
     found = halving(bowl(), rules.gd, over, steps=64, first=4, eta=4, chunk=8)
     assert found.attrs["budget"] == 2 * (128 * 4 + 32 * 12 + 8 * 48)
     assert sum(advanced) == found.attrs["budget"]
 
 
-def test_else_it_costs_its_budget_in_whole_vectors(advanced):
+def test_halving_advances_whole_chunks(advanced):
     over = {"lr": gdlab.log(1e-3, 0.1, 100), "seed": 3}
     halving(bowl(), rules.gd, over, steps=81, first=1, chunk=8, every=None)
     whole = [-(-count // 8) * 8 for count in (100, 33, 11, 3, 1)]
     assert sum(advanced) == 3 * np.dot(whole, np.diff([0, 1, 3, 9, 27, 81]))
 
 
-def test_runs_that_diverge_leave_between_the_rungs(advanced):
+def test_halving_removes_diverged_runs_between_rungs(advanced):
     rates = np.r_[np.linspace(0.01, 0.05, 8), np.linspace(5, 9, 120)]
     found = halving(bowl(), rules.gd, {"lr": rates}, steps=720, first=40, chunk=8)
     assert (found["diverged_at"].values[8:] >= 0).all()
     assert (found["rung"].values[8:] >= 1).any()
-    # To the second rung 42 would go, which is 6 chunks; those that diverge leave, and one chunk goes on.
+    # 42 runs (6 chunks) would train up to the second rung; without the diverged ones one chunk is left.
     assert sum(advanced) == 128 * 40 + 8 * 680
     assert found.attrs["budget"] > sum(advanced)
 
 
-def test_once_all_have_diverged_nothing_costs_time(advanced):
+def test_halving_stops_once_all_runs_diverged(advanced):
     found = halving(bowl(), rules.gd, {"lr": np.linspace(50, 90, 8)}, steps=360, first=40, chunk=8)
     assert (found["diverged_at"] < 40).all()
     assert sum(advanced) == 8 * 40
-    assert found["rung"].values.tolist() == [2, 1, 0, 0, 0, 0, 0, 0]  # 8 points, then 2, then 1: equal ones in order
+    assert found["rung"].values.tolist() == [
+        2,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]  # 8 points, then 2, then 1: of equal points the first is kept
 
 
-def test_another_search_of_the_same_shape_compiles_nothing(compilations):
+def test_halving_compiles_nothing_for_the_same_shape(compilations):
     asked = {"steps": 36, "first": 4, "every": 2}
     first = halving(bowl(), rules.momentum, {"lr": gdlab.log(1e-3, 0.5, 20), "seed": 2}, **asked)
     assert first.attrs["compile_seconds"] > 0
-    assert first.attrs["chunk"] > 8  # lanes of so little work cost next to nothing
+    assert first.attrs["chunk"] > 8  # runs this cheap need a large chunk
     before = compilations()
     over = {"lr": gdlab.random(1e-3, 0.9, 20, seed=3)[::-1], "seed": [7, 3]}
     again = halving(bowl(), rules.momentum, over, metric="best_loss", **asked)
@@ -224,15 +259,15 @@ def test_another_search_of_the_same_shape_compiles_nothing(compilations):
     assert (again["rung"].values != first["rung"].values).any()
 
 
-def test_progress_is_told_up_to_the_end():
-    told = []
-    halving(bowl(), BOTH, {"lr": RATES, "seed": 2}, steps=81, first=9, progress=told.append)
-    assert told[0].phase == "compile"
-    done = [state.done for state in told]
+def test_halving_reports_progress_up_to_the_end():
+    states = []
+    halving(bowl(), BOTH, {"lr": RATES, "seed": 2}, steps=81, first=9, progress=states.append)
+    assert states[0].phase == "compile"
+    done = [state.done for state in states]
     assert done == sorted(done)
-    assert (done[0], done[-1], told[-1].runs) == (0, pytest.approx(52), 52)
-    assert {state.label for state in told[1:]} == {"gd", "heavy"}
-    assert told[-1].status["diverged"] > 0
+    assert (done[0], done[-1], states[-1].runs) == (0, pytest.approx(52), 52)
+    assert {state.label for state in states[1:]} == {"gd", "heavy"}
+    assert states[-1].status["diverged"] > 0
 
 
 THREE = """
@@ -255,7 +290,7 @@ pickle.dump((found, np.array(taken)), open(sys.argv[1], "wb"))
 
 
 @pytest.mark.slow
-def test_on_several_devices_it_is_the_same_and_each_has_its_share(tmp_path):
+def test_halving_on_three_devices_equals_one_and_balances_chunks(tmp_path):
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", THREE, tmp_path / "found"], check=False, env=env, capture_output=True, text=True
@@ -267,18 +302,18 @@ def test_on_several_devices_it_is_the_same_and_each_has_its_share(tmp_path):
     assert found.keys() == set(wanted.data_vars)
     for name, values in found.items():
         np.testing.assert_array_equal(values, wanted[name].values, err_msg=name)
-    rows = 4 * np.repeat([6, 2, 1, 1], np.diff([0, 1, 3, 9, 27]))  # a row of 8 lanes makes a chunk: of 48, 16, 5, 1
+    rows = 4 * np.repeat([6, 2, 1, 1], np.diff([0, 1, 3, 9, 27]))  # chunks of 8 runs, for 48, 16, 5 and 1 points
     np.testing.assert_array_equal(chunks.sum(axis=1), rows)
     assert np.ptp(chunks, axis=1).max() <= 1
 
 
-def test_runs_that_do_not_fit_into_memory_are_said_not_to(monkeypatch):
-    monkeypatch.setattr(race, "_memory", lambda mesh: 1000)
-    with pytest.raises(OutOfMemoryError, match=r"26 runs need .* GB, and there are 0\.0"):
+def test_halving_refuses_more_runs_than_fit_into_memory(monkeypatch):
+    monkeypatch.setattr(rungs, "_memory", lambda mesh: 1000)
+    with pytest.raises(OutOfMemoryError, match=r"26 runs need .* GB; the devices have 0\.0"):
         halving(bowl(), rules.gd, {"lr": RATES, "seed": 2}, steps=9, first=3)
 
 
-def test_nor_where_the_device_finds_out(monkeypatch):
+def test_halving_reports_an_allocation_failure_of_the_device(monkeypatch):
     import jax
 
     def full(self, segment):
@@ -290,21 +325,21 @@ def test_nor_where_the_device_finds_out(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changed", "error", "said"),
+    ("changed", "error", "message"),
     [
-        ({"eta": 1}, SearchError, "eta is a whole number from 2 on, not 1"),
-        ({"eta": 2.5}, SearchError, "eta is a whole number"),
-        ({"first": 0}, SearchError, "first must be at least 1"),
-        ({"first": 10}, SearchError, "at most steps, not 10 of 9"),
+        ({"eta": 1}, SearchError, "eta must be an integer of at least 2, not 1"),
+        ({"eta": 2.5}, SearchError, "eta must be an integer"),
+        ({"first": 0}, SearchError, "first must be between 1 and steps=9, not 0"),
+        ({"first": 10}, SearchError, "between 1 and steps=9, not 10"),
         ({"first": 4}, SearchError, "no point is dropped before step 9"),
-        ({"every": 2}, SearchError, "a record every 2 steps: first must be a multiple of that, not 3"),
+        ({"every": 2}, SearchError, "first must be a multiple of every=2"),
         ({"metric": "eval_accuracy"}, SelectionError, "there is no 'eval_accuracy'"),
         ({"metric": "loss"}, SelectionError, "loss is a series"),
         ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "'lrr' sets nothing"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(changed, error, said):
+def test_halving_refuses_invalid_arguments(changed, error, message):
     asked = {"problem": bowl(), "rule": rules.gd, "over": {"lr": RATES, "seed": 2}, "steps": 9, "first": 3}
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         halving(**{**asked, **changed})

@@ -1,4 +1,4 @@
-"""Hyperband: what it draws, and each bracket against a halving of its own."""
+"""Hyperband: its draws, and each bracket against a separate halving."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def whole():
     return search()
 
 
-def test_its_brackets_are_those_of_the_paper(whole):
+def test_hyperband_has_the_brackets_of_the_paper(whole):
     assert dict(whole.sizes) == {"trial": 143, "seed": 2, "step": 81}
     assert whole["lr"].dims == whole["beta"].dims == whole["bracket"].dims == ("trial",)
     np.testing.assert_array_equal(whole["bracket"], np.repeat([4, 3, 2, 1, 0], [81, 34, 15, 8, 5]))
@@ -48,7 +48,7 @@ def test_its_brackets_are_those_of_the_paper(whole):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("bracket", [4, 2])
-def test_a_bracket_is_a_halving(bracket, whole):
+def test_hyperband_bracket_equals_a_halving(bracket, whole):
     ours = whole.isel(trial=(whole["bracket"] == bracket).values)
     rows = list(zip(ours["lr"].values.tolist(), ours["beta"].values.tolist(), strict=True))
     over = {("lr", "beta"): rows, "seed": 2}
@@ -58,7 +58,7 @@ def test_a_bracket_is_a_halving(bracket, whole):
         np.testing.assert_array_equal(ours[name].values, alone[name].values, err_msg=str(name))
 
 
-def test_points_are_drawn_from_the_ranges(whole):
+def test_hyperband_draws_points_from_the_ranges(whole):
     assert (whole["lr"].min(), whole["lr"].max()) == (pytest.approx(1e-3, rel=0.3), pytest.approx(1e3, rel=0.3))
     shares = np.log(whole["lr"].values / 1e-3) / np.log(1e6)
     rows = random({"lr": (0, 1), "beta": (0, 1)}, 143, scale="linear", seed=0)["lr", "beta"]
@@ -66,7 +66,7 @@ def test_points_are_drawn_from_the_ranges(whole):
     np.testing.assert_allclose(whole["beta"], 0.9 * np.array(rows)[:, 1], atol=1e-12)
 
 
-def test_the_seed_decides_the_draws_and_they_may_be_evenly_spread():
+def test_hyperband_draws_depend_on_the_seed_and_may_be_sobol():
     settings = {"steps": 9, "seeds": 1}
     first, again, other = search(**settings), search(**settings), search(**settings, seed=1)
     np.testing.assert_array_equal(first["lr"], again["lr"])
@@ -77,7 +77,7 @@ def test_the_seed_decides_the_draws_and_they_may_be_evenly_spread():
     np.testing.assert_allclose(even["beta"], 0.9 * np.array(rows)[:, 1], atol=1e-12)
 
 
-def test_the_best_of_it_is_the_best_that_ran_to_the_end(whole):
+def test_hyperband_best_is_the_best_of_the_full_runs(whole):
     top = best(whole)
     ended = whole["rung"].sel(seed=0) == 4
     assert ended.sel(trial=top["trial"].item())
@@ -85,14 +85,14 @@ def test_the_best_of_it_is_the_best_that_ran_to_the_end(whole):
     assert top["final_loss"].item() == pytest.approx(least.item(), rel=1e-6)
 
 
-def test_other_draws_compile_nothing(compilations, whole):
+def test_hyperband_compiles_nothing_for_other_draws(compilations, whole):
     before = compilations()
     other = search(seed=5, seeds=[3, 9])
     assert compilations() == before
     assert other.attrs["compile_seconds"] == 0
 
 
-def test_equal_points_compete_in_brackets_of_their_own():
+def test_hyperband_ranks_equal_points_in_their_own_brackets():
     found = search({"beta": [0.1, 0.5]}, steps=9)
     assert np.bincount(found["bracket"]).tolist() == [3, 5, 9]
     assert [(found["rung"].values[found["bracket"] == s, 0] == 2).sum() for s in range(3)] == [3, 1, 1]
@@ -102,7 +102,7 @@ def test_equal_points_compete_in_brackets_of_their_own():
     assert set(found["beta"].values) == {0.1, 0.5}
 
 
-def test_options_that_are_no_numbers_go_by_their_names():
+def test_hyperband_labels_options_by_their_names():
     def either(lr=0.1, inner=rules.gd):
         return inner(lr)
 
@@ -120,29 +120,29 @@ def test_options_that_are_no_numbers_go_by_their_names():
         ({"steps": 48, "eta": 2}, [3, 6, 12, 24, 48]),
     ],
 )
-def test_the_first_rung_is_found(asked, rungs):
+def test_hyperband_default_first_rung(asked, rungs):
     found = search({"lr": (1e-3, 1.0)}, rules.gd, first=None, seeds=1, **asked)
     assert found.attrs["rung_steps"] == rungs
     assert set(found["bracket"].values) == set(range(len(rungs)))
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"ranges": {}}, "nothing to search"),
-        ({"ranges": {"lr": (1.0, 0.1)}}, "the lower first"),
-        ({"rule": {"gd": rules.gd}}, "a search has one rule"),
-        ({"draw": "halton"}, "draw is 'random' or 'sobol', not 'halton'"),
-        ({"eta": 1, "first": None}, "eta is a whole number from 2 on"),
-        ({"first": 100}, "at most steps"),
+        ({"ranges": {}}, "ranges is empty"),
+        ({"ranges": {"lr": (1.0, 0.1)}}, "finite low < high"),
+        ({"rule": {"gd": rules.gd}}, "a search takes one rule"),
+        ({"draw": "halton"}, "draw must be 'random' or 'sobol', not 'halton'"),
+        ({"eta": 1, "first": None}, "eta must be an integer of at least 2"),
+        ({"first": 100}, "between 1 and steps=81"),
         ({"every": 2}, "first must be a multiple"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(changed, said):
-    with pytest.raises(SearchError, match=said):
+def test_hyperband_refuses_invalid_arguments(changed, message):
+    with pytest.raises(SearchError, match=message):
         search(**changed)
 
 
-def test_it_says_what_is_wrong_with_an_axis():
+def test_hyperband_names_an_unknown_axis():
     with pytest.raises(gdlab.engine.axis_values.SpaceError, match="'bta' sets nothing"):
         search({"bta": (0.1, 0.9)})

@@ -1,4 +1,4 @@
-"""Population-based training, against a plain sweep and against the same rules in NumPy."""
+"""Population-based training against a plain sweep and against the same updates in NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 
 import gdlab
 from gdlab import Problem, Stop, problems, rules, sweep
+from gdlab.engine.space import SpaceError
 from gdlab.search import SearchError, population
 
 LOW, HIGH = 1e-3, 0.15
@@ -18,7 +19,7 @@ def bowl():
 
 
 def noisy_bowl(n=256):
-    """A mean estimated from single examples: a rate leaves an error in proportion to itself, so the best one decays."""
+    """Single examples estimate a mean: the stationary error is proportional to lr, so the best lr decays."""
     data = jnp.asarray(np.random.default_rng(0).normal(size=(n, 4)), jnp.float32)
     return Problem(
         init=lambda key: jnp.full(4, 10.0),
@@ -35,7 +36,7 @@ def trained():
 
 
 @pytest.mark.slow
-def test_without_an_exchange_it_is_a_plain_sweep_bit_for_bit():
+def test_population_without_exchange_equals_a_sweep():
     settings = {"steps": 25, "batch_size": 16}
     problem, ranges = problems.mlp("wine", widths=(6,)), {"lr": (1e-3, 1.0), "beta": (0.0, 0.9)}
     ours = population(problem, rules.momentum, ranges, size=7, interval=26, seeds=[4], **settings).squeeze()
@@ -49,7 +50,7 @@ def test_without_an_exchange_it_is_a_plain_sweep_bit_for_bit():
     assert ((ours["lr"] >= 1e-3) & (ours["lr"] <= 1)).all()
 
 
-def test_the_last_are_copies_of_the_first(trained):
+def test_population_replaces_the_worst_by_copies_of_the_best(trained):
     assert dict(trained.sizes) == {"seed": 2, "member": 10, "step": 5}
     np.testing.assert_array_equal(trained["step"], [0, 10, 20, 30, 40])
     itself = np.arange(10)
@@ -63,7 +64,7 @@ def test_the_last_are_copies_of_the_first(trained):
             assert set(parent[ranked[-3:]]) <= set(ranked[:3])
 
 
-def test_hyperparameters_are_inherited_and_moved_or_drawn_anew(trained):
+def test_population_perturbs_or_resamples_hyperparameters(trained):
     drawn = copies = 0
     for name, (low, high, *_) in MOMENTUM.items():
         values, parents = trained[name].values, trained["parent"].values
@@ -83,7 +84,7 @@ def test_hyperparameters_are_inherited_and_moved_or_drawn_anew(trained):
     assert 2 <= drawn <= 20  # a fifth of 48
 
 
-def test_a_copy_goes_on_from_the_parameters_and_the_state_of_its_parent(trained):
+def test_population_copies_parameters_and_state(trained):
     for seed in range(2):
         one = trained.isel(seed=seed)
         x, v = np.tile(START, (10, 1)), np.zeros((10, 2))
@@ -99,7 +100,7 @@ def test_a_copy_goes_on_from_the_parameters_and_the_state_of_its_parent(trained)
         np.testing.assert_array_equal(one["steps_taken"], 45)
 
 
-def test_the_seed_decides_everything_and_neighbours_nothing(trained):
+def test_population_depends_on_its_seed_only(trained):
     alone = population(
         bowl(), rules.momentum, MOMENTUM, size=10, steps=45, interval=10, quantile=0.3, seeds=[5, 3], resample=0.2
     )
@@ -108,8 +109,8 @@ def test_the_seed_decides_everything_and_neighbours_nothing(trained):
     assert (trained["lr"].isel(step=0, seed=0) != trained["lr"].isel(step=0, seed=1)).all()
 
 
-def test_a_diverged_member_is_revived_by_a_copy():
-    # The bowl's greatest curvature is 10: rates above 0.2 diverge, about half of those drawn.
+def test_population_replaces_diverged_members():
+    # The largest curvature is 10: learning rates above 0.2 diverge, about half of those drawn.
     found = population(bowl(), rules.gd, {"lr": (1e-2, 4.0)}, size=12, steps=600, interval=100, quantile=0.25, seeds=3)
     lost = np.isnan(found["loss"])
     assert lost.sel(step=100).any("member").all()
@@ -126,7 +127,7 @@ def test_a_diverged_member_is_revived_by_a_copy():
     np.testing.assert_array_equal(np.isfinite(found["final_loss"]), alive)
 
 
-def test_a_population_that_has_diverged_altogether_stays_as_it_was():
+def test_population_does_not_change_once_all_members_diverged():
     found = population(bowl(), rules.gd, {"lr": (50.0, 90.0)}, size=5, steps=200, interval=50, seeds=[0])
     assert np.isfinite(found["loss"].isel(step=0)).all()
     assert np.isnan(found["loss"].isel(step=slice(1, None))).all()
@@ -136,7 +137,7 @@ def test_a_population_that_has_diverged_altogether_stays_as_it_was():
     assert np.isnan(found["final_loss"]).all()
 
 
-def test_a_tolerance_ends_a_member():
+def test_population_members_stop_at_a_tolerance():
     found = population(
         bowl(), rules.gd, {"lr": (0.05, 0.15)}, size=5, steps=400, interval=50, seeds=[0], stop=Stop(loss=1e-3)
     )
@@ -144,7 +145,7 @@ def test_a_tolerance_ends_a_member():
     assert (found["final_loss"] <= 1e-3).all()
 
 
-def test_where_the_best_rate_decays_a_population_ends_below_the_median_of_fixed_rates():
+def test_population_beats_the_median_constant_lr_where_the_best_lr_decays():
     settings = {"steps": 400, "batch_size": 1, "sampling": "replacement"}
     ranges = {"lr": (1e-3, 0.5)}
     ours = population(noisy_bowl(), rules.gd, ranges, size=20, interval=20, seeds=4, **settings)
@@ -155,7 +156,7 @@ def test_where_the_best_rate_decays_a_population_ends_below_the_median_of_fixed_
     assert (middle.isel(step=-1) < middle.isel(step=2)).all()
 
 
-def test_other_numbers_and_seeds_compile_nothing(compilations):
+def test_population_compiles_nothing_for_other_numbers_and_seeds(compilations):
     settings = {"size": 4, "steps": 12, "interval": 4, "quantile": 0.25}
     population(bowl(), rules.gd, {"lr": (1e-3, 0.1)}, seeds=[0, 1], **settings)
     before = compilations()
@@ -165,7 +166,7 @@ def test_other_numbers_and_seeds_compile_nothing(compilations):
     assert data["lr"].min() >= np.float32(1e-2)
 
 
-def test_a_problems_number_may_change_and_one_that_decides_a_shape_may_not():
+def test_population_changes_numbers_of_the_problem_but_no_shapes():
     def damped(weight=0.0):
         return Problem(init=lambda key: jnp.ones(3), loss=lambda x, batch: jnp.sum(x**2) + weight * jnp.sum(x**4))
 
@@ -177,27 +178,31 @@ def test_a_problems_number_may_change_and_one_that_decides_a_shape_may_not():
     def wide(width=2):
         return Problem(init=lambda key: jnp.ones(int(width)), loss=lambda x, batch: jnp.sum(x**2))
 
-    with pytest.raises(SearchError, match=r"'problem\.width' decides a shape"):
+    with pytest.raises(SearchError, match=r"'problem\.width' sets a shape"):
         population(wide, rules.gd, {"lr": (0.01, 0.1), "problem.width": (2, 5)}, **settings)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"ranges": {}}, "nothing to search"),
+        ({"ranges": {}}, "ranges is empty"),
         ({"ranges": {"lr": [0.1, 0.2]}}, "'lr' can't change during a run"),
         ({"ranges": {"batch_size": (1, 4)}}, "'batch_size' can't change"),
-        ({"ranges": {"bta": (0.1, 0.2)}}, "'bta' sets nothing"),
         ({"interval": 0}, "interval must be at least 1"),
-        ({"quantile": 0.1}, "with 5 members it must make one"),
-        ({"quantile": 0.6}, "up to a half"),
-        ({"factors": ()}, "factors are"),
-        ({"factors": (0.5, -1.0)}, "factors are"),
+        ({"quantile": 0.1}, "at least 1 / size to replace a member; it is 0.1"),
+        ({"quantile": 0.6}, "at most 0.5"),
+        ({"factors": ()}, "factors must be one or more"),
+        ({"factors": (0.5, -1.0)}, "factors must be one or more"),
         ({"resample": 2.0}, "a probability"),
-        ({"rule": {"gd": rules.gd}}, "a population has one rule"),
+        ({"rule": {"gd": rules.gd}}, "a population takes one rule"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(changed, said):
+def test_population_refuses_invalid_arguments(changed, message):
     asked = {"rule": rules.gd, "ranges": {"lr": (0.01, 0.1)}, "size": 5, "steps": 4, "interval": 2}
-    with pytest.raises(SearchError, match=said):
+    with pytest.raises(SearchError, match=message):
         population(bowl(), **{**asked, **changed})
+
+
+def test_population_refuses_a_range_that_nothing_takes():
+    with pytest.raises(SpaceError, match="the axis 'bta' sets nothing"):
+        population(bowl(), rules.gd, {"bta": (0.1, 0.2)}, size=5, steps=4, interval=2)

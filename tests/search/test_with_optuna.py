@@ -1,4 +1,4 @@
-"""Optuna proposes, gdlab runs: what it is told, what comes back, what is compiled."""
+"""Search with Optuna: the reported values, the results, and the number of compilations."""
 
 import functools
 import sys
@@ -23,7 +23,7 @@ def search(ranges=RANGES, rule=rules.momentum, *, problem=None, **changed):
     return optuna_search(problem or problems.quadratic(), rule, ranges, **{**asked, **changed})
 
 
-def test_a_trial_is_a_point_of_a_sweep_and_is_told_the_median_over_seeds():
+def test_optuna_search_reports_the_median_over_seeds_of_a_sweep():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     study.add_trial(optuna.trial.create_trial(state=FAIL))  # numbers are the study's own
     data = search(study=study, every=4, seeds=[3, 0, 5])
@@ -45,7 +45,7 @@ def test_a_trial_is_a_point_of_a_sweep_and_is_told_the_median_over_seeds():
     assert (top["trial"].item(), top["lr"].item()) == (study.best_trial.number, study.best_params["lr"])
 
 
-def test_rounds_after_the_first_compile_nothing(compilations):
+def test_optuna_search_compiles_in_the_first_round_only(compilations):
     search(trials=4)
     before = compilations()
     assert before > 0
@@ -54,17 +54,17 @@ def test_rounds_after_the_first_compile_nothing(compilations):
     assert (found.attrs["compile_seconds"], found.sizes["trial"]) == (0, 14)
 
 
-def test_the_sampler_learns_and_leaves_what_diverges():
-    # With one curvature, 1, a rate of 1 is best and one above 2 diverges: three fifths of the range's logarithms.
+def test_optuna_search_leaves_the_diverging_range():
+    # With curvature 1, lr 1 is best and lr above 2 diverges: three fifths of the range on its logarithmic scale.
     problem = problems.quadratic(spectrum=(1.0,))
     data = search({"lr": (1e-2, 1e4)}, rules.gd, problem=problem, trials=96, batch=16, steps=5, stop=Stop(bound=1.0))
     lost = (data["diverged_at"] >= 0).all("seed").values
     assert lost[:16].mean() > 0.4
-    assert lost[-48:].mean() < 0.45  # without a word on what diverged it would be 0.7
+    assert lost[-48:].mean() < 0.45  # 0.7 if diverged trials were reported as failed
     assert best(data)["lr"].item() == pytest.approx(1, abs=0.1)
 
 
-def test_a_median_that_diverged_is_told_as_the_worst_there_is():
+def test_optuna_search_reports_infinity_for_a_diverged_median():
     study = optuna.create_study()
     for rate in (1e3, 0.5):
         study.enqueue_trial({"lr": rate})
@@ -74,7 +74,7 @@ def test_a_median_that_diverged_is_told_as_the_worst_there_is():
     assert {trial.state for trial in study.trials} == {COMPLETE}
 
 
-def test_an_accuracy_is_made_greatest():
+def test_optuna_search_maximises_an_accuracy():
     study = optuna.create_study(direction="maximize")
     problem = problems.mlp("wine", widths=(4,))
     data = search({"lr": (1e-3, 1.0)}, rules.gd, problem=problem, study=study, metric="eval_accuracy", trials=6)
@@ -85,22 +85,32 @@ def test_an_accuracy_is_made_greatest():
         search(study=optuna.create_study(directions=["minimize", "maximize"]))
 
 
-def test_a_point_proposed_again_is_not_run_again():
+def test_optuna_search_maximises_a_metric_marked_so(gained):
+    data = search({"lr": (1e-3, 1.0)}, rules.gd, problem=gained, metric="eval_gain", trials=6)
+    study = optuna.create_study(direction="maximize")
+    again = search({"lr": (1e-3, 1.0)}, rules.gd, problem=gained, study=study, metric="eval_gain", trials=6)
+    assert study.best_value == pytest.approx(again["eval_gain"].median("seed").max().item())
+    assert data["eval_gain"].attrs["direction"] == "max"
+    with pytest.raises(SearchError, match="for eval_gain it must be maximize"):
+        search(problem=gained, study=optuna.create_study(), metric="eval_gain")
+
+
+def test_optuna_search_runs_a_repeated_point_once():
     calls = []
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     ranges = {"beta": [0.1, 0.5, 0.9]}
-    data = search(ranges, study=study, trials=20, progress=lambda state: calls.append((state.done, state.lanes)))
+    data = search(ranges, study=study, trials=20, progress=lambda state: calls.append((state.done, state.runs)))
     assert data.sizes["trial"] == len(study.trials) == 20
-    assert max(lanes for _, lanes in calls) <= 4 * 3
-    assert sum(done == lanes for done, lanes in calls) <= 3 * 3  # three points, no more than three rounds of them
+    assert max(runs for _, runs in calls) <= 4 * 3
+    assert sum(done == runs for done, runs in calls) <= 3 * 3  # three points: at most three rounds
     plain = sweep(problems.quadratic(), rules.momentum, {"beta": [0.1, 0.5, 0.9], "seed": 3}, steps=12, every=None)
-    for trial, told in zip(study.trials, data["final_loss"].median("seed").values, strict=True):
-        assert trial.value == pytest.approx(told)
-        assert told == pytest.approx(plain["final_loss"].sel(beta=trial.params["beta"]).median().item(), rel=1e-6)
+    for trial, median in zip(study.trials, data["final_loss"].median("seed").values, strict=True):
+        assert trial.value == pytest.approx(median)
+        assert median == pytest.approx(plain["final_loss"].sel(beta=trial.params["beta"]).median().item(), rel=1e-6)
 
 
 @pytest.mark.slow
-def test_choices_are_programs_of_their_own_and_as_few_as_can_be(compilations):
+def test_optuna_search_compiles_few_programs_per_choice(compilations):
     def either(lr=0.1, inner=rules.gd):
         return inner(lr)
 
@@ -117,14 +127,14 @@ def test_choices_are_programs_of_their_own_and_as_few_as_can_be(compilations):
 
 
 @pytest.mark.smoke
-def test_the_same_seed_makes_the_same_search():
+def test_optuna_search_is_reproducible():
     first, again = search(trials=12), search(trials=12)
     np.testing.assert_array_equal(first["lr"], again["lr"])
     np.testing.assert_array_equal(first["final_loss"], again["final_loss"])
     assert (search(trials=12, sampler_seed=1)["lr"] != first["lr"]).any()
 
 
-def test_the_new_studys_sampler_does_not_depend_on_optunas_defaults(monkeypatch):
+def test_optuna_search_sampler_is_independent_of_optunas_defaults(monkeypatch):
     sampler = optuna.samplers.TPESampler
 
     def made(multivariate):
@@ -141,14 +151,14 @@ def test_the_new_studys_sampler_does_not_depend_on_optunas_defaults(monkeypatch)
         np.testing.assert_array_equal(ours["beta"], joint["beta"])
 
 
-def test_trials_of_a_round_that_could_not_be_run_have_failed():
+def test_optuna_search_marks_trials_of_a_failed_round_as_failed():
     study = optuna.create_study()
     with pytest.raises(ValueError, match="'bta' sets nothing"):
         search({"bta": (0.1, 0.9)}, study=study, trials=3)
     assert [trial.state for trial in study.trials] == [FAIL] * 3
 
 
-def test_numbers_bound_to_a_rule_hold():
+def test_optuna_search_keeps_bound_hyperparameters():
     bound = functools.partial(rules.momentum, beta=0.5)
     data = search({"lr": (0.1, 0.2)}, bound, trials=2, batch=2)
     plain = sweep(problems.quadratic(), bound, {"lr": data["lr"].values, "seed": 3}, steps=12, every=None)
@@ -156,20 +166,20 @@ def test_numbers_bound_to_a_rule_hold():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"trials": 0}, "must be at least 1"),
         ({"batch": 0}, "must be at least 1"),
-        ({"rule": {"gd": rules.gd}}, "a search has one rule"),
-        ({"ranges": {"lr": (1.0, 0.1)}}, "the lower first"),
+        ({"rule": {"gd": rules.gd}}, "a search takes one rule"),
+        ({"ranges": {"lr": (1.0, 0.1)}}, "finite low < high"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(changed, said):
-    with pytest.raises(SearchError, match=said):
+def test_optuna_search_refuses_invalid_arguments(changed, message):
+    with pytest.raises(SearchError, match=message):
         search(**changed)
 
 
-def test_without_optuna_it_says_what_to_install(monkeypatch):
+def test_optuna_search_without_optuna_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SearchError, match=r'pip install "gdlab\[search\]"'):
         search()

@@ -1,7 +1,7 @@
-"""What can be measured at a step of a run, inside the compiled program.
+"""Probes: measurements at the steps of a run, inside the compiled program.
 
-A probe is a pure function of a `Step`, or a pair `(init, measure)` that carries something from one measurement to the
-next. Those with options are made by a function of them: `sharpness(iterations=8)`, `distance()`.
+A probe is a pure function of a `Step`, or a pair `(init, measure)` with a carry from one measurement to the next.
+Probes with options are made by a factory: `sharpness(iterations=8)`, `distance()`.
 """
 
 from gdlab.training.probes.every import every

@@ -1,38 +1,39 @@
-"""A probe that is measured less often than the others."""
+"""A probe that is measured at some steps only."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from gdlab.engine.fill_values import fill_dtype, fill_value
 from gdlab.training.probes.pairs import as_pair
 from gdlab.types import Params, Probe, Problem, PyTree, Step
 
 
 def every(probe: Probe, n: int) -> Probe:
-    """The same probe, measured only at steps whose number is a multiple of `n`: NaN elsewhere (-1 for whole numbers).
+    """The probe measured at multiples of `n` only; at other steps its value is NaN (-1 for integers and booleans).
 
-    What it carries from step to step stays as it was in between. Only what is recorded is measured: of a run recorded
-    at multiples of r, the common multiples of r and `n`. The step's number is the same for all runs of a sweep, so this
-    is a branch in the compiled program, and in between the probe costs nothing.
+    The carry of the probe does not change at other steps. Only records are measured: in a run recorded at multiples of
+    r these are the common multiples of r and `n`. All runs of a sweep are at the same step, so this is a branch of the
+    compiled program, and at other steps the probe costs nothing.
 
     Raises:
         ValueError: `n` below 1.
     """
     if n < 1:
-        raise ValueError(f"a probe is measured at multiples of a number of steps, at least 1, not {n}")
+        raise ValueError(f"n must be at least 1, not {n}")
     init, measure = as_pair(probe)
 
     def due(carry: PyTree, step: Step) -> tuple[PyTree, PyTree]:
         after, value = measure(carry, step)
-        return after, _signed(jnp.asarray(value))
+        value = jnp.asarray(value)
+        return after, value.astype(_dtype(value.dtype))
 
     def thinned(carry: PyTree, step: Step) -> tuple[PyTree, Any]:
         shape = jax.eval_shape(lambda carry: due(carry, step)[1], carry)
 
         def skip(carry: PyTree) -> tuple[PyTree, Any]:
-            blank = jnp.nan if jnp.issubdtype(shape.dtype, jnp.inexact) else -1
-            return carry, jnp.full(shape.shape, blank, shape.dtype)
+            return carry, jnp.full(shape.shape, fill_value(shape.dtype).item(), shape.dtype)
 
         return jax.lax.cond(step.index % n == 0, lambda carry: due(carry, step), skip, carry)
 
@@ -42,8 +43,6 @@ def every(probe: Probe, n: int) -> Probe:
     return start, thinned
 
 
-def _signed(value: jax.Array) -> jax.Array:
-    """The value in a dtype that holds the blank: truth values and unsigned numbers as signed ones."""
-    dtype = value.dtype
-    signed = jnp.issubdtype(dtype, jnp.inexact) or jnp.issubdtype(dtype, jnp.signedinteger)
-    return value if signed else value.astype(jnp.int32)
+def _dtype(dtype: Any) -> Any:
+    """The dtype that holds the values and the fill value, of at most 32 bits unless x64 is enabled."""
+    return jax.dtypes.canonicalize_dtype(fill_dtype(dtype))

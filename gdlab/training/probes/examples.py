@@ -1,4 +1,4 @@
-"""The examples on which a probe measures, and the loss there."""
+"""The examples on which a probe measures, and the Hessian on them."""
 
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -10,22 +10,22 @@ Data = Literal["batch", "all"]
 
 
 def examples(step: Step, data: Data) -> Any:
-    """The step's batch, or all the data of the problem; None where it has none.
+    """The batch of the step, or all data of the problem; None if it has none.
 
     Raises:
         ValueError: another `data`; "all" of an endless stream.
     """
     if data not in get_args(Data):
-        raise ValueError(f"data is one of {', '.join(get_args(Data))}, not {data!r}")
+        raise ValueError(f"data must be one of {', '.join(get_args(Data))}, not {data!r}")
     if data == "batch":
         return step.batch
     if step.problem.sample is not None:
-        raise ValueError("an endless stream has no 'all' to measure on: give data='batch'")
+        raise ValueError("data='all' needs a problem with data, not an endless stream: use data='batch'")
     return step.problem.data
 
 
 def hessian(step: Step, data: Data) -> Matvec:
-    """v -> H v, H the Hessian of the problem's loss on those examples, at the parameters of the step."""
+    """v -> H v, H the Hessian of the loss on these examples at the parameters of the step."""
     on = examples(step, data)
     loss: Callable[[Params], Array] = lambda params: step.problem.loss(params, on)
     return hessian_product(loss, step.params)

@@ -1,4 +1,4 @@
-"""How far gradients agree from one measurement to the next."""
+"""Cosine similarity of successive gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,10 @@ from gdlab.types import Array, Grads, Params, Probe, Problem, Step
 
 @register.probe("grad_cosine", factory=True, cost="none")
 def grad_cosine() -> Probe:
-    """The cosine of the angle between this gradient and that of the measurement before: 1 along a straight way down.
+    """The cosine of the angle between this gradient and the one at the previous measurement.
 
-    About -1 where the run jumps from side to side of a valley. Between records nothing is measured, so with records at
-    every n-th step it compares gradients n steps apart. NaN at the first, and where one of the two is zero.
+    1 on a straight path, about -1 if the run oscillates across a valley. Measured at records only, so with a record
+    every n steps it compares gradients n steps apart. NaN at the first record, and if one of the two gradients is zero.
     """
 
     def init(problem: Problem, params: Params) -> Grads:

@@ -14,18 +14,18 @@ from gdlab.types import Array, Probe, Step
     cost="2 * probes",
 )
 def hessian_trace(probes: int = 8, data: Data = "batch") -> Probe:
-    """The trace of the Hessian of the loss, the sum of its eigenvalues, by Hutchinson's estimate.
+    """Hutchinson's estimate of the trace of the Hessian of the loss, the sum of its eigenvalues.
 
-    The mean of v'H v over `probes` vectors v of signs drawn from the step's key; unbiased, of variance
-    2 sum_(i != j) H_ij^2 / probes. Exact where H is diagonal.
+    The mean of v'H v over `probes` Rademacher vectors v drawn with the key of the step. Unbiased, with variance
+    2 sum_(i != j) H_ij^2 / probes; exact if H is diagonal.
 
     Source: Hutchinson (1990).
 
     Raises:
-        ValueError: less than one probe; another `data`, or "all" of an endless stream.
+        ValueError: fewer than one probe; another `data`, or "all" of an endless stream.
     """
     if probes < 1:
-        raise ValueError(f"a trace needs at least one probe, not {probes}")
+        raise ValueError(f"probes must be at least 1, not {probes}")
 
     def measure(step: Step) -> Array:
         return trace(hessian(step, data), step.params, step.key, probes).value

@@ -1,4 +1,4 @@
-"""How long the vectors of a step are in each layer."""
+"""Norms of the gradient and the update in each layer."""
 
 import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a matrix that changes slowly, from the eigenvector that was found before."""
+"""The largest eigenvalue of a slowly changing matrix, warm-started with the previous eigenvector."""
 
 import jax
 import jax.numpy as jnp
@@ -7,17 +7,17 @@ from gdlab.curvature import Matvec, lanczos, ritz
 from gdlab.curvature.flat_operator import flat
 from gdlab.types import Array, Params
 
-# How much of a random direction is mixed into the start. Without it, an eigenvector that is exact would never let the
-# process see that another eigenvalue has become the largest.
+# Weight of a random direction in the start vector. Without it, an exact eigenvector would hide another eigenvalue that
+# has become the largest.
 _FRESH = 0.03
-# And how much of the vector that came second, which may be about to overtake.
+# Weight of the second eigenvector, whose eigenvalue may become the largest.
 _SECOND = 0.1
-# After so many restarts the value is what it is.
+# The largest number of times that the process is started.
 _MOST = 8
 
 
-def nowhere(params: Params) -> Array:
-    """What is known of the eigenvector before the first time: zeros [d]."""
+def zero_start(params: Params) -> Array:
+    """The start vector before the first measurement: zeros [d]."""
     operator = flat(lambda v: v, params)
     return jnp.zeros(operator.size, operator.dtype)
 
@@ -25,17 +25,17 @@ def nowhere(params: Params) -> Array:
 def leading(
     matvec: Matvec, like: Params, before: Array, key: Array, iterations: int, tolerance: float
 ) -> tuple[Array, Array]:
-    """The algebraically largest eigenvalue of a symmetric matrix, and where to start the next time: [d].
+    """The algebraically largest eigenvalue of a symmetric matrix, and the next start vector [d].
 
-    The Lanczos process, `iterations` steps of a product each, from `before`, the eigenvector of a matrix nearby, with a
-    random direction a little mixed in (from that alone where `before` is zeros); then again from the vector found, up
-    to eight times in all, until |A v - value v| <= tolerance |value|, as the process tells without a further product.
-    The value is a Rayleigh quotient: but for rounding never above the true one. The next start is the unit vector v and
-    a little of the second.
+    Runs `iterations` Lanczos steps, of one product each, from `before`, the eigenvector of a nearby matrix, plus a
+    small random direction (only that if `before` is zero). Restarts from the eigenvector found until
+    |A v - value v| <= tolerance |value|, at most eight runs in all; the residual needs no further product. The value is
+    a Rayleigh quotient, so up to rounding it is at most the true one. The next start vector is v plus a small multiple
+    of the second Ritz vector.
 
-    Of a matrix that is not finite the value is NaN, and the start zeros, so that the next time begins anew.
+    If the matrix is not finite, the value is NaN and the next start vector zero.
 
-    Under vmap it goes on until the last lane is done. Reverse-mode differentiation of the value is not defined.
+    Under vmap it iterates until all runs have converged. The value has no reverse-mode derivative.
     """
     operator = flat(matvec, like)
     steps = min(iterations, operator.size)
@@ -49,12 +49,12 @@ def leading(
         vector = jnp.matmul(mixed, t.vectors, precision=jax.lax.Precision.HIGHEST)
         return values[last], vector, t.beta[last] * jnp.abs(coordinates[last, last]), count + 1
 
-    def unsure(last: tuple[Array, Array, Array, Array]) -> Array:
+    def unconverged(last: tuple[Array, Array, Array, Array]) -> Array:
         value, _, residual, count = last
         return (residual > tolerance * jnp.abs(value)) & (count < _MOST)
 
     fresh = jax.random.normal(key, (operator.size,), operator.dtype)
     start = before + _FRESH * fresh / jnp.sqrt(jnp.sum(fresh * fresh))
     first = found(start, jnp.zeros((), jnp.int32))
-    value, vector, _, _ = jax.lax.while_loop(unsure, lambda last: found(last[1], last[3]), first)
+    value, vector, _, _ = jax.lax.while_loop(unconverged, lambda last: found(last[1], last[3]), first)
     return value, jnp.where(jnp.isfinite(value), vector, 0)

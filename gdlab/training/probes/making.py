@@ -1,4 +1,4 @@
-"""A probe made of its entry in the register and options."""
+"""A probe from its entry in the register and options."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from gdlab.types import Probe
 
 
 def probe_of(entry: Entry, **options: Any) -> Probe:
-    """The probe that is registered, or that its factory makes of the options.
+    """The registered probe, or the probe that the registered factory makes from the options.
 
     Raises:
         ValueError: options for a probe that has none.
-        TypeError: from a factory, for an option that it does not have.
+        TypeError: an option that the factory does not have.
     """
     if entry.info.get("factory"):
         return entry.make(**options)
     if options:
-        raise ValueError(f"the probe {entry.kind} has no options, so no {', '.join(options)}")
+        raise ValueError(f"the probe {entry.kind} takes no options, but got {', '.join(options)}")
     return entry.make

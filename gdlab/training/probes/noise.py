@@ -1,4 +1,4 @@
-"""How much of a batch's gradient is noise."""
+"""Signal and noise of the gradient of a batch."""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ from gdlab.types import Array, Step
     cost="1, of B examples one by one",
 )
 def noise_scale(step: Step) -> Array:
-    """The simple noise scale tr(Sigma) / |G|^2, in examples: the size of batch at which noise and signal are equal.
+    """The simple noise scale tr(Sigma) / |G|^2, in examples: the batch size at which noise and signal are equal.
 
-    Both are estimated from the gradients g_i of the B examples of the batch, without bias: with their mean g,
-    tr(Sigma) = 1 / (B - 1) sum_i |g_i - g|^2 and |G|^2 = |g|^2 - tr(Sigma) / B. The ratio itself is biased; where the
-    noise outweighs the gradient, the estimate of |G|^2 and with it the scale can be negative, and says only that the
-    batch is too small to tell. NaN for one example. The batch counts as a sample of the examples even where it is all.
+    Both terms have unbiased estimates from the gradients g_i of the B examples of the batch, with mean g:
+    tr(Sigma) = 1 / (B - 1) sum_i |g_i - g|^2 and |G|^2 = |g|^2 - tr(Sigma) / B. The ratio is biased. If the noise is
+    larger than the gradient, the estimate of |G|^2 and the scale can be negative; then the batch is too small to
+    estimate it. NaN for one example. The batch is treated as a random sample, also if it holds all examples.
 
     Source: McCandlish et al. (2018), Section 2.2 and Appendix A.1 (with batches of 1 and B).
 
@@ -42,10 +42,11 @@ def noise_scale(step: Step) -> Array:
     cost="1, of B examples one by one",
 )
 def gradient_signal_ratio(step: Step) -> Array:
-    """The gradient's signal-to-noise ratio: the mean over parameters of E[g]^2 / Var[g], over the batch's examples.
+    """The gradient signal-to-noise ratio: the mean over parameters of E[g]^2 / Var[g], over the examples of the batch.
 
-    E[g] is the step's gradient and Var the unbiased variance of the examples' own. Parameters that no example moves
-    (0 / 0, a dead unit's, say) are not counted; one that all move alike is infinite. NaN for one example.
+    E[g] is the gradient of the step and Var the unbiased variance of the gradients of single examples. Parameters whose
+    gradients are all zero (0 / 0, as in a dead unit) are not counted; a parameter with equal gradients for all examples
+    makes the ratio infinite. NaN for one example.
 
     Source: Liu et al. (2020), Definition 1.
 

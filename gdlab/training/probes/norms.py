@@ -1,4 +1,4 @@
-"""How long the vectors of a step are: Euclidean norms, over all parameters."""
+"""Euclidean norms of the gradient, the update and the parameters."""
 
 from gdlab import register
 from gdlab.pytrees import norm
@@ -7,17 +7,17 @@ from gdlab.types import Array, Step
 
 @register.probe("grad_norm", cost="none")
 def grad_norm(step: Step) -> Array:
-    """The norm of the gradient on the step's batch."""
+    """The norm of the gradient on the batch of the step."""
     return norm(step.grads)
 
 
 @register.probe("update_norm", cost="none")
 def update_norm(step: Step) -> Array:
-    """The norm of the update, that is the length of the step."""
+    """The norm of the update."""
     return norm(step.updates)
 
 
 @register.probe("param_norm", cost="none")
 def param_norm(step: Step) -> Array:
-    """The norm of the parameters at which the gradient was taken."""
+    """The norm of the parameters at which the gradient is evaluated."""
     return norm(step.params)

@@ -1,4 +1,4 @@
-"""The two forms of a probe as one."""
+"""Both forms of a probe as a pair."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from gdlab.types import Probe
 
 
 def as_pair(probe: Probe) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`(init, measure)` of a probe; one that is a function alone carries nothing."""
+    """`(init, measure)` of a probe; a plain function has an empty carry."""
     if isinstance(probe, tuple):
         return probe
     return (lambda problem, params: ()), (lambda carry, step: (carry, probe(step)))

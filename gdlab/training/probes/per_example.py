@@ -1,4 +1,4 @@
-"""How the gradients of single examples differ."""
+"""Variance of the gradients of single examples."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ import jax.numpy as jnp
 from gdlab.rules.leafwise import widen
 from gdlab.types import Array, PyTree, Step
 
-_TOGETHER = 64  # gradients held at once: all of a large batch would take its size times the memory of the parameters
+_TOGETHER = 64  # the number of gradients held at once, each of the size of the parameters
 
 
 def variance(step: Step) -> tuple[PyTree, int]:
-    """The variance of the gradient of one example, coordinate by coordinate, and the number B of examples.
+    """The elementwise variance of the gradients of single examples, and the number B of examples.
 
-    Over the step's batch, unbiased: 1 / (B - 1) sum_i (g_i - G)^2, g_i the gradient at example i alone and G the step's
-    gradient, their mean. At least float32; NaN for one example.
+    Unbiased, over the batch of the step: 1 / (B - 1) sum_i (g_i - G)^2, g_i the gradient at example i and G their mean,
+    the gradient of the step. At least float32; NaN for one example.
 
     Raises:
         ValueError: the problem has no data, so there are no examples.
     """
     leaves = jax.tree.leaves(step.batch)
     if not leaves:
-        raise ValueError("gradients of single examples need a problem with data, and this one has none")
+        raise ValueError("this probe needs the gradients of single examples, but the problem has no data")
     count = len(leaves[0])
     mean = widen(step.grads)
 

@@ -1,4 +1,4 @@
-"""Where a run is: its point, and how far that is from its start."""
+"""The parameters of a run, and their distance from the start."""
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,13 @@ from gdlab.types import Array, Params, Probe, Problem, Step
 
 @register.probe("position", cost="none")
 def position(step: Step) -> Array:
-    """All parameters as one vector [d], in the order of `jax.flatten_util.ravel_pytree`: the path of a run."""
+    """All parameters as one vector [d], in the order of `jax.flatten_util.ravel_pytree`."""
     return ravel_pytree(step.params)[0]
 
 
 @register.probe("distance", factory=True, cost="none")
 def distance() -> Probe:
-    """|x - x_0|, the Euclidean distance of the parameters from where the run started."""
+    """|x - x_0|, the Euclidean distance of the parameters from the initial parameters x_0."""
 
     def init(problem: Problem, params: Params) -> Params:
         return params

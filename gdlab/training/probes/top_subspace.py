@@ -1,4 +1,4 @@
-"""How much of the gradient lies where the loss curves most."""
+"""The share of the gradient in the top eigenspace of the Hessian."""
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,9 @@ from gdlab.types import Array, Probe, Step
 def top_subspace_share(k: int = 10, steps: int = 40, data: Data = "batch") -> Probe:
     """The share of the squared gradient norm in the top subspace: sum_i (v_i'g)^2 / |g|^2, between 0 and 1.
 
-    v_i are the unit eigenvectors of the k algebraically largest eigenvalues of the Hessian, by `steps` Lanczos steps
-    from a random start (`gdlab.curvature.top`); the paper takes for k the number of classes. Where the matrix has fewer
-    distinct eigenvalues, those. With data="all" g and H are those of all data. NaN where g is zero.
+    v_i are the unit eigenvectors of the k algebraically largest eigenvalues of the Hessian (of all found, if there are
+    fewer distinct ones), by `steps` Lanczos steps from a random start (`gdlab.curvature.top`). In the paper k is the
+    number of classes. With data="all" g and H are those of all data. NaN if g is zero.
 
     Source: Gur-Ari, Roberts & Dyer (2018), Section 2, f_top.
 
@@ -31,7 +31,7 @@ def top_subspace_share(k: int = 10, steps: int = 40, data: Data = "batch") -> Pr
         ValueError: k below 1 or above `steps`; another `data`, or "all" of an endless stream.
     """
     if not 1 <= k <= steps:
-        raise ValueError(f"k is between 1 and steps={steps}, not {k}")
+        raise ValueError(f"k must be between 1 and steps={steps}, not {k}")
 
     def measure(step: Step) -> Array:
         on = examples(step, data)
@@ -41,8 +41,8 @@ def top_subspace_share(k: int = 10, steps: int = 40, data: Data = "batch") -> Pr
         rows = jax.vmap(operator.ravel)(found.vectors)
         g = operator.ravel(grads)
         lengths = jnp.matmul(rows, g, precision=jax.lax.Precision.HIGHEST)
-        # Rows beyond the last eigenvalue are blank; where there is none at all, the matrix is not finite.
-        lacking = jnp.isnan(found.values).at[0].set(False)
-        return jnp.sum(jnp.where(lacking, 0, lengths) ** 2) / dot(g, g)
+        # Missing eigenvalues have NaN rows. The first is missing only if the matrix is not finite.
+        missing = jnp.isnan(found.values).at[0].set(False)
+        return jnp.sum(jnp.where(missing, 0, lengths) ** 2) / dot(g, g)
 
     return measure
