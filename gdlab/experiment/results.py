@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdlab.config import said_in
 from gdlab.engine.read_store import STORE, StoreError, open_store, read_store
 
 if TYPE_CHECKING:
@@ -182,10 +181,10 @@ def refuse_changed(folder: Path) -> Path:
     if not same_config(folder):
         raise StoreError(other_config(folder))
     info = provenance_of(folder)
-    code_dir, digests = Path(info["config_folder"]), info.get("code", {})
-    for name in said_in(folder / CONFIG, ("code",))["code"] or ():
+    code_dir = Path(info["config_folder"])
+    for name, digest in info.get("code", {}).items():
         file = code_dir / name
-        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digests.get(name):
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise StoreError(
                 f"{file} has changed since the runs of {folder} began, so it is not executed. Restore it, set "
                 f"config_folder in {folder / PROVENANCE} to the folder that has it, or run the config again: gdlab run"

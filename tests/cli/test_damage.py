@@ -1,4 +1,4 @@
-"""A results folder that was damaged is said to be, in words; `gdlab resume` makes it good, and says what was lost."""
+"""Damage to a results folder is reported; `gdlab resume` repairs it and reports what was lost."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.real_processes import SMALL, assert_same
 
 @pytest.fixture
 def command(request):
-    """The fixture `gdlab`: that name is the package's here."""
+    """The fixture `gdlab`, under a name that differs from the package's."""
     return request.getfixturevalue("gdlab")
 
 
@@ -45,7 +45,7 @@ def assert_said(done, *words):
     assert "Traceback" not in done.err
 
 
-def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken):
+def test_resume_names_damaged_chunks_and_runs_them_again(lab, tmp_path, unbroken):
     harms = [(cut, "group_0/final_loss/c/2"), (alter, "group_1/loss/c/1/0"), (delete, "group_1/position/c/3/2/0")]
     folder = harmed(unbroken, tmp_path, *harms)
     first = "a chunk of group_0/final_loss was changed or truncated"
@@ -71,7 +71,7 @@ def test_what_was_damaged_is_named_and_made_good(lab, tmp_path, unbroken):
         ),
     ],
 )
-def test_damage_to_what_describes_the_results_costs_no_run(lab, tmp_path, unbroken, harm, name):
+def test_resume_repairs_damaged_metadata_without_any_run(lab, tmp_path, unbroken, harm, name):
     folder = harmed(unbroken, tmp_path, (harm, name))
     assert_said(lab.call(tmp_path, "show", folder), f"{folder / 'store.zarr' / name.split('/')[0]}", "gdlab resume")
     done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
@@ -81,7 +81,7 @@ def test_damage_to_what_describes_the_results_costs_no_run(lab, tmp_path, unbrok
 
 
 @pytest.mark.slow
-def test_a_damaged_landscape_is_named_and_made_anew(lab, tmp_path, drawn):
+def test_resume_computes_a_damaged_landscape_again(lab, tmp_path, drawn):
     for harm, name in ((alter, "loss/c/0/0"), (delete, "path_x/c/0/0"), (delete, "loss/zarr.json"), (cut, "zarr.json")):
         folder = harmed(drawn, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))
         with pytest.raises(
@@ -119,7 +119,7 @@ PROVENANCE = [
 
 
 @pytest.mark.parametrize(("harm", "state"), PROVENANCE)
-def test_a_harmed_provenance_is_said_with_what_to_do(command, finished, tmp_path, harm, state):
+def test_a_damaged_provenance_is_reported_with_what_to_do(command, finished, tmp_path, harm, state):
     folder = shutil.copytree(finished, tmp_path / "harmed")
     harm(folder / "provenance.json")
     with pytest.raises(StoreError) as said:
@@ -135,7 +135,7 @@ def test_a_harmed_provenance_is_said_with_what_to_do(command, finished, tmp_path
     assert "final_loss" in open_store(folder)
 
 
-def test_where_the_code_has_moved_the_provenance_may_be_edited(command, finished, tmp_path):
+def test_provenance_accepts_another_config_folder(command, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "moved")
     told = json.loads((folder / "provenance.json").read_text())
     (folder / "provenance.json").write_text(json.dumps(told | {"config_folder": str(tmp_path)}))
@@ -143,8 +143,8 @@ def test_where_the_code_has_moved_the_provenance_may_be_edited(command, finished
 
 
 @pytest.mark.parametrize("name", ["x/zarr.json", "x", "loss/c/0/0", "y/c/0"])
-def test_a_landscape_that_lacks_a_file_is_not_drawn(command, finished, tmp_path, name):
-    """Without x/zarr.json its axis was drawn from 0 to 8."""
+def test_plot_refuses_a_landscape_that_lacks_a_file(command, finished, tmp_path, name):
+    """Regression: without x/zarr.json the axis was drawn from 0 to 8."""
     folder = shutil.copytree(finished, tmp_path / "harmed")
     path = folder / "store.zarr" / "landscape" / name
     if path.is_dir():
@@ -157,7 +157,7 @@ def test_a_landscape_that_lacks_a_file_is_not_drawn(command, finished, tmp_path,
     assert f"gdlab resume {folder} computes it again" in done.stderr
 
 
-def test_coordinates_of_a_landscape_that_are_exchanged_are_found_out(finished, tmp_path):
+def test_open_part_refuses_exchanged_coordinates(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "harmed")
     x, y = (folder / "store.zarr/landscape" / name / "c/0" for name in "xy")
     contents = x.read_bytes(), y.read_bytes()
@@ -167,7 +167,7 @@ def test_coordinates_of_a_landscape_that_are_exchanged_are_found_out(finished, t
         open_part(folder)
 
 
-def test_a_row_of_runs_csv_is_read_from_the_store(command, finished, tmp_path):
+def test_run_of_row_reads_the_store(command, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "altered")
     rates = list(gdlab.open_results(folder)["lr"].values)
     rows = (folder / "runs.csv").read_text().splitlines()
@@ -183,7 +183,7 @@ def test_a_row_of_runs_csv_is_read_from_the_store(command, finished, tmp_path):
     ("harm", "state"),
     [(folder_instead, "can't be read"), (dangling, "is missing"), (lambda path: path.write_text("[]"), "no mapping")],
 )
-def test_harmed_claims_are_said(command, finished, tmp_path, harm, state):
+def test_damaged_claims_are_reported(command, finished, tmp_path, harm, state):
     folder = shutil.copytree(finished, tmp_path / "harmed")
     (folder / "claims.json").write_text('{"claims": []}')
     harm(folder / "claims.json")
@@ -193,7 +193,7 @@ def test_harmed_claims_are_said(command, finished, tmp_path, harm, state):
     assert state in done.stderr
 
 
-def test_a_config_that_was_changed_is_not_gone_on_with(lab, tmp_path, unbroken):
+def test_resume_refuses_a_changed_config(lab, tmp_path, unbroken):
     folder = shutil.copytree(unbroken, tmp_path / "changed")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("8000", "9000"))

@@ -1,4 +1,4 @@
-"""A disk that is full stops a run with a message; once there is room, it is gone on with, and nothing is lost."""
+"""A full disk stops a run with a message; with free space `gdlab resume` continues it, and nothing is lost."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ from tests.real_processes import DRAWN, OFTEN, assert_same, the_folder, with_con
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small disk of its own, with the config on it."""
+    """A small disk with the config."""
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], capture_output=True, check=False)
@@ -28,12 +28,12 @@ def assert_told(done, folder, cause):
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_is_said_and_the_rest_is_kept(lab, disk, drawn):
-    """Whatever it is: the disk fills up again and again, and is cleared each time."""
+def test_a_full_disk_is_reported_and_resume_continues(lab, disk, drawn):
+    """The disk fills up at each event in turn, and is cleared each time."""
     ballast = disk / "ballast"
     done = lab.call(disk, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("metadata", 40), ballast=ballast)
     folder = the_folder(disk)
-    assert_told(done, folder, f"the disk that results/kept/{folder.name} is on is full")
+    assert_told(done, folder, f"the disk of results/kept/{folder.name} is full")
     for at in [
         ("metadata", 1), ("chunk", 30), ("checkpoint", 6), ("manifest", 2), ("table", 1), ("landscape", 20),
         ("provenance", 1), ("figure", 2),
@@ -41,7 +41,7 @@ def test_what_does_not_fit_is_said_and_the_rest_is_kept(lab, disk, drawn):
         ballast.unlink()
         done = lab.call(disk, "resume", folder, *DRAWN[2:], knobs=OFTEN, at=at, ballast=ballast)
         assert ballast.exists(), at
-        assert_told(done, folder, f"the disk that {folder} is on is full")
+        assert_told(done, folder, f"the disk of {folder} is full")
     ballast.unlink()
     done = lab.call(disk, "resume", folder, *DRAWN[2:], knobs=OFTEN)
     assert done.code == 0, done.err
@@ -49,14 +49,14 @@ def test_what_does_not_fit_is_said_and_the_rest_is_kept(lab, disk, drawn):
     assert_same(folder, drawn)
 
 
-def test_a_folder_that_can_not_be_begun_is_not_left_there(lab, disk):
+def test_a_folder_that_can_not_be_made_is_removed(lab, disk):
     done = lab.call(disk, "run", "c.yaml", at=("begin", 1), ballast=disk / "ballast")
     assert done.code == 1
     assert done.err.endswith("No space left on device; nothing has been run\n")
     assert list((disk / "results" / "kept").iterdir()) == []
 
 
-def test_a_file_that_may_not_be_so_large_is_named(lab, home, unbroken):
+def test_a_file_above_the_size_limit_is_named(lab, home, unbroken):
     done = lab.call(home, "run", "c.yaml", knobs=OFTEN, room=10_000)
     folder = the_folder(home)
     assert_told(done, folder, "File too large")

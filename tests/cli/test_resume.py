@@ -1,4 +1,4 @@
-"""A run that is stopped, however and wherever, is gone on with, and ends in the bytes of one that was not."""
+"""`gdlab resume` continues a run that was stopped at any point; the results are those of an uninterrupted run."""
 
 import signal
 import time
@@ -19,8 +19,8 @@ def resume_until_done(lab, home, folder, kills):
     return done
 
 
-def test_a_run_killed_again_and_again_ends_in_the_same_bytes(lab, home, unbroken):
-    """While a chunk is written, in the middle of a segment, and while a snapshot is moved to its place."""
+def test_resume_after_several_kills_gives_the_same_bytes(lab, home, unbroken):
+    """Kills while a chunk is written, within a segment, and while a checkpoint is renamed."""
     done = lab.call(home, "run", "c.yaml", knobs=OFTEN, at=("chunk", 40))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)
@@ -29,7 +29,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(lab, home, unbroken
 
 
 def moments(life, count):
-    """So many different events, with one of each phase among them: the phase, and the number within it."""
+    """This many different events, at least one of each phase: the phase, and the number within it."""
     numbered, seen = [], {}
     for phase in life:
         seen[phase] = seen.get(phase, 0) + 1
@@ -43,7 +43,7 @@ def moments(life, count):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_of_its_life_ends_in_the_same_bytes(lab, tmp_path, drawn):
+def test_resume_after_a_kill_at_any_event_gives_the_same_bytes(lab, tmp_path, drawn):
     kills = moments(events(drawn), 20)
     assert {phase for phase, _ in kills} == {
         "metadata", "manifest", "segment", "checkpoint", "chunk", "table", "landscape", "provenance", "figure"
@@ -61,7 +61,7 @@ def test_a_run_killed_at_any_moment_of_its_life_ends_in_the_same_bytes(lab, tmp_
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_lets_the_segment_end_and_says_how_to_go_on(lab, home, unbroken, number):
+def test_an_interrupt_stops_after_the_segment_and_names_resume(lab, home, unbroken, number):
     done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("segment", 6), signals=[number])
     folder = the_folder(home)
     assert done.code == 130
@@ -100,16 +100,16 @@ def test_an_interrupt_before_anything_is_run_leaves_no_folder(lab, home):
     assert list((home / "results" / "kept").iterdir()) == []
 
 
-def test_an_interrupt_after_the_runs_is_met_too(lab, home):
-    """While the landscape is drawn, that is; its runs are asked after each segment as well."""
+def test_an_interrupt_stops_the_landscape_too(lab, home):
+    """The runs of a landscape also stop after a segment."""
     done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("table", 2), signals=[signal.SIGINT])
     assert done.code == 130, done
     assert "gdlab resume" in done.err
     assert not list(the_folder(home).glob("figures/*"))
 
 
-def test_one_process_writes_to_a_folder_at_a_time(lab, home, unbroken):
-    """And when that one is killed, the next one may."""
+def test_only_one_process_writes_to_a_folder(lab, home, unbroken):
+    """A killed process releases the lock."""
     first = lab.start(home, "run", "c.yaml", knobs=OFTEN, at=("chunk", 40), signals=[signal.SIGSTOP])
     while "T" not in state(first.pid):
         time.sleep(0.02)
@@ -127,7 +127,7 @@ def state(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_a_folder_whose_run_stopped_before_it_began_says_so(lab, home):
+def test_resume_refuses_a_folder_without_provenance(lab, home):
     done = lab.call(home, "run", "c.yaml", at=("provenance", 1))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)
@@ -137,7 +137,7 @@ def test_a_folder_whose_run_stopped_before_it_began_says_so(lab, home):
     assert list((home / "results" / "kept").iterdir()) == [folder]  # and `latest` does not point to it
 
 
-def test_a_run_killed_before_its_store_was_made_is_gone_on_with(lab, home, unbroken):
+def test_resume_after_a_kill_before_the_store_exists(lab, home, unbroken):
     done = lab.call(home, "run", "c.yaml", knobs=SMALL, at=("metadata", 1))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)

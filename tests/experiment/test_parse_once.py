@@ -1,4 +1,4 @@
-"""A config is parsed once in a command, and everything after that takes what it resolved to."""
+"""A command parses its config once."""
 
 import importlib
 
@@ -23,7 +23,7 @@ figures: [loss_curves, landscape]
 
 @pytest.fixture
 def counts(monkeypatch):
-    """How often the YAML parser and the reader of kinds and axes are called."""
+    """The number of calls of the YAML parser and of the reader of kinds and axes."""
     loading, found = importlib.import_module("gdlab.config.load"), {"parse": 0, "read_choices": 0}
 
     def counting(module, name):

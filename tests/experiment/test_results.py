@@ -1,4 +1,4 @@
-"""What `gdlab run` leaves behind holds what `sweep` would have given."""
+"""The results folder of `gdlab run` holds the results of `gdlab.sweep`."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def expected():
 
 
 @pytest.mark.smoke
-def test_the_results_are_those_of_the_sweep(finished):
+def test_open_results_equals_the_sweep(finished):
     found = open_results(finished)
     found = found.drop_vars("stable_lr", errors="ignore")
     xarray.testing.assert_equal(found, expected()[list(found.data_vars)])
@@ -43,7 +43,7 @@ def test_xarray_alone_opens_the_store(finished):
     np.testing.assert_array_equal(group["seed"], np.repeat(heavy["seed"], 4))
 
 
-def test_a_row_for_each_run(finished):
+def test_runs_csv_has_a_row_for_each_run(finished):
     rows = list(csv.DictReader((finished / "runs.csv").read_text().splitlines()))
     data = expected()
     assert len(rows) == 16
@@ -54,29 +54,29 @@ def test_a_row_for_each_run(finished):
     assert any(row["final_loss"] == "nan" for row in rows)
 
 
-def test_provenance_says_what_the_results_stand_on(finished):
-    told = json.loads((finished / "provenance.json").read_text())
-    assert told["status"] == "finished"
-    assert told["versions"]["jax"] == jax.__version__
-    assert told["precision"] == "float32"
-    assert told["matmul_precision"] == "default"
-    assert told["wall_seconds"] >= 0
-    assert told["compile_seconds"] >= 0
+def test_provenance_has_versions_times_and_layout(finished):
+    info = json.loads((finished / "provenance.json").read_text())
+    assert info["status"] == "finished"
+    assert info["versions"]["jax"] == jax.__version__
+    assert info["precision"] == "float32"
+    assert info["matmul_precision"] == "default"
+    assert info["wall_seconds"] >= 0
+    assert info["compile_seconds"] >= 0
     cut = ("group", "runs", "chunk", "batching", "tile", "segments", "devices")
-    assert [tuple(group[name] for name in cut) for group in told["groups"]] == [
+    assert [tuple(group[name] for name in cut) for group in info["groups"]] == [
         (rule, 8, [2, 4], "vmap, shared batches, chunks of 8", 8, 1, 1) for rule in ("gd", "heavy")
     ]
-    assert all(group["memory_bytes"] > 0 and group["run_seconds"] > 0 for group in told["groups"])
-    assert {"command", "git_commit", "devices", "backend", "started", "xla_flags"} <= set(told)
+    assert all(group["memory_bytes"] > 0 and group["run_seconds"] > 0 for group in info["groups"])
+    assert {"command", "git_commit", "devices", "backend", "started", "xla_flags"} <= set(info)
 
 
-def test_the_ledger_covers_every_run_once(finished):
+def test_the_manifest_covers_every_run_once(finished):
     entries = [json.loads(line) for line in (finished / "manifest.jsonl").read_text().splitlines()]
     covered = [(entry["group"], run) for entry in entries for run in range(*entry["runs"])]
     assert sorted(covered) == [(group, run) for group in range(2) for run in range(8)]
 
 
-def test_the_landscape_is_the_problem_and_the_paths_are_the_best_runs(finished):
+def test_the_landscape_is_the_loss_with_the_paths_of_the_best_runs(finished):
     surface = open_part(finished)
     x, y = np.meshgrid(surface["x"], surface["y"])
     np.testing.assert_allclose(surface["loss"], (1 - x) ** 2 + 100 * (y - x**2) ** 2, rtol=1e-3, atol=1e-3)
@@ -91,7 +91,7 @@ def test_the_landscape_is_the_problem_and_the_paths_are_the_best_runs(finished):
         np.testing.assert_allclose(path["path_loss"][[0, 4, 8]], loss, rtol=1e-5)
 
 
-def test_two_runs_of_one_config_are_equal_bit_for_bit_and_apart(gdlab, write, tmp_path):
+def test_two_runs_of_a_config_are_equal_bit_for_bit(gdlab, write, tmp_path):
     write()
     folders = []
     for _ in range(2):
@@ -104,14 +104,14 @@ def test_two_runs_of_one_config_are_equal_bit_for_bit_and_apart(gdlab, write, tm
     assert (folders[0] / "runs.csv").read_bytes() == (folders[1] / "runs.csv").read_bytes()
 
 
-def test_folders_of_one_second_do_not_collide(tmp_path):
+def test_make_folder_twice_within_a_second(tmp_path):
     now = datetime(2026, 1, 2, 3, 4, 5)
     names = [make_folder(tmp_path, "x", "abc", now).name for _ in range(3)]
     assert names == ["20260102-030405-abc", "20260102-030405-abc-2", "20260102-030405-abc-3"]
     assert (tmp_path / "x" / "latest").resolve().name == names[-1]
 
 
-def test_double_precision_is_asked_for_in_the_config(gdlab, write, tmp_path):
+def test_precision_float64_of_the_config(gdlab, write, tmp_path):
     write()
     result = gdlab("run", "c.yaml", "--quiet", "precision=float64", "figures=[lr_sensitivity]", "landscape=null")
     assert result.exit_code == 0, result.output
@@ -125,7 +125,7 @@ def test_double_precision_is_asked_for_in_the_config(gdlab, write, tmp_path):
     np.testing.assert_allclose(data["final_loss"].sel(rule="gd", seed=0)[0], loss, rtol=1e-13)
 
 
-def test_a_users_code_and_a_bad_start(gdlab, write, tmp_path):
+def test_a_problem_of_the_user_with_a_start_that_is_not_finite(gdlab, write, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp\n"
         "import gdlab\n"
@@ -144,7 +144,7 @@ def test_a_users_code_and_a_bad_start(gdlab, write, tmp_path):
 
 
 @pytest.mark.parametrize("plane", ["pca", "random"])
-def test_where_every_run_diverged_that_is_the_result_and_no_failure(gdlab, write, tmp_path, plane):
+def test_a_sweep_whose_runs_all_diverged_is_no_failure(gdlab, write, tmp_path, plane):
     write("problem: {kind: rosenbrock}", "problem: {kind: logistic_regression, data: wine}")
     words = ["sweep.lr=[1e38]", "train.stop.bound=1.0", f"landscape.plane={plane}", "--quiet"]
     result = gdlab("run", "c.yaml", *words)
@@ -157,7 +157,7 @@ def test_where_every_run_diverged_that_is_the_result_and_no_failure(gdlab, write
 
 
 @pytest.mark.slow
-def test_on_an_exact_plane_a_rule_that_diverged_shows_its_longest_run(gdlab, write, tmp_path):
+def test_an_exact_plane_shows_the_longest_run_of_a_diverged_rule(gdlab, write, tmp_path):
     write()
     result = gdlab("run", "c.yaml", "sweep.lr=[30.0, 0.1, 1.0]", "--quiet")
     assert result.exit_code == 0, result.output

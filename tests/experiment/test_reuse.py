@@ -1,4 +1,4 @@
-"""Runs that an earlier folder has are taken from there: those that are the same, and no others."""
+"""Runs are reused from an earlier folder if they are the same, and only then."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from tests.real_processes import CODE, CONFIG, SMALL, assert_same
 
 @pytest.fixture
 def again(home, unbroken):
-    """A folder in which the config has been run; the results folder is told apart from the next by its name."""
+    """A folder in which the config has been run, with an older name for its results folder."""
     shutil.copytree(unbroken, home / "results" / "kept" / "20200101-000000-earlier")
     return home
 
@@ -33,7 +33,7 @@ def run(lab, home, *words, **how):
     return done, newest(home), segments
 
 
-def test_the_same_again_runs_nothing(lab, again, unbroken):
+def test_the_same_config_again_runs_nothing(lab, again, unbroken):
     done, folder, segments = run(lab, again)
     assert done.code == 0, done.err
     assert "54 of 54 runs were reused from results/kept/20200101-000000-earlier; --fresh runs them all" in done.err
@@ -84,17 +84,17 @@ OTHER = ["train.steps=7999", "train.batch_size=6", "train.stop.bound=1e9", "reco
 
 
 @pytest.mark.parametrize("word", OTHER)
-def test_a_change_of_what_is_run_is_another_identity(tmp_path, word):
+def test_identity_depends_on_what_changes_a_run(tmp_path, word):
     assert identity(tmp_path, word) != identity(tmp_path)
 
 
 @pytest.mark.parametrize("word", ["name=other", "sweep.seed=7", "landscape={points: 9}", "figures=[loss_curves]"])
-def test_a_change_of_which_runs_there_are_or_what_is_drawn_of_them_is_none(tmp_path, word):
+def test_identity_ignores_the_space_and_the_figures(tmp_path, word):
     assert identity(tmp_path, word) == identity(tmp_path)
 
 
 @pytest.mark.parametrize("word", ["--fresh", "precision=float64"])
-def test_what_is_not_the_same_takes_nothing(lab, again, word):
+def test_a_changed_config_reuses_nothing(lab, again, word):
     assert_begins_to_run(lab, again, word)
 
 
@@ -104,13 +104,13 @@ def assert_begins_to_run(lab, home, *words):
     assert json.loads((folder / "provenance.json").read_text())["earlier"] is None
 
 
-def test_code_that_has_changed_takes_nothing(lab, again):
+def test_changed_code_reuses_nothing(lab, again):
     code = again / "mine.py"
     code.write_text(code.read_text().replace("default_rng(0)", "default_rng(1)"))
     assert_begins_to_run(lab, again)
 
 
-def test_a_module_that_the_code_imports_is_part_of_it(lab, home):
+def test_identity_depends_on_imported_modules(lab, home):
     (home / "mine.py").write_text(f"import sys\nsys.path.insert(0, {str(home)!r})\nimport shift_of_mine\n{CODE}")
     texts = ["SHIFT = 1.0", "SHIFT = 1.0", "SHIFT = 2.0"]
     identities = []
@@ -124,7 +124,7 @@ def test_a_module_that_the_code_imports_is_part_of_it(lab, home):
 @pytest.mark.parametrize(
     ("flag", "value"), [("jax_default_matmul_precision", "highest"), ("jax_default_prng_impl", "rbg")]
 )
-def test_what_jax_is_set_to_is_part_of_an_identity(tmp_path, flag, value):
+def test_identity_depends_on_the_settings_of_jax(tmp_path, flag, value):
     before, kept = identity(tmp_path), getattr(jax.config, flag)
     try:
         jax.config.update(flag, value)
@@ -134,8 +134,8 @@ def test_what_jax_is_set_to_is_part_of_an_identity(tmp_path, flag, value):
     assert identity(tmp_path) == before
 
 
-def test_a_changed_default_of_a_rule_is_another_identity(tmp_path, monkeypatch):
-    """As any change of the lab's own code is."""
+def test_identity_depends_on_the_code_of_gdlab(tmp_path, monkeypatch):
+    """A changed default of a rule is one such change."""
     package = tmp_path / "gdlab"
     (package / "rules").mkdir(parents=True)
     (package / "rules" / "momentum.py").write_text("def momentum(lr=0.1, beta=0.9): ...")
@@ -146,7 +146,7 @@ def test_a_changed_default_of_a_rule_is_another_identity(tmp_path, monkeypatch):
     assert identity(tmp_path) != before
 
 
-def test_an_unfinished_folder_gives_what_it_has(lab, home, unbroken):
+def test_finished_runs_of_an_unfinished_folder_are_reused(lab, home, unbroken):
     done, torn, _ = run(lab, home, at=("manifest", 7))
     assert done.code == -signal.SIGKILL
     done, folder, segments = run(lab, home)
@@ -156,7 +156,7 @@ def test_an_unfinished_folder_gives_what_it_has(lab, home, unbroken):
     assert_same(folder, unbroken)
 
 
-def test_a_damaged_tile_gives_nothing(lab, again, unbroken):
+def test_runs_of_a_damaged_tile_are_not_reused(lab, again, unbroken):
     (again / "results/kept/20200101-000000-earlier/store.zarr/group_0/loss/c/1/0").write_bytes(b"no chunk at all")
     done, folder, segments = run(lab, again)
     assert done.code == 0, done.err
@@ -168,7 +168,7 @@ def test_a_damaged_tile_gives_nothing(lab, again, unbroken):
 @pytest.mark.parametrize(
     "name", ["provenance.json", "manifest.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"]
 )
-def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
+def test_an_unreadable_folder_is_ignored(lab, again, name):
     (again / "results/kept/20200101-000000-earlier" / name).write_text("no JSON")
     if "group_0" in name:
         done, _, _ = run(lab, again)
@@ -178,7 +178,7 @@ def test_a_folder_that_can_not_be_read_gives_nothing(lab, again, name):
 
 
 @pytest.mark.slow
-def test_a_run_that_took_some_over_is_gone_on_with(lab, again, unbroken):
+def test_resume_of_a_run_that_reused_others(lab, again, unbroken):
     earlier = again / "results/kept/20200101-000000-earlier"
     (earlier / "store.zarr/group_0/loss/c/1/0").unlink()
     (earlier / "store.zarr/group_1/loss/c/1/0").unlink()
