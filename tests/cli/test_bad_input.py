@@ -1,4 +1,4 @@
-"""What a user gets wrong: one clear message, the right exit code, no traceback, nothing half-made."""
+"""Errors of the user: one message, the exit code, no traceback, and no partial results."""
 
 import pytest
 
@@ -25,7 +25,7 @@ DATA = "problem: {kind: logistic_regression, data: wine}"
         ("beta: 0.8", "beta: high", "5:33", "rules.heavy.beta: must be a number"),
     ],
 )
-def test_a_mistake_in_the_config(gdlab, write, tmp_path, old, new, place, said):
+def test_an_error_in_the_config_has_its_position(gdlab, write, tmp_path, old, new, place, said):
     write(old, new)
     for command in ("validate", "run"):
         result = gdlab(command, "c.yaml")
@@ -45,7 +45,7 @@ def test_a_batch_larger_than_the_data(gdlab, write, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
-def test_all_mistakes_are_told_at_once(gdlab, write):
+def test_all_errors_in_a_config_are_reported_at_once(gdlab, write):
     write("kind: gd}", "kind: gdd}")
     result = gdlab("run", "c.yaml", "train.steps=-1", "record.evry=3")
     assert result.exit_code == 2
@@ -54,13 +54,13 @@ def test_all_mistakes_are_told_at_once(gdlab, write):
 
 
 @pytest.mark.parametrize("words", [["run", "none.yaml"], ["validate", "none.yaml"]])
-def test_a_config_that_is_not_there(gdlab, words):
+def test_a_missing_config(gdlab, words):
     result = gdlab(*words)
     assert (result.exit_code, result.stderr.strip()) == (2, "none.yaml: no such file")
 
 
 @pytest.mark.parametrize("words", [["show", "none"], ["best", "none"], ["plot", "none", "lr_sensitivity"]])
-def test_results_that_are_not_there(gdlab, words):
+def test_a_missing_results_folder(gdlab, words):
     result = gdlab(*words)
     assert (result.exit_code, result.stderr.strip()) == (2, "there is no folder none")
 
@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written(gdlab, write, tmp_path):
         (["list", "rules", "adan"], "did you mean adam?"),
     ],
 )
-def test_results_that_lack_what_is_asked_of_them(gdlab, finished, words, said):
+def test_unknown_metrics_figures_and_names_are_refused(gdlab, finished, words, said):
     before = sorted(finished.rglob("*"))
     result = gdlab(*(word.format(finished) for word in words))
     assert result.exit_code == 2
@@ -108,7 +108,7 @@ def test_results_that_lack_what_is_asked_of_them(gdlab, finished, words, said):
     assert sorted(finished.rglob("*")) == before
 
 
-def test_a_users_rule_that_fails_is_told_with_its_line_and_leaves_nothing(gdlab, write, tmp_path):
+def test_an_exception_in_a_rule_of_the_user_is_reported_with_its_line(gdlab, write, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import gdlab\n"
         "from gdlab import register\n\n\n"
@@ -125,7 +125,7 @@ def test_a_users_rule_that_fails_is_told_with_its_line_and_leaves_nothing(gdlab,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "mine.py"]
 
 
-def test_an_interruption_has_its_own_exit_code(gdlab, write, monkeypatch):
+def test_an_interrupt_has_exit_code_130(gdlab, write, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -134,7 +134,7 @@ def test_an_interruption_has_its_own_exit_code(gdlab, write, monkeypatch):
     assert gdlab("run", "c.yaml").exit_code == 130
 
 
-def test_a_fault_of_our_own_keeps_its_traceback(gdlab, write, monkeypatch):
+def test_a_bug_of_gdlab_keeps_its_traceback(gdlab, write, monkeypatch):
     def faulty(*args, **kwargs):
         raise ValueError("ours")
 

@@ -1,4 +1,4 @@
-"""The recipes in docs/clusters run, as far as they can on one machine."""
+"""The recipes in docs/clusters, run on one machine."""
 
 import os
 import re
@@ -40,13 +40,13 @@ def call(*words, folder, **environment):
     ).stdout
 
 
-def test_the_page_names_what_there_is():
+def test_the_page_names_existing_files():
     named = set(re.findall(r"\]\((clusters/[^)]*)\)", (DOCS / "clusters.md").read_text()))
     assert named == {f"clusters/{path.name}" for path in RECIPES.iterdir() if path.is_file()}
 
 
-def test_the_manifest_fits_together():
-    """Labels select what they should, ports and names agree, and volumes that are mounted exist."""
+def test_the_kubernetes_manifest_is_consistent():
+    """Labels and selectors, ports and names agree, and mounted volumes exist."""
     parts = list(YAML(typ="safe").load_all(RECIPES / "kubernetes.yaml"))
     service = next(part for part in parts if part["kind"] == "Service")
     pods = {part["metadata"]["name"]: part["spec"]["template"] for part in parts if "template" in part["spec"]}

@@ -1,4 +1,4 @@
-"""`--on`: the same results by other processes; what can go wrong there."""
+"""`--on` gives the results of a local run; errors of workers are reported."""
 
 import signal
 import sys
@@ -48,7 +48,7 @@ RUN = ("run", "c.yaml", "compute.chunk=8")
 
 @pytest.fixture(scope="module")
 def unbroken(lab, tmp_path_factory):  # noqa: F811
-    """The results folder of a local run that nothing disturbed."""
+    """The results folder of an uninterrupted local run."""
     home = with_config(tmp_path_factory.mktemp("unbroken"))  # noqa: F811
     done = lab.call(home, *RUN, knobs=SMALL)
     assert done.code == 0, done.err
@@ -57,7 +57,7 @@ def unbroken(lab, tmp_path_factory):  # noqa: F811
 
 @pytest.fixture
 def threads(monkeypatch):
-    """Threads stand for processes."""
+    """Threads in place of processes."""
 
     @contextmanager
     def opened(count):
@@ -68,14 +68,14 @@ def threads(monkeypatch):
 
 
 @pytest.mark.slow
-def test_processes_leave_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa: F811
+def test_processes_give_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa: F811
     done = lab.call(home, *RUN, "--on", "processes:2", knobs=SMALL)
     assert done.code == 0, done.err
     assert_same(the_folder(home), unbroken)
 
 
 @pytest.mark.slow
-def test_an_interrupt_keeps_what_is_done_and_other_workers_go_on(lab, home, unbroken):  # noqa: F811
+def test_an_interrupt_keeps_finished_runs_and_resume_continues(lab, home, unbroken):  # noqa: F811
     done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("manifest", 5), signals=[signal.SIGINT])
     folder = the_folder(home)
     assert done.code == 130
@@ -87,7 +87,7 @@ def test_an_interrupt_keeps_what_is_done_and_other_workers_go_on(lab, home, unbr
     assert_same(folder, unbroken)
 
 
-def test_what_fails_on_a_worker_leaves_the_rest_whole(gdlab, tmp_path):
+def test_runs_that_fail_on_a_worker_leave_the_others(gdlab, tmp_path):
     (tmp_path / "mine.py").write_text(CODE)
     (tmp_path / "c.yaml").write_text(PLAIN.replace("gd: {kind: gd}", "mine: {kind: fickle}") + MORE)
     result = gdlab("run", "c.yaml", "--on", "processes:1")
@@ -104,7 +104,7 @@ def test_what_fails_on_a_worker_leaves_the_rest_whole(gdlab, tmp_path):
     assert "not finished" not in result.output
 
 
-def test_the_provenance_tells_of_the_workers(gdlab, write, threads):
+def test_provenance_has_the_versions_of_the_workers(gdlab, write, threads):
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "processes:3", "--quiet")
     assert result.exit_code == 0, result.output
@@ -116,7 +116,7 @@ def test_the_provenance_tells_of_the_workers(gdlab, write, threads):
 @pytest.mark.parametrize(
     "words", ["slurm", "dask:", "dask://here", "dask://:80", "processes", "processes:0", "processes:x"]
 )
-def test_other_words_are_refused_with_those_there_are(gdlab, write, words):
+def test_on_refuses_other_forms(gdlab, write, words):
     write()
     result = gdlab("run", "c.yaml", "--on", words)
     assert result.exit_code == 2
@@ -125,14 +125,14 @@ def test_other_words_are_refused_with_those_there_are(gdlab, write, words):
         assert f"--on {form}" in result.stderr
 
 
-def test_devices_are_those_of_this_process(gdlab, write):
+def test_on_refuses_devices(gdlab, write):
     write()
     result = gdlab("run", "c.yaml", "--on", "processes:1", "--devices", "1")
     assert result.exit_code == 2
     assert "--devices applies to this process" in result.stderr
 
 
-def test_a_scheduler_that_does_not_answer(gdlab, write, monkeypatch, tmp_path):
+def test_on_without_an_answering_scheduler(gdlab, write, monkeypatch, tmp_path):
     pytest.importorskip("distributed")
     monkeypatch.setattr(on, "PATIENCE", 0.3)
     write(text=PLAIN)
@@ -142,7 +142,7 @@ def test_a_scheduler_that_does_not_answer(gdlab, write, monkeypatch, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_without_dask_it_says_what_to_install(gdlab, write, monkeypatch):
+def test_on_without_dask_names_what_to_install(gdlab, write, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "dask")
@@ -150,7 +150,7 @@ def test_without_dask_it_says_what_to_install(gdlab, write, monkeypatch):
     assert "pip install 'gdlab[cluster]'" in result.stderr
 
 
-def test_workers_of_another_version_are_refused_before_there_is_a_folder(gdlab, write, threads, monkeypatch, tmp_path):
+def test_workers_of_another_version_are_refused_before_any_folder_exists(gdlab, write, threads, monkeypatch, tmp_path):
     told = {**worker.hello(), "versions": {**worker.versions(), "jax": "0.0.7"}}
     monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: told)
     write(text=PLAIN)

@@ -1,4 +1,4 @@
-"""`gdlab reproduce` on experiments made for the test: exit codes, claims.json, the gallery, all at once."""
+"""`gdlab reproduce` on two small experiments: exit codes, claims.json and the gallery."""
 
 import json
 
@@ -45,7 +45,7 @@ figures: [bowl]
 
 @pytest.fixture
 def experiments(tmp_path):
-    """Two experiments and a config that is none; what they register is gone afterwards."""
+    """Two experiments, and a config without checks. The kinds that they register are removed afterwards."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "bowl.py").write_text(CODE)
     (tmp_path / "configs" / "first_bowl.yaml").write_text(CONFIG.format(name="first") + "sizes: {fast: {}}\n")
@@ -60,14 +60,14 @@ def claims(tmp_path, name):
     return json.loads((tmp_path / "results" / name / "latest" / "claims.json").read_text())["claims"]
 
 
-def test_claims_that_hold(gdlab, experiments):
+def test_reproduce_with_claims_that_hold(gdlab, experiments):
     result = gdlab("reproduce", "first-bowl", "--format", "png")
     assert result.exit_code == 0, result.output
     assert [(one["check"], one["status"]) for one in claims(experiments, "first")] == [("bowl", "held")] * 2
     assert "least loss" in result.stdout
 
 
-def test_a_claim_that_fails_is_exit_code_4_of_run_and_of_reproduce(gdlab, experiments):
+def test_run_and_reproduce_exit_with_4_if_a_claim_fails(gdlab, experiments):
     for words in (("reproduce", "first_bowl"), ("run", "configs/first_bowl.yaml")):
         result = gdlab(*words, "checks.0.bound=1e-30", "--format", "png")
         assert result.exit_code == 4
@@ -77,7 +77,7 @@ def test_a_claim_that_fails_is_exit_code_4_of_run_and_of_reproduce(gdlab, experi
     assert "failed" in shown.stdout
 
 
-def test_a_check_that_can_not_be_made_leaves_the_rest_whole(gdlab, experiments):
+def test_a_check_that_raises_leaves_the_figures(gdlab, experiments):
     result = gdlab("run", "configs/first_bowl.yaml", "checks.0.fail=true", "--format", "png")
     assert result.exit_code == 1, result.output
     assert "could not check bowl (configs/first_bowl.yaml:" in result.stderr
@@ -85,7 +85,7 @@ def test_a_check_that_can_not_be_made_leaves_the_rest_whole(gdlab, experiments):
     assert (experiments / "results" / "first" / "latest" / "figures" / "bowl.png").exists()
 
 
-def test_all_of_them_fast(gdlab, experiments):
+def test_reproduce_all_fast(gdlab, experiments):
     result = gdlab("reproduce", "all", "--fast", "--gallery", "gallery", "--format", "png")
     assert result.exit_code == 0, result.output
     assert [one["status"] for one in claims(experiments, "first")] == ["held", "unchecked"]
@@ -101,7 +101,7 @@ def test_all_of_them_fast(gdlab, experiments):
     assert picture.shape[1] <= min(1000, plain.shape[1])
 
 
-def test_one_again_leaves_the_others_in_the_gallery(gdlab, experiments):
+def test_reproduce_one_keeps_the_others_in_the_gallery(gdlab, experiments):
     for _ in range(2):
         assert gdlab("reproduce", "second_bowl", "--gallery", "gallery", "--format", "png").exit_code == 0
         (experiments / "gallery" / "other.json").write_text(
@@ -111,7 +111,7 @@ def test_one_again_leaves_the_others_in_the_gallery(gdlab, experiments):
     assert page.count("\n## ") == 2
 
 
-def test_two_runs_give_the_same_numbers_and_pictures(gdlab, experiments):
+def test_reproduce_twice_gives_the_same_numbers_and_figures(gdlab, experiments):
     def made():
         assert gdlab("reproduce", "first_bowl", "--fresh", "--format", "png").exit_code == 0
         folder = experiments / "results" / "first" / "latest"
@@ -130,14 +130,14 @@ def test_two_runs_give_the_same_numbers_and_pictures(gdlab, experiments):
         (("all", "train.steps=2"), "KEY=VALUE applies to one experiment"),
     ],
 )
-def test_what_a_user_can_get_wrong(gdlab, experiments, words, message):
+def test_reproduce_refuses_wrong_arguments(gdlab, experiments, words, message):
     result = gdlab("reproduce", *words)
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (experiments / "results").exists()
 
 
-def test_they_are_listed(gdlab, experiments):
+def test_list_experiments(gdlab, experiments):
     result = gdlab("list", "experiments")
     assert "first_bowl" in result.stdout
     assert "small, fast" in result.stdout

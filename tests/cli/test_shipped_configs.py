@@ -1,4 +1,4 @@
-"""The configs that come with the project run, and their editor schema is the present one."""
+"""The configs of the project run, and their generated files are up to date."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def figures(folder):
 
 
 def on_two_devices(lab, home, config, *changes):
-    """The results folder of a run of a config in a process that has two devices."""
+    """The results folder of a run of a config in a process with two devices."""
     done = lab.call(home, "run", config, *changes, "--devices", 2, "--quiet", devices=2)
     assert done.code == 0, done.err
     folder = home / done.out.strip()
@@ -58,7 +58,7 @@ def test_a_few_steps_of_each_config(lab, tmp_path, config):
 
 
 def first_of(axis, values):
-    """The first values of an axis in a config: two of a rate, which one program serves."""
+    """The first values of an axis: two of a learning rate, which share a program."""
     if isinstance(values, dict):
         ((spacing, (low, high, _)),) = values.items()
         return {spacing: [low, high, 2]}
@@ -79,21 +79,21 @@ def test_each_size_of_an_experiment_is_a_config(path):
         assert load(path, [f"size={size}"]).config.size == size
 
 
-def test_the_schema_that_editors_read_is_the_present_one():
-    # In a process of its own, in which no test has registered anything.
+def test_the_schema_for_editors_is_up_to_date():
+    # In a separate process, where no test has registered a kind.
     words = [sys.executable, "-c", "from gdlab.cli import main; main()", "schema"]
     present = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     assert json.loads((ROOT / "docs" / "schema.json").read_text()) == present, "gdlab schema > docs/schema.json"
 
 
-def test_the_page_of_rules_is_the_present_one():
+def test_the_page_of_rules_is_up_to_date():
     words = [sys.executable, "-c", "from gdlab.cli import main; main()", "list", "rules", "--markdown"]
     present = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs" / "rules.md").read_text() == present, "gdlab list rules --markdown > docs/rules.md"
 
 
 @pytest.mark.slow
-def test_quickstart_twice_gives_the_same_bits_and_what_the_readme_says(gdlab, tmp_path):
+def test_quickstart_twice_gives_the_same_bits_and_matches_the_readme(gdlab, tmp_path):
     folders = []
     for _ in range(2):
         result = gdlab("run", ROOT / "configs" / "quickstart.yaml", "--quiet")

@@ -1,4 +1,4 @@
-"""Results are those of the data, the code and the config that they are said to be of: after a change none are mixed."""
+"""Results are never mixed with those of other data, code or configs."""
 
 import shutil
 
@@ -85,7 +85,7 @@ def gd_by_numpy(points, lr, steps=4):
     return ((x - points.astype(float)) ** 2).mean()
 
 
-def test_a_run_takes_nothing_from_runs_on_other_data(lab, tmp_path):
+def test_run_reuses_nothing_of_other_data(lab, tmp_path):
     ran(lab, tmp_path)
     _, again = ran(lab, tmp_path)
     assert "4 of 4 runs were reused from" in again.stderr
@@ -96,7 +96,7 @@ def test_a_run_takes_nothing_from_runs_on_other_data(lab, tmp_path):
     np.testing.assert_allclose(found, [gd_by_numpy(points, lr) for lr in (0.1, 0.2)], rtol=1e-4)
 
 
-def test_a_resume_with_other_data_is_refused(lab, tmp_path, monkeypatch):
+def test_resume_refuses_other_data(lab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     prepared, asked = experiment.prepare(configs.load(tmp_path / "c.yaml")), []
     stop = lambda: len(asked) == 1 or asked.append(0)  # after the first group
@@ -125,7 +125,7 @@ def test_changed_code_is_refused_before_it_is_executed(lab, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_landscape_of_other_data_is_refused(lab, tmp_path):
+def test_landscape_refuses_other_data(lab, tmp_path):
     folder, _ = ran(lab, tmp_path)
     words = ("landscape", folder, "--points", "5", "--quiet", "--format", "png")
     assert lab(*words).exit_code == 0
@@ -151,15 +151,15 @@ def test_an_edited_config_is_refused(gdlab, edited, words):
 
 
 @pytest.mark.parametrize("word", ["show", "best"])
-def test_an_edited_config_is_said_where_nothing_depends_on_it(gdlab, edited, finished, word):
+def test_show_and_best_warn_of_an_edited_config(gdlab, edited, finished, word):
     result = gdlab(word, edited)
     assert result.exit_code == 0, result.output
     assert f"{edited / 'config.yaml'} was changed after its runs began" in result.stderr
     assert gdlab(word, finished).stderr == ""
 
 
-def test_modules_that_something_else_loaded_make_no_other_identity(tmp_path, monkeypatch):
-    """After `gdlab reproduce`, say, which loads more of gdlab than `gdlab run`, and other experiments' code."""
+def test_identity_ignores_modules_that_other_code_loaded(tmp_path, monkeypatch):
+    """For example `gdlab reproduce` loads more modules than `gdlab run`."""
     (tmp_path / "c.yaml").write_text(
         "name: plain\nproblem: {kind: rosenbrock}\nrules: {gd: {kind: gd}}\nsweep: {lr: [0.1]}\ntrain: {steps: 1}\n"
     )
