@@ -1,22 +1,28 @@
-"""Adam may settle on the worst point of a convex problem; AMSGrad, its denominator kept from falling, finds the best.
+"""Adam can converge to the worst point of a convex problem; AMSGrad, whose denominator never decreases, finds the best.
 
-After Reddi, Kale & Kumar (2018), On the convergence of Adam and beyond: their Theorem 1 (periodic), and the synthetic
-example of their Section 5 and Figure 1 (online, stochastic). On the interval [-1, 1] step t costs c_t x, with
+Source: Reddi, Kale & Kumar (2018), On the convergence of Adam and beyond: Theorem 1 (periodic), and the synthetic
+example of Section 5 and Figure 1 (online, stochastic). On the interval [-1, 1] step t has the cost c_t x, with
 
     periodic:    c_t = 3 where t mod 3 = 1, else -1;            b1 = 0, b2 = 1/10, rate 0.1/sqrt(t)
     online:      c_t = 1010 where t mod 101 = 1, else -10;      b1 = 0.9, b2 = 0.99, rate 0.5/sqrt(t)
-    stochastic:  c_t = 1010 with probability 0.01, else -10;    the same
+    stochastic:  c_t = 1010 with probability 0.01, else -10;    b1, b2 and rate as online
 
-The mean of c_t is positive, so -1 is best. Adam divides the rare great gradient by its own size, forgets it, and gives
-the frequent small ones, which point the other way, more than their due. Both rules are the paper's: moments not
-corrected for their start, no epsilon, and the projection to [-1, 1] belongs to the step. The regret is the sum of
-c_t x_t - c_t (-1).
+The mean of c_t is positive, so x = -1 is the best point. Adam divides the rare large gradient by its own magnitude and
+forgets it soon, so the frequent small gradients, which have the opposite sign, dominate. Both rules follow the paper:
+moments without bias correction, no epsilon, and a projection to [-1, 1] in each step. The regret is the sum of c_t x_t
+- c_t (-1).
 
-Differs from the paper: a run starts at a random point of the interval, by its seed, and the rates are ours. The length
-is what the stochastic walk needs: AMSGrad's mean step is 0.2 times 0.5 / (285 sqrt(t)), 285 the root of its greatest
-second moment, so from one end to the other takes 8 million steps; after 6 million one of three seeds was under way.
+Differs from the paper:
 
-A minute and a half on two cores for 12 million steps; seconds at size=fast, where the stochastic claims stay unchecked.
+- each seed starts at a random point of the interval;
+- the learning rates are our choice.
+
+The stochastic setting needs many steps: AMSGrad's mean step is 0.2 times 0.5 / (285 sqrt(t)), where 285 is the root of
+its largest second moment, so moving from one end of the interval to the other takes 8 million steps. After 6 million
+steps one of three seeds had not yet arrived.
+
+Takes a minute and a half on two cores for 12 million steps, and seconds at size=fast, where the stochastic claims are
+unchecked.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -39,15 +45,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Setting = Literal["periodic", "online", "stochastic"]
-PERIODS = {"periodic": (3, 3.0, -1.0), "online": (101, 1010.0, -10.0)}  # steps, the rare slope, the frequent one
+PERIODS = {"periodic": (3, 3.0, -1.0), "online": (101, 1010.0, -10.0)}  # period in steps, rare slope, frequent slope
 CHANCE, RARE, FREQUENT = 0.01, 1010.0, -10.0
-CROSSING = 8e6  # steps; see the top
+CROSSING = 8e6  # steps from one end of the interval to the other; see the module docstring
 PAPER = "Reddi, Kale & Kumar (2018), On the convergence of Adam and beyond"
 
 
 @register.problem("rare-slope", source=PAPER)
 def rare_slope(setting: Setting = "periodic") -> Problem:
-    """c_t x with a slope c_t that is rarely great and positive, mostly small and negative (see the top). Params: []."""
+    """c_t x with a slope c_t that is rarely large and positive, mostly small and negative (see above). Params: []."""
 
     def sample(key: Array, step: Array, size: int) -> Array:
         if setting == "stochastic":
@@ -67,7 +73,7 @@ def rare_slope(setting: Setting = "periodic") -> Problem:
 @register.rule("paper-adam", source=f"{PAPER}, Algorithm 1 with the averages of Adam")
 @schedulable
 def paper_adam(lr: Hyperparameter = 0.1, b1: Hyperparameter = 0.9, b2: Hyperparameter = 0.99) -> Rule:
-    """Adam without correction and epsilon: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, u = -lr m / sqrt(v)."""
+    """Adam without bias correction and eps: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, u = -lr m / sqrt(v)."""
 
     def update(grads: Grads, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
         after = update_moments(grads, state, b1, b2)
@@ -78,16 +84,16 @@ def paper_adam(lr: Hyperparameter = 0.1, b1: Hyperparameter = 0.9, b2: Hyperpara
 
 
 class OnlineState(NamedTuple):
-    """What is kept beside the state of the rule inside."""
+    """Regret and the state of the wrapped rule."""
 
-    regret: Array  # [] sum over the steps yet of the cost at x less the cost at -1
+    regret: Array  # [] sum over all steps so far of the cost at x minus the cost at -1
     inner: PyTree
 
 
 @register.rule("in-interval", source=f"{PAPER}, Algorithm 1", wraps=True)
 @wrapper
 def in_interval(of: Inner = "gd", lr: Hyperparameter = LR, **hyperparameters: Any) -> Rule:
-    """Another rule, each of whose steps ends with the projection to [-1, 1]; it keeps the regret against -1."""
+    """Wrap a rule: project each step to [-1, 1] and accumulate the regret relative to x = -1."""
     inner = inner_rule(of, lr, hyperparameters)
 
     def init(params: Params) -> OnlineState:
@@ -104,13 +110,13 @@ def in_interval(of: Inner = "gd", lr: Hyperparameter = LR, **hyperparameters: An
 
 @register.probe("x")
 def x(step: Step) -> Array:
-    """Where the run is."""
+    """The parameter x: []."""
     return step.params
 
 
 @register.probe("average_regret")
 def average_regret(step: Step) -> Array:
-    """The regret of the steps yet, this one too, over their number."""
+    """Regret of all steps so far, including this one, divided by their number: []."""
     states = jax.tree.leaves(step.state, is_leaf=lambda state: isinstance(state, OnlineState))
     (online,) = [state for state in states if isinstance(state, OnlineState)]
     return online.regret / (step.index + 1).astype(online.regret.dtype)
@@ -120,7 +126,7 @@ SETTING = "problem.setting"
 
 
 def of(data: "xarray.Dataset", series: str, rule: str, setting: Setting) -> np.ndarray:
-    """A series of a rule in a setting: [seeds, steps]."""
+    """Series of one rule in one setting: [seeds, steps]."""
     (dim,) = data[SETTING].dims
     (place,) = np.flatnonzero(data[SETTING].values == setting)
     return data[series].sel(rule=rule).isel({dim: place}).transpose("seed", "step").values
@@ -128,31 +134,31 @@ def of(data: "xarray.Dataset", series: str, rule: str, setting: Setting) -> np.n
 
 @register.check("amsgrad", source=PAPER)
 def check(data: "xarray.Dataset", rare: float = 3.0, best: float = -1.0) -> list[Claim]:
-    """Where the rules settle, and Adam's regret of Theorem 1; `rare` is the rare slope of the periodic cost."""
+    """Limits of both rules, and Adam's regret in Theorem 1; `rare` is the rare slope C of the periodic cost."""
     bound = 2 * (rare - 2) / 3
     steps = data["step"].values
-    short = "" if steps[-1] > CROSSING else "the stochastic walk takes 8 million steps from end to end"
+    short = "" if steps[-1] > CROSSING else "the stochastic runs need 8 million steps to cross the interval"
     late = steps >= steps[-1] // 2
     regrets = of(data, "average_regret", "amsgrad", "online")[:, late]
     claims = [
         Claim(
             name="periodic, Adam: regret a step",
-            statement="Adam's average regret does not vanish: in each three steps it is 2 (C - 2) at least.",
+            statement="Adam's average regret does not vanish: every three steps add at least 2 (C - 2).",
             source=f"{PAPER}, Theorem 1",
             expected=near(bound, rel=0.005, name="2 (C - 2) / 3"),
             measured=of(data, "average_regret", "adam", "periodic")[:, -1].tolist(),
-            how="the regret of all steps over their number",
-            tolerance="the way from the start, some hundred steps, and twice the length of a late step",
+            how="regret of all steps divided by their number",
+            tolerance="the first few hundred steps from the start, and twice the length of a late step",
             over_seeds="each",
         ),
         Claim(
             name="periodic, Adam: x before a great slope",
-            statement="Two steps along small slopes bring Adam back to the worst point, 1.",
+            statement="Two steps with the small slope bring Adam back to the worst point, x = 1.",
             source=f"{PAPER}, proof of Theorem 1",
             expected=near(-best, abs=1e-12, name="worst point"),
             measured=of(data, "x", "adam", "periodic")[:, late].min(axis=1).tolist(),
-            how="the least x before a step along C, over the second half of the records",
-            tolerance="exact but for rounding: the projection puts it there",
+            how="smallest x before a step with slope C, over the second half of the records",
+            tolerance="rounding only: the projection sets x = 1",
             over_seeds="each",
         ),
     ]
@@ -165,12 +171,12 @@ def check(data: "xarray.Dataset", rare: float = 3.0, best: float = -1.0) -> list
     claims.append(
         Claim(
             name="online, AMSGrad: regret a step against t",
-            statement="AMSGrad's regret grows no faster than the square root of the steps.",
+            statement="AMSGrad's regret grows no faster than the square root of the number of steps.",
             source=f"{PAPER}, Theorem 4 and Corollary 1",
             expected=at_most(-0.5 + 0.05),
             measured=slopes,
-            how="slope of log average regret on log t over the second half",
-            tolerance="a bound, with room for a logarithm",
+            how="slope of log average regret against log t over the second half of the steps",
+            tolerance="an upper bound with a margin for a logarithmic factor",
             over_seeds="each",
         )
     )
@@ -181,12 +187,12 @@ def _settles(rule: str, setting: str, side: float, place: np.ndarray, unchecked:
     name = {"adam": "Adam", "amsgrad": "AMSGrad"}[rule]
     return Claim(
         name=f"{setting}, {name}: x",
-        statement=f"{name} settles on the {'worst' if rule == 'adam' else 'best'} point of the interval.",
+        statement=f"{name} settles at the {'worst' if rule == 'adam' else 'best'} point of the interval.",
         source=f"{PAPER}, {'Theorem 1' if setting == 'periodic' else 'Figure 1'}",
         expected=at_least(0.95 * side) if side > 0 else at_most(0.95 * side),
         measured=place.tolist(),
         how="mean x over the last tenth of the records",
-        tolerance="steps of finite length keep off the end; halfway would be 0",
+        tolerance="steps of finite length stay slightly off the end; the middle of the interval is 0",
         over_seeds="each",
         unchecked=unchecked,
     )
@@ -194,7 +200,7 @@ def _settles(rule: str, setting: str, side: float, place: np.ndarray, unchecked:
 
 @register.figure("amsgrad", dims=["step"], source=f"{PAPER}, Figure 1")
 def draw(data: "xarray.Dataset") -> "Figure":
-    """x_t and the average regret of both rules, a column for each setting; thin lines are seeds."""
+    """x_t and the average regret of both rules, one column per setting and one line per seed."""
     from gdlab.figures.style import new_figure, style
     from gdlab.figures.wording import caption
 
@@ -214,8 +220,8 @@ def draw(data: "xarray.Dataset") -> "Figure":
         caption(
             figure,
             [
-                f"Lines are the {data.sizes['seed']} seeds, each with a start of its own",
-                "Regret is against staying at −1",
+                f"Lines: {data.sizes['seed']} seeds, each with a random start",
+                "Regret: relative to x = −1 at every step",
             ],
             "double",
         )

@@ -1,16 +1,17 @@
-"""Baird's counterexample: semi-gradient TD(0) with linear features diverges although the values can be represented.
+"""Baird's counterexample: semi-gradient TD(0) with linear features diverges though the exact values are representable.
 
-After Baird (1995), Residual Algorithms, in the form of Sutton & Barto (2018), Reinforcement Learning, 2nd ed., Section
-11.2 and Figure 11.2 (right). Seven states, eight weights; every reward is 0, so v = 0 is exact, and w = 0 gives it. The
-target policy always goes to the seventh state. Expected (synchronous) semi-gradient updates, all states weighing the
-same:
+Source: Baird (1995), Residual Algorithms, in the form of Sutton & Barto (2018), Reinforcement Learning, 2nd ed.,
+Section 11.2 and Figure 11.2 (right). Seven states, eight weights; every reward is 0, so v = 0 is exact and w = 0
+represents it. The target policy always goes to the seventh state. Expected (synchronous) semi-gradient updates with
+equal weights for all states:
 
     w <- w - lr mean_s (v(s) - gamma v(7)) x(s),    x(s) = 2 e_s + e_8 for s < 7, x(7) = e_7 + 2 e_8,    gamma = 0.99.
 
-The update is linear, w <- (I - lr A) w with A = X' (X - gamma 1 x(7)') / 7, so its growth is known: the logarithm of
-the largest modulus of the eigenvalues of I - lr A, to which the log of |w| settles as a line. Differs from the book:
-more sweeps. Beside it, the full gradient of the mean squared Bellman error (residual gradient, Baird's remedy), which
-goes down.
+The update is linear, w <- (I - lr A) w with A = X' (X - gamma 1 x(7)') / 7. The slope of log |w| therefore converges to
+the logarithm of the largest modulus of the eigenvalues of I - lr A. For comparison, the full gradient of the mean
+squared Bellman error (residual gradient, Baird's remedy) decreases the error.
+
+Differs from the book: more sweeps.
 
 Runs in seconds.
 """
@@ -37,9 +38,9 @@ SOURCE = "Sutton & Barto (2018), Reinforcement Learning, Section 11.2, Figure 11
 
 @register.problem("baird", source=SOURCE)
 def baird(gamma: float = 0.99, residual: bool = False) -> Problem:
-    """Half the mean over states of (v(s) - gamma v(7))^2, v = X w; its semi-gradient holds gamma v(7) still.
+    """Half the mean over states of (v(s) - gamma v(7))^2, v = X w; the semi-gradient treats gamma v(7) as a constant.
 
-    With `residual` the rule is given the true gradient instead. Params: [8].
+    With `residual` the rule receives the true gradient instead. Params: [8].
     """
 
     def errors(w: Array) -> Array:
@@ -60,14 +61,14 @@ def baird(gamma: float = 0.99, residual: bool = False) -> Problem:
 
 
 def growth(lr: float, gamma: float) -> float:
-    """The logarithm of the spectral radius of I - lr A."""
+    """Logarithm of the spectral radius of I - lr A."""
     drift = FEATURES.T @ (FEATURES - gamma * FEATURES[6]) / 7
     return float(np.log(np.abs(np.linalg.eigvals(np.eye(8) - lr * drift)).max()))
 
 
 @register.check("baird", source=SOURCE)
 def check(data: "xarray.Dataset", gamma: float = 0.99) -> list[Claim]:
-    """|w| grows as the spectral radius of the expected update; the residual gradient goes down."""
+    """|w| grows at the spectral radius of the expected update; the residual gradient decreases the loss."""
     lr = float(data["lr"].item())
     one = data.isel(rule=0, lr=0, missing_dims="ignore")
     norms = one["param_norm"].sel({"problem.residual": False}).values
@@ -78,28 +79,28 @@ def check(data: "xarray.Dataset", gamma: float = 0.99) -> list[Claim]:
     return [
         Claim(
             name="growth of log |w| in a sweep",
-            statement="Semi-gradient TD(0) diverges off policy, at the rate of its expected update.",
+            statement="Off-policy semi-gradient TD(0) diverges at the rate given by its expected update.",
             source=SOURCE,
             expected=near(growth(lr, gamma), rel=0.001, name="log spectral radius"),
             measured=[slope],
             how="slope of a line through log |w| over the second half of the sweeps",
-            tolerance="what is left there of the other eigenvectors: 0.01%, and 4% after a third of the sweeps",
+            tolerance="contribution of the other eigenvectors: 0.01% there, 4% after a third of the sweeps",
         ),
         Claim(
             name="residual gradient: last loss / first",
-            statement="The true gradient of the Bellman error goes down on the same problem.",
+            statement="Descent along the true gradient of the Bellman error decreases it on the same problem.",
             source="Baird (1995), Residual Algorithms, Section 4",
             expected=at_most(0.9),
             measured=[losses[-1] / losses[0]],
-            how="the mean squared Bellman error at the last recorded step over that at the first",
-            tolerance="a descent of any size would do; it is slow, as Baird says",
+            how="mean squared Bellman error at the last recorded step divided by that at the first",
+            tolerance="any decrease confirms the claim; it is slow, as Baird reports",
         ),
     ]
 
 
 @register.figure("baird", dims=["step"])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Weights against sweeps under the semi-gradient, and |w| of both beside the growth that theory gives."""
+    """|w| against sweeps for the semi-gradient and the residual gradient, with the theoretical growth (dotted)."""
     from gdlab.figures.style import COLOURS, DASHES, GREY, new_figure, style
 
     one = data.isel(rule=0, lr=0, missing_dims="ignore")

@@ -1,8 +1,9 @@
-"""Hessian and Gauss-Newton eigenvalues and traces of a trained network, beside those of curvlinops in PyTorch.
+"""Compare Hessian and Gauss-Newton eigenvalues and traces of a trained network with those of curvlinops in PyTorch.
 
-gdlab trains a perceptron on images of digits; both libraries then look at the same parameters and examples, in float64.
-gdlab's values come from its Lanczos process. curvlinops (Dangel, Eschenhagen, Weber et al.) gives the operator, SciPy's
-`eigsh` (ARPACK) solves it, and its exact trace is the sum over unit vectors. Offline, some minutes on two cores:
+gdlab trains a perceptron on images of digits; both libraries then use the same parameters and examples, in float64.
+gdlab computes its values with Lanczos. curvlinops (Dangel, Eschenhagen, Weber et al.) provides the operator, SciPy's
+`eigsh` (ARPACK) its eigenvalues, and products with all unit vectors its exact trace. Runs offline, in some minutes on
+two cores:
 
     pip install torch scipy curvlinops-for-pytorch && python experiments/curvature_against_curvlinops.py
 """
@@ -24,14 +25,14 @@ EXAMPLES = 512
 
 
 def trained(steps: int = 300) -> tuple[gdlab.Problem, Params, Any]:
-    """A problem, the params at which a run of it ended, and the batch on which curvature is measured."""
+    """A problem, the final params of a run, and the batch on which the curvature is measured."""
     problem = mlp(data="digits", widths=(16,), activation="tanh", l2=1e-3)
     run = jax.jit(lambda key: gdlab.descend(problem, momentum(lr=0.05), key, steps=steps, batch_size=64, every=None))
     return problem, run(jax.random.key(0)).params, jax.tree.map(lambda x: x[:EXAMPLES], problem.data)
 
 
 def of_gdlab(problem: gdlab.Problem, params: Params, batch: Any) -> dict[str, float]:
-    """Named numbers, by `gdlab.curvature`."""
+    """Eigenvalues and traces by name, computed by `gdlab.curvature`."""
     key = jax.random.key(1)
 
     @jax.jit
@@ -53,7 +54,7 @@ def of_gdlab(problem: gdlab.Problem, params: Params, batch: Any) -> dict[str, fl
 
 
 def of_curvlinops(params: Params, batch: Any, l2: float) -> dict[str, float]:
-    """The same numbers, by curvlinops, ARPACK and unit vectors."""
+    """The same quantities, computed by curvlinops, ARPACK and unit vectors."""
     import torch
     from curvlinops import GGNLinearOperator, HessianLinearOperator
     from scipy.sparse.linalg import eigsh
@@ -69,7 +70,7 @@ def of_curvlinops(params: Params, batch: Any, l2: float) -> dict[str, float]:
             module.bias.copy_(torch.tensor(np.asarray(layer["bias"])))
     data = [(torch.tensor(np.asarray(batch.x, np.float64)), torch.tensor(np.asarray(batch.y, np.int64)))]
     weights = list(model.parameters())
-    # curvlinops knows no penalties; this one's Hessian is l2 on the kernels and 0 on the biases.
+    # curvlinops does not support penalties. The Hessian of this one is l2 on the kernels and 0 on the biases.
     ridge = np.concatenate([np.full(w.numel(), l2 if w.ndim == 2 else 0.0) for w in weights])
     loss = torch.nn.CrossEntropyLoss()
     matrices = [kind(model, loss, weights, data) for kind in (HessianLinearOperator, GGNLinearOperator)]
@@ -83,7 +84,7 @@ def of_curvlinops(params: Params, batch: Any, l2: float) -> dict[str, float]:
 
 
 def timed(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What is measured; says how long it took, compilation included."""
+    """Return `measure()` and print how long it took, including compilation."""
     began = time.perf_counter()
     numbers = measure()
     print(f"{name}: {time.perf_counter() - began:.1f} s")

@@ -1,7 +1,7 @@
-"""Learning in a deep linear network: each singular mode of the task follows a sigmoid, at its own time.
+"""Learning in a deep linear network: each singular mode of the task follows a sigmoid with its own half-time.
 
-After Saxe, McClelland & Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural
-Networks. Two layers on white inputs, so that with S = U diag(s) V' the correlation of outputs and inputs
+Source: Saxe, McClelland & Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural
+Networks. Two layers on white inputs, where S = U diag(s) V' is the correlation of outputs and inputs:
 
     loss(W1, W2) = 1/2 |S - W2 W1|^2,    strength of mode i: a_i = u_i' W2 W1 v_i.
 
@@ -9,10 +9,14 @@ Under the gradient flow, from balanced weights that are aligned with U and V and
 
     a_i(t) = s_i e^(2 s_i t) / (e^(2 s_i t) - 1 + s_i / a0),    a_i = s_i / 2 at t_i = ln(s_i / a0 - 1) / (2 s_i).
 
-From small random weights N(0, sigma^2) each mode grows out of the part of them in its growing direction, of mean
-strength a0 = hidden sigma^2 / 2, and the same curve follows; t_i s_i is then the same but for a logarithm.
+From small random weights N(0, sigma^2), each mode grows from the component of the weights in its growing direction,
+which has the mean strength a0 = hidden sigma^2 / 2. It then follows the same curve, so t_i s_i is constant up to a
+logarithm. Time is t = lr * steps.
 
-Differs from the paper: the population loss rather than data, and no tanh network beside the linear one. t = lr steps.
+Differs from the paper:
+
+- the population loss instead of data;
+- no tanh network for comparison.
 
 Runs in seconds.
 """
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-SIZE, HIDDEN = 8, 32  # inputs, and as many outputs; hidden units
+SIZE, HIDDEN = 8, 32  # number of inputs and of outputs; hidden units
 STRENGTHS = (3.0, 2.1, 1.5, 1.05, 0.75)
 SIGMA = 1e-4
 START = {True: 1e-3, False: HIDDEN * SIGMA**2 / 2}  # a0, aligned or random
@@ -41,7 +45,7 @@ SOURCE = (
 
 
 def bases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """U and V [size, modes], and R [hidden, modes]: orthonormal columns, drawn once."""
+    """U and V [size, modes], R [hidden, modes]: orthonormal columns from a fixed seed."""
     draw = np.random.default_rng(0).normal
     u, v, r = (np.linalg.qr(draw(size=(rows, len(STRENGTHS))))[0] for rows in (SIZE, SIZE, HIDDEN))
     return u, v, r
@@ -49,7 +53,7 @@ def bases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @register.problem("deep-linear", source=SOURCE)
 def deep_linear(aligned: bool = True) -> Problem:
-    """Half of |S - W2 W1|^2 from weights aligned with S, or small random ones. Params: W1 [32, 8], W2 [8, 32]."""
+    """1/2 |S - W2 W1|^2, starting from weights aligned with S or small random ones. Params: W1 [32, 8], W2 [8, 32]."""
     u, v, r = bases()
 
     def init(key: Array) -> Params:
@@ -80,19 +84,19 @@ def sigmoid(t: np.ndarray, s: float, a0: float, speed: float = 2.0) -> np.ndarra
 
 
 def half_time(s: float, a0: float, speed: float = 2.0) -> float:
-    """When a = s / 2."""
+    """Time at which a = s / 2."""
     return float(np.log(s / a0 - 1) / (speed * s))
 
 
 def strengths(data: "xarray.Dataset", aligned: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Times [step], and the strengths [seed, step, modes]."""
+    """Times [step] and strengths [seed, step, modes]."""
     one = data["mode-strengths"].isel(rule=0, lr=0, missing_dims="ignore").sel({"problem.aligned": aligned})
     (modes,) = set(one.dims) - {"seed", "step"}
     return data["step"].values * float(data["lr"].item()), one.transpose("seed", "step", modes).values
 
 
 def crossings(t: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """When each mode first has half its strength, between records by a line: [seed, modes]; NaN: it never has."""
+    """Time at which each mode first reaches s / 2, interpolated linearly: [seed, modes]; NaN where it never does."""
     half = values / np.array(STRENGTHS) - 0.5
     at = np.argmax(half >= 0, axis=1)[:, None]
     before, after = (np.take_along_axis(half, np.maximum(at + k, 0), 1)[:, 0] for k in (-1, 0))
@@ -102,31 +106,31 @@ def crossings(t: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 @register.check("deep-linear", source=SOURCE)
 def check(data: "xarray.Dataset", speed: float = 2.0) -> list[Claim]:
-    """Curves and half-times against the closed form; t s nearly constant from small random weights."""
+    """Curves and half-times equal the closed form; t s is nearly constant from small random weights."""
     s = np.array(STRENGTHS)
     t, values = strengths(data, True)
     theory = np.stack([sigmoid(t, mode, START[True], speed) for mode in s], axis=1)
     claims = [
         Claim(
             name="aligned: largest |a - closed form| / s",
-            statement="From aligned balanced weights the modes follow the closed form, each by itself.",
+            statement="From aligned balanced weights each mode follows the closed form, independently of the others.",
             source=SOURCE,
             expected=at_most(0.005),
             measured=[float((abs(values[0] - theory) / s).max())],
             how="over all modes and all records",
-            tolerance="Euler's steps delay a mode by lr s / 2 of its time: 0.15% at s = 3, 0.3% of s where it is steep",
+            tolerance="Euler steps delay a mode by the fraction lr s / 2: 0.15% at s = 3, 0.3% of s where it is steep",
         )
     ]
     for mode, time in zip(STRENGTHS, crossings(t, values)[0], strict=True):
         claims.append(
             Claim(
                 name=f"aligned: half-time of s = {mode:g}",
-                statement="A mode is learned in a time of the order of 1 / s.",
+                statement="The time to learn a mode is of the order of 1 / s.",
                 source=SOURCE,
                 expected=near(half_time(mode, START[True], speed), rel=0.005, name="ln(s/a0-1)/(2s)"),
                 measured=[float(time)],
-                how="the first crossing of s / 2, between records by a line",
-                tolerance="Euler's steps: at most lr s / 2 = 0.15% of it",
+                how="first crossing of s / 2, interpolated linearly between records",
+                tolerance="error of Euler steps: at most lr s / 2 = 0.15%",
             )
         )
     times = crossings(*strengths(data, False)) * s
@@ -134,23 +138,23 @@ def check(data: "xarray.Dataset", speed: float = 2.0) -> list[Claim]:
     claims.append(
         Claim(
             name="random: largest |t s / its mean over modes - 1|",
-            statement="From small random weights the time of a mode goes as 1 / s.",
+            statement="From small random weights the time to learn a mode is proportional to 1 / s.",
             source=SOURCE,
             expected=at_most(0.08),
             measured=abs(times / times.mean(1, keepdims=True) - 1).max(1).tolist(),
-            how="half-times t of each seed, times s",
-            tolerance="ln(s / a0) over a factor of 4 in s: 4.4%; the weights' chance, sqrt(2 / 32) in a0: 2% a mode",
+            how="half-time t of each mode and seed, multiplied by s",
+            tolerance="ln(s / a0) over a factor of 4 in s: 4.4%; random weights, sqrt(2 / 32) in a0: 2% per mode",
         )
     )
     claims.append(
         Claim(
             name="random: t s over ln(s/a0-1)/2, mean over modes",
-            statement="From small random weights the closed form holds with the strength that they have in the mode.",
+            statement="From small random weights the closed form holds with their initial strength in the mode as a0.",
             source=SOURCE,
             expected=near(1, rel=0.03),
             measured=(times / known).mean(1).tolist(),
-            how="a0 = hidden sigma^2 / 2, the mean of |(W2' u + W1 v) / 2|^2",
-            tolerance="chance of the weights: 25% in a0, 1.6% in t, of each mode, less in their mean",
+            how="with a0 = hidden sigma^2 / 2, the mean of |(W2' u + W1 v) / 2|^2",
+            tolerance="random weights: 25% in a0 and 1.6% in t for each mode, less for the mean over modes",
         )
     )
     return claims
@@ -158,7 +162,7 @@ def check(data: "xarray.Dataset", speed: float = 2.0) -> list[Claim]:
 
 @register.figure("deep-linear", dims=["step", "seed"])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """The strength of each mode against time, by the network and by the closed form, for either start."""
+    """Strength of each mode against time in the network and in closed form, from aligned and from random weights."""
     from gdlab.figures.style import COLOURS, GREY, new_figure, style
 
     with style():

@@ -1,19 +1,23 @@
-"""Gradient descent trains at the edge of stability: the sharpness rises to where theory ends stability, and stays.
+"""Gradient descent trains at the edge of stability: the sharpness rises to the stability threshold and stays there.
 
-After Cohen, Kaur, Li, Kolter & Talwalkar (2021), Gradient descent on neural networks typically occurs at the edge of
-stability. On a quadratic with the largest curvature S a rule of rate lr is stable only below a threshold of S:
+Source: Cohen, Kaur, Li, Kolter & Talwalkar (2021), Gradient descent on neural networks typically occurs at the edge of
+stability. On a quadratic with the largest curvature S, a rule with rate lr is stable only if S is below a threshold:
 
     gradient descent  2/lr,    heavy ball  (2 + 2b)/lr,    Nesterov's momentum  (2 + 2b)/((1 + 2b) lr).
 
-In full-batch training the largest eigenvalue of the Hessian, the sharpness, rises until it meets the threshold, then
-hovers there, while the loss goes on falling, no longer monotonically. Each rule is run at rates that put its threshold
-at the same values. The highest lies above what this task reaches by itself: there gradient descent goes down all
-the time, and nothing holds the sharpness.
+In full-batch training the largest eigenvalue of the Hessian, the sharpness, rises until it reaches the threshold and
+then oscillates around it, while the loss keeps falling, no longer monotonically. The rates of each rule are chosen so
+that all rules have the same thresholds. The largest threshold is above the sharpness that this task reaches by itself:
+there, the loss of gradient descent decreases monotonically and nothing limits the sharpness.
 
-Differs from the paper: 1,000 images of digits and a tanh network 64-64-64-10 in place of CIFAR-10 and larger networks,
-which shows the same within two minutes on two cores; kernels of PyTorch's default variance, so that there is room for
-the sharpness to rise. At rates higher still (a threshold of 6.67) one seed in three diverges under either momentum.
-Size fast is one seed, two rates and 1,200 steps.
+Differs from the paper:
+
+- 1,000 images of digits and a tanh network 64-64-64-10 instead of CIFAR-10 and larger networks; this shows the same
+  effect within two minutes on two cores;
+- kernels with PyTorch's default variance, so that the sharpness starts low enough to rise.
+
+At higher rates still (a threshold of 6.67) one seed in three diverges under heavy ball and under Nesterov's momentum.
+Size fast has one seed, two rates and 1,200 steps.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -36,12 +40,12 @@ SOURCE = "Cohen et al. (2021), Gradient descent on neural networks typically occ
 
 @register.problem("digits-squared-loss", source=SOURCE, examples=lambda examples=1000, **others: examples)
 def digits_squared_loss(examples: int = 1000, widths: tuple[int, ...] = (64, 64)) -> Problem:
-    """Half the mean over examples of |f(x) - y|^2, y one-hot, f a tanh network, of scikit-learn's first digits.
+    """Half the mean over examples of |f(x) - y|^2 on the first digits of scikit-learn; y is one-hot, f a tanh network.
 
-    Of x [64] the mean of each pixel is taken off; one standard deviation, over all pixels, divides them all. Params as
-    of `mlp`, the kernels of variance 1 / (3 inputs), PyTorch's default, the biases 0.
+    The mean of each pixel is subtracted from x [64], and all pixels are divided by one standard deviation. Params are
+    those of `mlp`; kernels start with variance 1 / (3 inputs), PyTorch's default, and biases with 0.
     """
-    from sklearn.datasets import load_digits  # imported here for its cost, as is flax
+    from sklearn.datasets import load_digits  # imported here since it is slow to import, as is flax
 
     from gdlab.problems.network import functional_mlp
 
@@ -62,13 +66,13 @@ def digits_squared_loss(examples: int = 1000, widths: tuple[int, ...] = (64, 64)
 
 
 def numerators(constant: float, beta: float) -> dict[str, float]:
-    """By rule: the threshold of the sharpness times the rate."""
+    """Sharpness threshold times learning rate, by rule."""
     heavy = constant * (1 + beta)
     return {"gd": constant, "heavy-ball": heavy, "nesterov": heavy / (1 + 2 * beta)}
 
 
 def over_threshold(data: "xarray.Dataset", rule: str, constant: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    """The sharpness over its threshold [rate, seed, step], and the loss, likewise."""
+    """Sharpness divided by its threshold, and loss: both [rate, seed, step]."""
     one = data.sel(rule=rule).transpose(..., "seed", "step")
     thresholds = numerators(constant, beta)[rule] / one[f"rules.{rule}.lr"].values
     return one["sharpness"].values / thresholds[:, None, None], one["loss"].values
@@ -76,9 +80,9 @@ def over_threshold(data: "xarray.Dataset", rule: str, constant: float, beta: flo
 
 @register.check("edge-of-stability", source=SOURCE)
 def check(data: "xarray.Dataset", constant: float = 2.0, beta: float = 0.9) -> list[Claim]:
-    """The sharpness settles at the threshold of each rule; gradient descent at a small rate stays below, monotone.
+    """The sharpness settles at each rule's threshold; at a small rate it stays below and the loss is monotone.
 
-    The first rate of each rule is the control; `constant` is that of gradient descent, 2.
+    The first rate of each rule is the control; `constant` is the numerator of gradient descent's threshold, 2.
     """
     claims = []
     for rule in numerators(constant, beta):
@@ -87,71 +91,71 @@ def check(data: "xarray.Dataset", constant: float = 2.0, beta: float = 0.9) -> l
         claims.append(
             Claim(
                 name=f"{rule}: sharpness / threshold",
-                statement="The sharpness hovers at the largest value at which the rule is stable on a quadratic.",
+                statement="The sharpness settles at the largest value at which the rule is stable on a quadratic.",
                 source=SOURCE,
                 expected=near(1, rel=0.05),
                 measured=late.ravel(),
                 how="mean over the second half of the steps, for each rate but the smallest and each seed",
-                tolerance="it swings about the line with its own period; the paper says just above, not how far",
+                tolerance="it oscillates around the threshold; the paper says just above, without a number",
                 over_seeds="each",
             )
         )
     ratios, losses = over_threshold(data, "gd", constant, beta)
-    reached = np.argmax(ratios[1:] > 0.95, axis=-1)[..., None]  # 0 where never, a loss that the last is still far below
+    reached = np.argmax(ratios[1:] > 0.95, axis=-1)[..., None]  # 0 if never; the last loss is far below the first
     rises = (np.diff(losses, axis=-1) > 0).mean(axis=-1)
     each = "each rate but the smallest, each seed"
-    short = "too short a run at size=fast to see where it ends" if data.attrs.get("size") == "fast" else ""
+    short = "runs at size=fast are too short to show the final sharpness" if data.attrs.get("size") == "fast" else ""
     return [
         *claims,
         Claim(
             name="gd: first sharpness / threshold",
-            statement="Before, the sharpness rises: progressive sharpening.",
+            statement="The sharpness rises before it reaches the threshold (progressive sharpening).",
             source=SOURCE,
             expected=at_most(0.75),
             measured=ratios[1:, :, 0].ravel(),
-            how=f"at the starting point, {each}",
-            tolerance="a third more at the end than at the start is a rise that no swing explains",
+            how=f"at the initial parameters, {each}",
+            tolerance="a rise by a third is larger than the oscillations",
             over_seeds="each",
         ),
         Claim(
             name="gd: share of records at which the loss rose",
-            statement="At the edge the loss is not monotone.",
+            statement="At the edge of stability the loss is not monotone.",
             source=SOURCE,
             expected=at_least(0.02),
             measured=rises[1:].ravel(),
             how=f"of all records of the run, {each}",
-            tolerance="one in fifty; below the edge there is none",
+            tolerance="one record in fifty; below the threshold there are none",
             over_seeds="each",
         ),
         Claim(
             name="gd: last loss / loss on reaching the edge",
-            statement="Over longer times the loss falls all the same.",
+            statement="The loss still falls over longer times.",
             source=SOURCE,
             expected=at_most(0.5),
             measured=(losses[1:, :, -1:] / np.take_along_axis(losses[1:], reached, axis=-1)).ravel(),
             how=f"the edge is reached at the first record above 0.95 of the threshold; {each}",
-            tolerance="half would not be a swing",
+            tolerance="a factor of two is more than an oscillation of the loss",
             over_seeds="each",
         ),
         Claim(
             name="gd, small rate: greatest sharpness / threshold",
-            statement="The sharpness is held by the threshold, not by the task: far below it nothing happens there.",
+            statement="With a threshold that the task does not reach, the sharpness stays far below the threshold.",
             source=SOURCE,
             expected=at_most(0.6),
             measured=ratios[0].max(axis=-1),
-            how="over the whole run at the smallest rate",
-            tolerance="set before the run; the rate was chosen on one other seed, which reached two fifths",
+            how="maximum over the whole run at the smallest rate",
+            tolerance="set before the run; the rate was chosen on another seed, which reached two fifths",
             over_seeds="each",
             unchecked=short,
         ),
         Claim(
             name="gd, small rate: records at which the loss rose",
-            statement="Below the threshold gradient descent goes down all the time.",
+            statement="Below the threshold the loss of gradient descent decreases monotonically.",
             source=SOURCE,
             expected=at_most(0),
             measured=rises[0],
-            how="share of all records, one in 20 steps, of the run at the smallest rate",
-            tolerance="none: it is monotone",
+            how="share of all records (every 20 steps) of the run at the smallest rate",
+            tolerance="none: the loss is monotone",
             over_seeds="each",
         ),
     ]
@@ -159,7 +163,7 @@ def check(data: "xarray.Dataset", constant: float = 2.0, beta: float = 0.9) -> l
 
 @register.figure("edge-of-stability", dims=["step"])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Sharpness and loss of each rule against the step, at rates whose thresholds are the same three; dashed: these."""
+    """Sharpness and loss of each rule against the step, at rates with the same three thresholds (dashed)."""
     from gdlab.figures.style import new_figure, style
 
     titles = {"gd": "gradient descent", "heavy-ball": "heavy ball", "nesterov": "Nesterov's momentum"}
@@ -186,7 +190,7 @@ def draw(data: "xarray.Dataset") -> "Figure":
 
 
 def trace(top: "Axes", foot: "Axes", one: "xarray.Dataset", rates: np.ndarray, numerator: float) -> None:
-    """Sharpness and loss at each rate, the first seed over the others, and the thresholds."""
+    """Draw sharpness and loss at each rate, the first seed in front of the others, and the thresholds."""
     from gdlab.figures.style import COLOURS
 
     one = one.transpose(..., "seed", "step")

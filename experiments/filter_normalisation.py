@@ -1,21 +1,26 @@
-"""Filter-normalised landscapes: the same for networks that compute the same; with skips, and without.
+"""Filter-normalised landscapes are the same for networks that compute the same function; effect of skip connections.
 
-After Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets
-(https://arxiv.org/abs/1712.09913): the loss on a plane through the trained weights along two random directions, each
-filter of which is given the norm of the weights' own. In a ReLU network a layer times c and the next one by c leave the
-function as it is; along plain random directions such a network looks flatter or sharper, along filter-normalised ones
-the same. Without skips the surface around deep networks turns sharp and irregular, with skips it stays smooth.
+Source: Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets
+(https://arxiv.org/abs/1712.09913). The loss is drawn on a plane through the trained weights along two random
+directions; each filter of a direction is scaled to the norm of the corresponding filter of the weights. In a ReLU
+network, multiplying one layer by c and dividing the next by c leaves the function unchanged. Along plain random
+directions the rescaled network looks flatter or sharper; along filter-normalised directions it looks the same. Without
+skips the surface around deep networks becomes sharp and irregular; with skips it stays smooth.
 
-Setup: perceptrons of width 32 on images of digits, tanh, of 2 and of 24 hidden layers, Adam, batches of 128, 600 steps,
-the best of three rates, three seeds. Differs from the paper: perceptrons on digits in place of ResNets on CIFAR-10;
-the plane of a seed has the same random numbers with and without skips, so that they differ by the weights alone.
+Setup: tanh perceptrons of width 32 on images of digits, with 2 and 24 hidden layers, Adam, batches of 128, 600 steps,
+the best of three rates, three seeds.
 
-What was seen to differ in these small networks is the shape: contours about a deep network without skips are less
-round. That was found on seeds 0 to 2, as the spread of a contour's radius; seeds 3 to 5 do not settle it. "Sharper"
-did not come out: over the whole plane the loss rose less without skips (by 0.22 in log10 on seeds 0 to 2), where it
-comes to rest at that of a guess, while with skips it goes on.
+Differs from the paper:
 
-A minute on two cores; size fast has 100 steps of one seed, and leaves the claim on skips unchecked.
+- perceptrons on digits instead of ResNets on CIFAR-10;
+- the planes of one seed use the same random numbers with and without skips, so they differ only by the weights.
+
+In these small networks the shape differs: contours around a deep network without skips are less round. We found this on
+seeds 0 to 2, measured as the spread of a contour's radius; seeds 3 to 5 do not decide it. We do not find that networks
+without skips are sharper: without skips the mean loss over the plane rises less (by 0.22 in log10 on seeds 0 to 2),
+because it saturates at the loss of a random guess, while with skips it keeps rising.
+
+Takes a minute on two cores; size fast has one seed and 100 steps, and the claim on skips is unchecked.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -41,9 +46,10 @@ POINTS, REACH = 31, 1.0
 
 @register.problem("deep-mlp", source=SOURCE)
 def deep_mlp(depth: int = 2, skip: bool = False, seed: int = 1) -> Problem:
-    """A tanh network of `depth` layers of 32 on digits; its metric `surface` [31, 31] is the loss around its weights.
+    """A tanh network of `depth` layers of 32 on digits; the metric `surface` [31, 31] is the loss around its weights.
 
-    Of all training examples, at (a, b) in [-1, 1]^2 of the filter-normalised random plane of `seed`, b by row.
+    `surface` is the loss on all training examples at (a, b) in [-1, 1]^2 of the filter-normalised random plane drawn
+    from `seed`; rows are b.
     """
     plain = mlp("digits", (32,) * depth, activation="tanh", init="glorot", skip=skip)
 
@@ -56,15 +62,15 @@ def deep_mlp(depth: int = 2, skip: bool = False, seed: int = 1) -> Problem:
 
 
 def best(data: "xarray.Dataset") -> "xarray.Dataset":
-    """Each network at the rate of its least final loss."""
+    """Each network at the rate with its smallest final loss."""
     one = data.isel(rule=0)
     return one.isel(lr=one["final_loss"].fillna(np.inf).argmin("lr"))
 
 
 def irregularity(data: "xarray.Dataset", level: float = 0.5) -> "xarray.DataArray":
-    """Over 64 angles from the centre, the spread of the logarithm of the radius at which the loss first passes a level.
+    """Standard deviation over 64 angles of the log of the radius at which the loss first exceeds `level`.
 
-    0 for a round contour. Where the loss stays below to the edge of the plane, the radius is that of the plane.
+    0 for a round contour. Where the loss stays below `level` up to the edge of the plane, the radius is the plane's.
     """
     from scipy.interpolate import RegularGridInterpolator
 
@@ -86,7 +92,7 @@ def irregularity(data: "xarray.Dataset", level: float = 0.5) -> "xarray.DataArra
 
 
 def rescaled_difference(normalise: Any, factor: float = 3.0) -> float:
-    """Of a ReLU network and one that computes the same: the greatest |loss - its loss| over the loss, on a plane."""
+    """Largest relative difference, on a plane, of the losses of a ReLU network and of a rescaled equivalent network."""
     problem = mlp("digits", (32, 32))
     params = problem.init(jax.random.key(0))
     layers = {name: dict(layer) for name, layer in params["layers"].items()}
@@ -104,29 +110,29 @@ def rescaled_difference(normalise: Any, factor: float = 3.0) -> float:
 
 @register.check("filter-normalisation", source=SOURCE)
 def check(data: "xarray.Dataset", normalise: str = "filter") -> list[Claim]:
-    """Normalised by filter, surfaces do not see a rescaling; skips make a deep network's rounder."""
+    """Filter-normalised surfaces are invariant to a rescaling; skips make the surface of a deep network rounder."""
     spread = irregularity(data).transpose(DEPTH, SKIP, "seed")
-    with np.errstate(divide="ignore", invalid="ignore"):  # where no loss passes the level
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no loss exceeds the level
         less = np.log2(spread.sel({SKIP: False}) / spread.sel({SKIP: True}))
     short = "100 steps do not train the deep networks" if data.attrs.get("size") == "fast" else ""
     return [
         Claim(
             name="rescaled ReLU network, filter-normalised: difference",
-            statement="Filter-normalised surfaces of two networks that compute the same are the same.",
+            statement="Filter-normalised surfaces are the same for two networks that compute the same function.",
             source=f"{SOURCE}, Section 4",
             expected=at_most(1e-4),
             measured=[rescaled_difference(normalise)],
-            how="a layer times 3, the next by a third; greatest relative difference of 11 losses on a line",
+            how="one layer times 3, the next divided by 3; largest relative difference of 11 losses on a line",
             tolerance="rounding of float32 losses",
         ),
         Claim(
             name="rescaled ReLU network, plain directions: difference",
-            statement="Along plain random directions they are not.",
+            statement="Along plain random directions the surfaces of these two networks differ.",
             source=f"{SOURCE}, Section 3",
             expected=at_least(0.1),
             measured=[rescaled_difference("none")],
-            how="the same, with directions as they are drawn",
-            tolerance="a tenth is seen in a figure",
+            how="the same, with directions that are not normalised",
+            tolerance="a difference of 10% is visible in a figure",
         ),
         Claim(
             name=f"{int(less[DEPTH][-1])} layers: log2 of irregularity without skips / with",
@@ -134,8 +140,8 @@ def check(data: "xarray.Dataset", normalise: str = "filter") -> list[Claim]:
             source=f"{SOURCE}, Figure 1 and Section 5",
             expected=at_least(0.0),
             measured=less.isel({DEPTH: -1}).values.tolist(),
-            how="spread over angles of the log radius of the contour at 0.5, at each network's best rate",
-            tolerance="none: less regular at all; twice was seen on other seeds",
+            how="standard deviation over angles of the log radius of the contour at 0.5, at each network's best rate",
+            tolerance="none: only the sign is tested; other seeds showed a factor of two",
             unchecked=short,
         ),
         Claim(
@@ -144,16 +150,16 @@ def check(data: "xarray.Dataset", normalise: str = "filter") -> list[Claim]:
             source=f"{SOURCE}, Figure 1 and Section 5",
             expected=at_least(0.0),
             measured=[],
-            how="mean rise of the loss over the plane",
+            how="mean increase of the loss over the plane",
             tolerance="none",
-            unchecked="perceptrons on digits can't tell: their loss rose less; it takes the paper's ResNets",
+            unchecked="not testable with perceptrons on digits, whose loss rises less; needs the paper's ResNets",
         ),
     ]
 
 
 @register.figure("filter-normalisation", dims=[DEPTH, SKIP])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Contours of the loss, the same levels in each panel: depth from left to right, without skips above those with."""
+    """Contours of the loss at the same levels in all panels: one column per depth, without (top) and with skips."""
     from gdlab.figures.style import new_figure, style
 
     one = best(data).isel(seed=0)

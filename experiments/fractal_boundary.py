@@ -1,23 +1,28 @@
 """The boundary between learning rates that train a network and rates at which it diverges is rough at every scale.
 
-After Sohl-Dickstein (2024), The boundary of neural network trainability is fractal (https://arxiv.org/abs/2402.06184).
-A network of one hidden layer, full batch, one rate for each layer; each cell of a plane of two rates is a run from the
-same start. Width n, standard normal weights and data, mean-field scaling:
+Source: Sohl-Dickstein (2024), The boundary of neural network trainability is fractal
+(https://arxiv.org/abs/2402.06184). A network of one hidden layer is trained with the full batch and one rate for each
+layer; each cell of a plane of two rates is a run from the same start. Width n, standard normal weights and data,
+mean-field scaling:
 
     f(x) = act(x W_1 / sqrt(n)) W_2 / n,    loss = mean (f(x) - y)^2,    act(z) = tanh(sqrt(2) z) or z.
 
-There are as many examples as free parameters: n^2 + n, and n for the linear network, whose layers are one. A run
-converged if the mean of its last 20 losses is below the first. The dimension of the boundary is the slope of
-log(boxes that it enters) on log(1 / side), over sides from a cell to an eighth of the picture. That of a smooth curve
-on the same grid, which is 1 but for the coarseness of cells, stands beside it.
+There are as many examples as free parameters: n^2 + n, or n for the linear network, whose two layers act as one. A run
+counts as converged if the mean of its last 20 losses is below its first loss. The dimension of the boundary is the
+slope of log(number of boxes that contain boundary) against log(1 / side), for sides from one cell to an eighth of the
+picture. It is compared with the dimension of smooth curves on the same grid, which is 1 up to the error of the grid.
 
-Differs from the paper, where each picture is a square of rates at one of many zooms and their median dimension counts:
-one square for each network, chosen in pictures of the whole plane, on another draw of the data, where the boundary is
-no line; 128 x 128 cells of width 8 and 200 steps in place of 4096 x 4096 of width 16 and 500 (`size=full`: for a GPU);
-eight starts. The numbers are therefore not the paper's: they say that the boundary is rougher than a line, not by how
-much it would be at finer cells.
+Differs from the paper:
 
-About a minute on two cores.
+- the paper takes the median dimension of squares of rates at many zooms; here there is one square for each network,
+  chosen from pictures of the whole plane for another draw of the data, where the boundary looks rough;
+- 128 x 128 cells of width 8 and 200 steps instead of 4096 x 4096 of width 16 and 500 (`size=full`, for a GPU);
+- eight starts.
+
+The numbers therefore differ from the paper's: they show that the boundary is rougher than a smooth curve, not its
+dimension at finer cells.
+
+Takes about a minute on two cores.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -64,7 +69,7 @@ def network(activation: Literal["tanh", "identity"] = "tanh", width: int = 8) ->
 
 
 class Tail(NamedTuple):
-    """The first loss, and the sum of those since the last step whose number is 1 more than a multiple of 20."""
+    """The first loss, and the sum of the losses since the last step t with t mod 20 = 1."""
 
     first: Array
     window: Array
@@ -79,9 +84,10 @@ def two_rates(
     decades: float = 9.0,
     zoom: float = 1.0,
 ) -> Rule:
-    """Gradient descent with a rate for each of two layers: 10^(log_lr + decades (u - 1/2) / zoom), and so of v.
+    """Gradient descent with one rate for each of two layers.
 
-    (u, v) in [0, 1]^2 is a square of rates around (10^log_lr, 10^log_lr_out).
+    The first layer has the rate 10^(log_lr + decades (u - 1/2) / zoom), the second 10^(log_lr_out + decades (v - 1/2) /
+    zoom). (u, v) in [0, 1]^2 spans a square of rates around (10^log_lr, 10^log_lr_out).
     """
     side = decades / zoom
     rates = {"first": 10.0 ** (log_lr + side * (u - 0.5)), "second": 10.0 ** (log_lr_out + side * (v - 0.5))}
@@ -101,39 +107,39 @@ def two_rates(
 
 @register.probe("tail_loss", source=SOURCE)
 def tail_loss(step: Step) -> Array:
-    """The mean of the last 20 losses over the first loss, at steps whose number is a multiple of 20."""
+    """Mean of the last 20 losses divided by the first loss; valid at steps that are multiples of 20."""
     return step.state.window / (WINDOW * step.state.first)
 
 
 def boundary(inside: np.ndarray) -> np.ndarray:
-    """Where the 2 x 2 cells from (i, j) on are of both kinds: [n, n] -> [n, n], its last row and column never."""
+    """Cells (i, j) for which the 2 x 2 block starting there is mixed: [n, n] -> [n, n]; the edge is padded."""
     padded = np.pad(inside, ((0, 1), (0, 1)), mode="edge")
     four = np.stack([padded[:-1, :-1], padded[1:, :-1], padded[:-1, 1:], padded[1:, 1:]])
     return four.any(0) & ~four.all(0)
 
 
 def boxes(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sides 1, 2, 4, ... of boxes, up to an eighth of the picture, and how many of them hold a cell."""
+    """Box sides 1, 2, 4, ... up to an eighth of the picture, and the number of boxes that contain a cell."""
     n = len(cells)
     sides = 2 ** np.arange(int(np.log2(n / LEAST_BOXES)) + 1)
     return sides, np.array([cells.reshape(n // s, s, n // s, s).any((1, 3)).sum() for s in sides])
 
 
 def dimension(cells: np.ndarray) -> float:
-    """The box-counting dimension; NaN where there is no cell."""
+    """Box-counting dimension; NaN if there is no cell."""
     sides, counts = boxes(cells)
     return float(-np.polyfit(np.log(sides), np.log(counts), 1)[0]) if counts.all() else np.nan
 
 
 def smooth(n: int) -> float:
-    """The mean dimension of a circle and of three lines on a grid of n x n."""
+    """Mean dimension of a circle and three lines on an n x n grid."""
     y, x = (np.mgrid[:n, :n] + 0.5) / n - 0.5
     shapes = [x**2 + y**2 < 0.16, *(y > slope * x + 0.05 for slope in (0.3, 1.0, -0.6))]
     return float(np.mean([dimension(boundary(shape)) for shape in shapes]))
 
 
 def tails(data: "xarray.Dataset", activation: str) -> np.ndarray:
-    """The mean of the last losses over the first of a network: [seeds, v, u]; NaN where a run overflowed."""
+    """Mean of the last losses divided by the first loss: [seeds, v, u]; NaN where a run overflowed."""
     (dim,) = data["problem.activation"].dims
     (place,) = np.flatnonzero(data["problem.activation"].values == activation)
     one = data["tail_loss"].isel({"rule": 0, "step": -1, dim: place})
@@ -141,26 +147,26 @@ def tails(data: "xarray.Dataset", activation: str) -> np.ndarray:
 
 
 def dimensions(data: "xarray.Dataset", activation: str) -> np.ndarray:
-    """The dimension of the boundary, for each seed."""
+    """Dimension of the boundary for each seed."""
     return np.array([dimension(boundary(tail < 1)) for tail in tails(data, activation)])
 
 
 @register.check("fractal-boundary", source=SOURCE)
 def check(data: "xarray.Dataset", rougher: str = "tanh", than: str = "identity", margin: float = 0.15) -> list[Claim]:
-    """The boundary's dimension is above that of a smooth curve, and that of a tanh network above a linear one's."""
+    """The boundary's dimension exceeds a smooth curve's, and is larger for a tanh network than for a linear one."""
     n = data.sizes["u"]
     rough, plain = dimensions(data, rougher), dimensions(data, than)
     how = "slope of log(boxes) on log(1 / side), from one cell to an eighth of the picture"
-    few = "the boxes of a picture of fewer than 128 cells span less than a decade and a half" if n < 128 else ""
+    few = "needs at least 128 x 128 cells: on smaller grids the box sides span too small a range" if n < 128 else ""
     return [
         Claim(
             name=f"dimension of the boundary, {rougher} − smooth curve",
-            statement="The boundary is no smooth curve: its dimension is above 1.",
+            statement="The boundary is rougher than a smooth curve: its dimension is above 1.",
             source=SOURCE,
             expected=at_least(margin),
             measured=(rough - smooth(n)).tolist(),
-            how=f"{how}, less the mean of a circle and three lines on the same grid",
-            tolerance="smooth curves on this grid differ by 0.05: three times that",
+            how=f"{how}, minus the mean of a circle and three lines on the same grid",
+            tolerance="three times the difference of 0.05 between smooth curves on this grid",
         ),
         Claim(
             name=f"dimension of the boundary, {rougher} − {than}",
@@ -169,7 +175,7 @@ def check(data: "xarray.Dataset", rougher: str = "tanh", than: str = "identity",
             expected=at_least(0),
             measured=(rough - plain).tolist(),
             how=f"{how}; paired by the seed of the start",
-            tolerance="a bound: the sign alone is claimed, since the size depends on the square of rates",
+            tolerance="none: only the sign is tested, since the size depends on the square of rates",
             unchecked=few,
         ),
     ]
@@ -177,7 +183,7 @@ def check(data: "xarray.Dataset", rougher: str = "tanh", than: str = "identity",
 
 @register.figure("fractal-boundary", dims=["u", "v", "step"], source=SOURCE)
 def draw(data: "xarray.Dataset", seed: int = 0) -> "Figure":
-    """Both squares of rates, by how fast runs converge or diverge; and the boxes that hold the boundary."""
+    """Both squares of rates, coloured by how fast runs converge or diverge; number of boxes that contain boundary."""
     from matplotlib.cm import ScalarMappable
 
     from gdlab.figures.style import new_figure, style
@@ -200,7 +206,7 @@ def draw(data: "xarray.Dataset", seed: int = 0) -> "Figure":
             [
                 f"Each of {data.sizes['u']} × {data.sizes['v']} cells is a run from one start, the first of "
                 f"{data.sizes['seed']}",
-                "Colours are ranks: of the mean of the last 20 losses, and of decades that the loss gains in a step",
+                "Colours: ranks of the mean of the last 20 losses, and of the decades the loss grows per step",
             ],
             "double",
         )
@@ -208,7 +214,7 @@ def draw(data: "xarray.Dataset", seed: int = 0) -> "Figure":
 
 
 def _speeds(data: "xarray.Dataset", activation: str, seed: int) -> np.ndarray:
-    """log10(last losses / first) over the steps taken: [v, u]; a run that overflowed gained 300 decades by then."""
+    """log10(last losses / first) per step: [v, u]; a run that overflowed counts as 300 decades."""
     (dim,) = data["problem.activation"].dims
     (place,) = np.flatnonzero(data["problem.activation"].values == activation)
     lost = data["diverged_at"].isel({"rule": 0, dim: place, "seed": seed}).transpose("v", "u").values
@@ -219,7 +225,7 @@ def _speeds(data: "xarray.Dataset", activation: str, seed: int) -> np.ndarray:
 
 
 def _colours(name: str) -> "Colormap":
-    """A colour map without its palest third, in which blue and red would be hard to tell apart."""
+    """A colour map without its palest third, where blue and red are hard to distinguish."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -227,7 +233,7 @@ def _colours(name: str) -> "Colormap":
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0 to 1; equal values share one."""
+    """Ranks from 0 to 1; equal values have equal ranks."""
     distinct, place = np.unique(values, return_inverse=True)
     return place / max(len(distinct) - 1, 1)
 
@@ -254,7 +260,7 @@ def _square(axes: "Axes", data: "xarray.Dataset", activation: str, seed: int) ->
 
 
 def _counts(axes: "Axes", data: "xarray.Dataset") -> None:
-    """Boxes against their side in cells, over the count at the greatest side, a line for each seed."""
+    """Draw the number of boxes that contain boundary against their side in cells, one line per seed."""
     from gdlab.figures.style import COLOURS, GREY, MARKERS
 
     for place, activation in enumerate(("tanh", "identity")):

@@ -1,18 +1,22 @@
-"""The rate of the heavy ball over (lr, beta) on a quadratic: the spectral radius of its companion matrix, cell by cell.
+"""The convergence rate of heavy ball over (lr, beta) on a quadratic is the spectral radius of its companion matrix.
 
-After Polyak (1964) and Goh (2017), Why Momentum Really Works. On f = 1/2 sum_i l_i x_i^2 each coordinate follows
+Source: Polyak (1964); Goh (2017), Why Momentum Really Works. On f = 1/2 sum_i l_i x_i^2 each coordinate follows
 
     x_(t+1) = (1 + beta - lr l) x_t - beta x_(t-1),
 
-so that the run goes as rho^t, rho the largest modulus of the roots of z^2 - (1 + beta - lr l) z + beta over all l. With
-k = l_n / l_1 it is stable for lr < 2 (1 + beta) / l_n, and the best that it can do is (sqrt k - 1) / (sqrt k + 1), at
+so the size of the iterate is proportional to rho^t, where rho is the largest modulus of the roots of z^2 - (1 + beta -
+lr l) z + beta over all l. With k = l_n / l_1, heavy ball is stable for lr < 2 (1 + beta) / l_n, and its best rate is
+(sqrt k - 1) / (sqrt k + 1), at
 
     lr = (2 / (sqrt l_1 + sqrt l_n))^2,    beta = ((sqrt l_n - sqrt l_1) / (sqrt l_n + sqrt l_1))^2.
 
-At a given lr below that the slowest mode decides: beta = (1 - sqrt(lr l_1))^2, where it is critically damped.
+At a given smaller lr the slowest mode determines the best beta = (1 - sqrt(lr l_1))^2, at which it is critically
+damped.
 
-Measured as the slope of log |(x, x_next - x)| over the second half of the finite records. Differs from Goh: the axes of
-the quadratic are those of the space, which the heavy ball can't tell. Float64: the best cells reach 1e-174.
+The rate is measured as the slope of log |(x, x_next - x)| over the second half of the finite records. Float64 is
+needed: in the best cells the size falls to 1e-174.
+
+Differs from Goh: the quadratic is axis-aligned; heavy ball is invariant to rotations.
 """
 
 from typing import TYPE_CHECKING
@@ -34,14 +38,14 @@ SOURCE = "Polyak (1964); Goh (2017), Why Momentum Really Works"
 
 @register.probe("log-size", source=SOURCE, cost="none")
 def log_size(step: Step) -> Array:
-    """log |(x, x_next - x)|, scaled first, so that no square leaves the range of numbers. []"""
+    """log |(x, x_next - x)|, scaled before squaring to avoid overflow and underflow: []."""
     both = jnp.concatenate([step.params, step.updates])
     largest = jnp.max(jnp.abs(both))
     return jnp.log(largest) + 0.5 * jnp.log(jnp.sum((both / largest) ** 2))
 
 
 def radius(lr: np.ndarray, beta: np.ndarray, averaged: bool = False) -> np.ndarray:
-    """rho for arrays of one shape; `averaged`: where v is an average of gradients, with lr (1 - beta) for lr."""
+    """rho for arrays of the same shape; with `averaged`, v averages the gradients: lr (1 - beta) replaces lr."""
     lr = np.where(averaged, lr * (1 - beta), lr)
     trace = 1 + beta[..., None] - lr[..., None] * SPECTRUM
     root = np.sqrt(trace**2 - 4 * beta[..., None] + 0j)
@@ -49,7 +53,7 @@ def radius(lr: np.ndarray, beta: np.ndarray, averaged: bool = False) -> np.ndarr
 
 
 def log_rates(data: "xarray.Dataset") -> np.ndarray:
-    """Slopes [lr, beta] of log-size against the step over the second half of the finite records of each run."""
+    """Slope of log-size against the step over the second half of each run's finite records: [lr, beta]."""
     one = data["log-size"].isel(rule=0, seed=0, missing_dims="ignore").transpose("lr", "beta", "step").values
     steps = data["step"].values.astype(float)
     finite = np.isfinite(one)
@@ -62,7 +66,7 @@ def log_rates(data: "xarray.Dataset") -> np.ndarray:
 
 @register.check("momentum-map", source=SOURCE)
 def check(data: "xarray.Dataset", averaged: bool = False) -> list[Claim]:
-    """Rates, stability, the optimum and critical damping on the grid."""
+    """Compare rates, stability, the optimum and critical damping on the grid with theory."""
     lrs, betas, measured = data["lr"].values, data["beta"].values, log_rates(data)
     lr, beta = np.meshgrid(lrs, betas, indexing="ij")
     theory = np.log(radius(lr, beta, averaged))
@@ -75,62 +79,62 @@ def check(data: "xarray.Dataset", averaged: bool = False) -> list[Claim]:
     column = int(abs(lrs - 1).argmin())
     critical = (1 - np.sqrt(lrs[column] * SPECTRUM.min())) ** 2
     error, whole = float(np.quantile(abs(measured - theory), 0.99)), int(data["step"].max()) > 1500
-    grid = "" if whole else "the grid and the runs are too coarse at this size"
+    grid = "" if whole else "at this size the grid is too coarse and the runs are too short"
     return [
         Claim(
             name="99th percentile of |log rate - log rho|",
-            statement="The rate is the spectral radius of the companion matrix.",
+            statement="The convergence rate is the spectral radius of the companion matrix.",
             source=SOURCE,
             expected=at_most(1e-3),
             measured=[error],
-            how="over all cells, diverging ones too",
-            tolerance="at a double root the size goes as t rho^t: the slope is off by ln 2 / 1000 over the second half",
+            how="over all cells, including diverging ones",
+            tolerance="at a double root the size is t rho^t: over the second half the slope changes by ln 2 / 1000",
             unchecked=grid,
         ),
         Claim(
             name="cells rightly stable or unstable",
-            statement="Stable for lr < 2 (1 + beta) / l_n.",
+            statement="Heavy ball is stable for lr < 2 (1 + beta) / l_n.",
             source=SOURCE,
             expected=at_least(1),
             measured=[float(((measured < 0) == stable).mean())],
-            how="share of cells in which the size shrinks just where the bound says so",
+            how="share of cells in which the size shrinks if and only if the bound holds",
             tolerance="none: no cell lies on the boundary",
         ),
         Claim(
             name="best rate",
-            statement="The best rate is (sqrt k - 1) / (sqrt k + 1).",
+            statement="The best convergence rate is (sqrt k - 1) / (sqrt k + 1).",
             source=SOURCE,
             expected=near((high - low) / (high + low), abs=round(gap / np.sqrt(best_beta), 4), name="(√k-1)/(√k+1)"),
             measured=[float(np.exp(measured[at]))],
-            how="the least of the grid",
-            tolerance="two cells in beta, along which the rate is sqrt(beta)",
+            how="smallest rate on the grid",
+            tolerance="two cells in beta; the rate there is sqrt(beta)",
         ),
         Claim(
             name="lr of the best rate",
-            statement="It is had at lr = (2 / (sqrt l_1 + sqrt l_n))^2.",
+            statement="The best rate is reached at lr = (2 / (sqrt l_1 + sqrt l_n))^2.",
             source=SOURCE,
             expected=near((2 / (high + low)) ** 2, abs=round(wedge + cell, 3)),
             measured=[float(lrs[at[0]])],
-            how="the cell of the least rate",
-            tolerance="a cell; and one cell of beta above its best, all lr between the double roots have one rate",
+            how="cell with the smallest rate",
+            tolerance="one cell, plus the range of lr with equal rates at one beta cell above the best",
             unchecked=grid,
         ),
         Claim(
             name="beta of the best rate",
-            statement="It is had at beta = ((sqrt l_n - sqrt l_1) / (sqrt l_n + sqrt l_1))^2.",
+            statement="The best rate is reached at beta = ((sqrt l_n - sqrt l_1) / (sqrt l_n + sqrt l_1))^2.",
             source=SOURCE,
             expected=near(best_beta, abs=round(2 * gap, 4)),
             measured=[float(betas[at[1]])],
-            how="the cell of the least rate",
+            how="cell with the smallest rate",
             tolerance="two cells",
         ),
         Claim(
             name=f"best beta at lr {lrs[column]:.3g}",
-            statement="The best beta damps the slowest mode critically.",
+            statement="At a given lr the best beta critically damps the slowest mode.",
             source=SOURCE,
             expected=near(critical, abs=round(2 * gap, 4), name="(1-√(lr l₁))²"),
             measured=[float(betas[measured[column].argmin()])],
-            how="the least of the column",
+            how="beta of the smallest rate in the grid column at this lr",
             tolerance="two cells",
         ),
     ]
@@ -138,7 +142,7 @@ def check(data: "xarray.Dataset", averaged: bool = False) -> list[Claim]:
 
 @register.figure("momentum-map", dims=["lr", "beta", "step"])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """The measured rate over (lr, beta) with the lines of the theory; and along beta at a few lr, beside the radius."""
+    """Measured rate over (lr, beta) with lines from theory (left); rate and radius against beta at three lr (right)."""
     from gdlab.figures.style import COLOURS, DASHES, MARKERS, new_figure, style
 
     lrs, betas, rates = data["lr"].values, data["beta"].values, np.exp(log_rates(data))

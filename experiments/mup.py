@@ -1,23 +1,28 @@
-"""The best learning rate drifts with a network's width in the standard parametrisation, and stays put in muP.
+"""The best learning rate changes with a network's width in the standard parametrisation and hardly changes in muP.
 
-After Yang, Hu, Babuschkin, Sidor, Liu, Farhi, Ryder, Pachocki, Chen & Gao (2022), Tensor Programs V: Tuning Large
+Source: Yang, Hu, Babuschkin, Sidor, Liu, Farhi, Ryder, Pachocki, Chen & Gao (2022), Tensor Programs V: Tuning Large
 Neural Networks via Zero-Shot Hyperparameter Transfer (https://arxiv.org/abs/2203.03466), Figure 1 and Section 3. Loss
-against rate, a curve for each width, in either parametrisation.
+against learning rate, one curve for each width, in both parametrisations.
 
-Setup: perceptron 64-n-n-10, ReLU, on images of digits; Adam, batches of 128, 100 steps, five seeds. muP, of base width
-64, is a matter of the problem alone: the hidden and the last kernels are W = (64 / n) w, with w trained. As Adam's
-steps do not see a gradient's scale, that is a rate of 64 / n for them; hidden kernels start as in the standard
-parametrisation, the last one at zero. Differs from the paper: a perceptron on digits in place of transformers, since
-the drift shows within seconds; the last kernel has its rate, not its output, divided, which for a start at zero is one
-of the equivalent forms of the paper's Appendix.
+Setup: perceptron 64-n-n-10, ReLU, on images of digits; Adam, batches of 128, 100 steps, five seeds. muP with base width
+64 is implemented in the problem: the hidden and the last kernels are W = (64 / n) w, where w is trained. Since Adam's
+steps do not depend on the gradient's scale, this multiplies their learning rate by 64 / n. Hidden kernels start as in
+the standard parametrisation, the last one at zero.
 
-The loss is the mean over the last 20 batches, and the place of the best rate that of a parabola through the logarithms
-of the five losses about the least one: final losses at large rates are noise, by which the least of them moves an
-octave from seed to seed. What is measured is how many octaves the best rate moves when the width doubles; a third of an
-octave, one from width 64 to 512, parts what drifts from what stays. (With rates an octave apart, as the best of three
-seeds, the drift looks like two octaves; half of that is the spacing.)
+Differs from the paper:
 
-A minute and a half on two cores; `--size fast` has three widths, every other rate, and leaves the drifts unchecked.
+- a perceptron on digits instead of transformers, since the change shows within seconds;
+- the learning rate of the last kernel is divided instead of its output; for a start at zero this is one of the
+  equivalent forms in the paper's Appendix.
+
+The loss is the mean over the last 20 batches. The best rate is the vertex of a parabola through the logarithms of the
+five losses around the smallest one, because final losses at large rates are noisy: the rate with the smallest loss
+changes by an octave from seed to seed. We measure by how many octaves the best rate changes when the width doubles. A
+third of an octave per doubling, which is one octave from width 64 to 512, separates change from no change. (With rates
+an octave apart and the best of three seeds, the change looks like two octaves; half of that is due to the spacing.)
+
+Takes a minute and a half on two cores; `--size fast` has three widths and every other rate, and the claims on the
+change of the best rate are unchecked.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,7 +49,7 @@ def mup(width: int = 64, mup: bool = False, base: int = 64) -> Problem:
     plain = mlp("digits", (width, width))
 
     def scaled(params: Params, to_weights: bool) -> Params:
-        """From what is trained to the weights of the network, or back."""
+        """Convert trained params to the weights of the network, or back."""
 
         def one(path: Any, leaf: Array) -> Array:
             layer, kind = path[-2].key, path[-1].key
@@ -72,14 +77,14 @@ def mup(width: int = 64, mup: bool = False, base: int = 64) -> Problem:
 
 
 def late_loss(data: "xarray.Dataset") -> "xarray.DataArray":
-    """The mean of the last 20 losses; infinite where a run diverged."""
+    """Mean of the last 20 losses; infinite where a run diverged."""
     return data["loss"].isel(rule=0, step=slice(-20, None)).mean("step", skipna=False).fillna(np.inf)
 
 
 def best_rates(data: "xarray.Dataset") -> "xarray.DataArray":
     """log2 of the best rate, over (seed, parametrisation, width): the vertex of a parabola through five log losses.
 
-    Where they do not bend upwards, or some diverged, the rate of the least of them.
+    If the parabola has no minimum or one of the five runs diverged, the rate with the smallest loss.
     """
     losses, rates = np.log(late_loss(data)).transpose(..., "lr"), np.log2(data["lr"].values)
 
@@ -97,20 +102,20 @@ def best_rates(data: "xarray.Dataset") -> "xarray.DataArray":
 
 @register.check("mup", source=SOURCE)
 def check(data: "xarray.Dataset", octaves: float = 1 / 3) -> list[Claim]:
-    """By how many octaves the best rate moves when the width doubles, in either parametrisation."""
+    """Change of the best rate in octaves per doubling of the width, in both parametrisations."""
     best, doublings = best_rates(data), np.log2(data[WIDTH].values)
     slopes = {
         is_mup: [float(np.polyfit(doublings, one, 1)[0]) for one in best.sel({MUP: is_mup}).values]
         for is_mup in (False, True)
     }
     widest = int(data[WIDTH].values.max())
-    short = "" if widest >= 512 else f"the widest network has {widest} units, too few to tell a drift from the spread"
-    how = "slope of a line through log2 of the best rate over log2 of the width, for each seed"
-    between_them = "an octave from width 64 to 512, between what both parametrisations are meant to do"
+    short = "" if widest >= 512 else f"needs a width of at least 512; the widest network has {widest} units"
+    how = "slope of log2 of the best rate against log2 of the width, for each seed"
+    between_them = "an octave from width 64 to 512, between the predictions for the two parametrisations"
     return [
         Claim(
             name="standard: octaves a doubling",
-            statement="In the standard parametrisation the best learning rate falls as the network gets wider.",
+            statement="In the standard parametrisation the best learning rate falls as the width increases.",
             source=SOURCE,
             expected=at_most(-octaves),
             measured=slopes[False],
@@ -120,7 +125,7 @@ def check(data: "xarray.Dataset", octaves: float = 1 / 3) -> list[Claim]:
         ),
         Claim(
             name="muP: octaves a doubling",
-            statement="In muP the best learning rate of a narrow network is that of a wide one.",
+            statement="In muP the best learning rate is the same for narrow and wide networks.",
             source=SOURCE,
             expected=between(-octaves, octaves),
             measured=slopes[True],
@@ -130,11 +135,11 @@ def check(data: "xarray.Dataset", octaves: float = 1 / 3) -> list[Claim]:
         ),
         Claim(
             name="muP: log2 of the widest's loss / narrowest's",
-            statement="At the best rate of the narrowest network, a wider network in muP is no worse.",
+            statement="In muP, at the best rate of the narrowest network, the loss of a wider network is not higher.",
             source="Yang et al. (2022), on wider networks being better throughout training",
             expected=at_most(0.0),
             measured=_at_the_narrow_rate(data),
-            how="mean losses of the last 20 batches, at the rate that is best for the narrowest network",
+            how="log2 ratio of mean losses over the last 20 batches, at the narrowest network's best rate",
             tolerance="none: better or equal",
         ),
     ]
@@ -149,7 +154,7 @@ def _at_the_narrow_rate(data: "xarray.Dataset") -> list[float]:
 
 @register.figure("mup", dims=["lr", WIDTH, MUP])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Final loss against rate, a line for each width, the best rates marked; one panel for each parametrisation."""
+    """Final loss against rate, one line per width, best rates marked; one panel per parametrisation."""
     from matplotlib import colormaps
 
     from gdlab.figures.style import new_figure, style

@@ -1,7 +1,7 @@
-"""A rule and a problem of one's own, in Python and, through `code`, in a config (configs/own_rule.yaml).
+"""A user-defined rule and problem, used from Python and, through `code`, from a config (configs/own_rule.yaml).
 
-The rule steps along the sign of the gradient and shrinks its step as it goes; the problem is a robust fit of a line
-through points of which some are far off.
+The rule takes steps of shrinking size along the sign of the gradient. The problem is a robust fit of a line to points
+with a few outliers.
 """
 
 import jax
@@ -22,7 +22,7 @@ def shrinking_sign(lr=0.1, decay=0.99):
 
 @gdlab.register.problem("robust-line")
 def robust_line(slope: float = 2.0, width: float = 1.0):
-    """A line through 64 points, a few of them far off: loss = mean log cosh(residual / width)."""
+    """Fit a line to 64 points, some of them outliers: loss = mean log cosh(residual / width)."""
     x = jnp.linspace(-1, 1, 64)
     y = slope * x + jnp.where(jnp.arange(64) % 9 == 0, 5.0, 0.0)
     return gdlab.Problem(

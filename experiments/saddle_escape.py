@@ -1,16 +1,18 @@
-"""Escape from a saddle: gradient descent needs time without bound near the stable direction, a perturbation ends that.
+"""Escape from a saddle: gradient descent needs arbitrarily long near the stable direction, perturbed descent does not.
 
-After Du, Jin, Lee, Jordan, Póczos & Singh (2017), Gradient Descent Can Take Exponential Time to Escape Saddle Points,
-and Jin, Ge, Netrapalli, Kakade & Jordan (2017), How to Escape Saddle Points Efficiently, Algorithm 2. On the one saddle
+Sources: Du, Jin, Lee, Jordan, Póczos & Singh (2017), Gradient Descent Can Take Exponential Time to Escape Saddle
+Points, and Jin, Ge, Netrapalli, Kakade & Jordan (2017), How to Escape Saddle Points Efficiently, Algorithm 2. On the
+saddle
 
     f(x, y) = (x^2 - y^2) / 2,    from (1, y0),
 
-gradient descent multiplies y by 1 + lr a step, so that it first has |y| >= 1 after ceil(ln(1/|y0|) / ln(1 + lr)) steps,
-and never where y0 = 0. Perturbed descent waits for |x| <= threshold, then moves once to a point drawn from the disc of
-radius r about it. There E ln|y| = ln r - 1/2 - ln 2, whatever y0 was, so its mean time to |y| = 1 is known too.
+gradient descent multiplies y by 1 + lr in each step. It first has |y| >= 1 after ceil(ln(1/|y0|) / ln(1 + lr)) steps,
+and never if y0 = 0. Perturbed descent waits until |x| <= threshold, then moves once to a point drawn from the disc of
+radius r around the current one. At y0 = 0 this gives E ln|y| = ln r - 1/2 - ln 2, so its mean time to |y| = 1 is also
+known.
 
-Differs from Du et al.: one saddle of the chain that their counterexample makes. Each next one there takes a multiple of
-the time of the one before, since it is entered closer to its stable direction: that is the line of the right panel.
+Differs from Du et al.: one saddle instead of their chain of saddles. In the chain each saddle takes a multiple of the
+time of the previous one, since it is entered closer to its stable direction: the line in the right panel shows this.
 
 Runs in seconds.
 """
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-CASES = (1e-2, 1e-8)  # starts of which there is a claim; the figure has more
+CASES = (1e-2, 1e-8)  # starts with a claim; the figure shows more
 SOURCE = "Du et al. (2017), Gradient Descent Can Take Exponential Time to Escape Saddle Points"
 PERTURBED = "Jin et al. (2017), How to Escape Saddle Points Efficiently, Algorithm 2"
 
@@ -41,27 +43,27 @@ def saddle_escape(y0: float = 0.01) -> Problem:
 
 
 def escape_steps(data: "xarray.Dataset") -> "xarray.DataArray":
-    """The first step with |y| >= 1; NaN for runs that have none. Dims: those of the runs."""
+    """First step with |y| >= 1; NaN for runs without one. Dims: those of the runs."""
     position = data["position"]
     (parts,) = set(position.dims) - set(data["loss"].dims)
-    out = abs(position.isel({parts: 1})) >= 1  # a run that has ended is NaN, which is not out
+    out = abs(position.isel({parts: 1})) >= 1  # NaN after the end of a run compares as False
     return data["step"].isel(step=out.argmax("step")).drop_vars("step").where(out.any("step"))
 
 
 def steps_of_descent(y0: float, lr: float, flow: bool = False) -> float:
-    """Steps of gradient descent to |y| >= 1; with `flow` those of e^(lr t), the gradient flow, in its place."""
+    """Steps of gradient descent to |y| >= 1; with `flow`, those of the gradient flow e^(lr t)."""
     return math.ceil(-math.log(y0) / (lr if flow else math.log1p(lr)))
 
 
 def steps_of_perturbed(lr: float, threshold: float, radius: float) -> float:
-    """The mean for y0 = 0: until |x| <= threshold, then on from a point of the disc; half a step for rounding up."""
+    """Mean steps from y0 = 0: until |x| <= threshold, then from a point of the disc, plus 1/2 for rounding up."""
     approach = math.ceil(math.log(threshold) / math.log1p(-lr))
     return approach + (-math.log(radius) + 0.5 + math.log(2)) / math.log1p(lr) + 0.5
 
 
 @register.check("saddle-escape", source=SOURCE)
 def check(data: "xarray.Dataset", flow: bool = False, threshold: float = 1e-3, radius: float = 1e-3) -> list[Claim]:
-    """Steps to |y| = 1: exact for gradient descent, none from y0 = 0, the mean known for perturbed descent."""
+    """Steps to |y| = 1: exact for gradient descent, never from y0 = 0, known mean for perturbed descent."""
     escaped = escape_steps(data)
     claims = []
     for lr in data["lr"].values:
@@ -70,12 +72,12 @@ def check(data: "xarray.Dataset", flow: bool = False, threshold: float = 1e-3, r
             claims.append(
                 Claim(
                     name=f"descent, lr {lr:g}, y0 {y0:g}: steps to |y| = 1",
-                    statement="The time to leave a saddle grows as the logarithm of 1 / |y0|.",
+                    statement="The number of steps to leave a saddle is proportional to the logarithm of 1 / |y0|.",
                     source=SOURCE,
                     expected=near(steps_of_descent(y0, float(lr), flow), abs=0.1, name="ln(1/y0) / ln(1+lr), up"),
-                    measured=descent[:1],  # nothing is random: all seeds are one run
+                    measured=descent[:1],  # deterministic: all seeds are equal
                     how="the first step at which |y| >= 1",
-                    tolerance="none: the update is linear, and float64 keeps the step",
+                    tolerance="none: the update is linear and float64 rounding does not change the step",
                 )
             )
     still = data["position"].sel({"rule": "gradient descent", "problem.y0": 0.0})
@@ -83,7 +85,7 @@ def check(data: "xarray.Dataset", flow: bool = False, threshold: float = 1e-3, r
     claims.append(
         Claim(
             name="descent, y0 0: largest |y| of all steps",
-            statement="From the stable direction gradient descent never leaves.",
+            statement="Gradient descent that starts on the stable direction never leaves the saddle.",
             source=SOURCE,
             expected=at_most(0),
             measured=[float(abs(still.isel({parts: 1})).max())],
@@ -95,12 +97,12 @@ def check(data: "xarray.Dataset", flow: bool = False, threshold: float = 1e-3, r
         claims.append(
             Claim(
                 name=f"perturbed, lr {lr:g}, y0 0: steps to |y| = 1",
-                statement="One perturbation where the gradient is small is enough to leave a saddle.",
+                statement="One perturbation at a point with a small gradient is enough to leave a saddle.",
                 source=PERTURBED,
                 expected=near(steps_of_perturbed(float(lr), threshold, radius), rel=0.1, name="mean in closed form"),
                 measured=escaped.sel({"rule": "perturbed", "lr": lr, "problem.y0": 0.0}).values,
                 how="the first step at which |y| >= 1, for each seed",
-                tolerance="ln|y| in the disc has a deviation of 1.04: 7% of the mean time, a few % after 16 seeds",
+                tolerance="ln|y| in the disc has a standard deviation of 1.04: 7% of the mean time, less over 16 seeds",
             )
         )
     return claims
@@ -108,7 +110,7 @@ def check(data: "xarray.Dataset", flow: bool = False, threshold: float = 1e-3, r
 
 @register.figure("saddle-escape", dims=["step", "seed"])
 def draw(data: "xarray.Dataset") -> "Figure":
-    """The loss against steps at the largest rate, and the steps to |y| = 1 against 1 / |y0| beside the closed form."""
+    """Loss against steps at the largest rate (left); steps to |y| = 1 against |y0|, with the closed form (right)."""
     from gdlab.figures.style import COLOURS, DASHES, GREY, MARKERS, new_figure, style
 
     escaped, fast = escape_steps(data), float(data["lr"].max())

@@ -1,16 +1,20 @@
-"""Gradients through time vanish or explode as a power of the spectral radius; clipping keeps training on its feet.
+"""Gradients through time vanish or explode as a power of the spectral radius; clipping prevents divergence.
 
-After Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural networks, Section 2 and
-Algorithm 1. A network h_{t+1} = phi(W h_t + U x_t), phi the identity or tanh, W Gaussian, scaled to a spectral radius
-rho. Left and middle: the norm of dh_T/dh_t before training, without input, against T - t, of T = 500 steps. For the
-identity it is that of W^(T-t), whose logarithm goes as (T - t) log rho; for tanh the slopes of tanh, at most 1, are
-factors too: where the state dies out (rho < 1) they tend to 1, and where it does not they bound the growth.
+Source: Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural networks, Section 2 and
+Algorithm 1. The network is h_{t+1} = phi(W h_t + U x_t), where phi is the identity or tanh and W is Gaussian, scaled to
+a spectral radius rho.
 
-Right: the adding task (Hochreiter & Schmidhuber 1997) of 30 steps, by gradient descent at two rates, with and without
-the norm of the gradient clipped at 1; how many runs diverge. Differs from the paper, which trains long tasks until they
-are solved: in these 400 updates none is, so only the cliffs are shown, and that clipped steps survive them.
+Left and middle: the norm of dh_T/dh_t before training, without input, against T - t, for T = 500 steps. For the
+identity it is the norm of W^(T-t), whose logarithm grows as (T - t) log rho. For tanh the slopes of tanh, at most 1,
+are additional factors: they tend to 1 if the state decays to 0 (rho < 1), and otherwise limit the growth.
 
-Half a minute on two cores.
+Right: the share of runs that diverge on the adding task (Hochreiter & Schmidhuber 1997) of 30 steps, with gradient
+descent at two rates, with and without clipping the norm of the gradient at 1.
+
+Differs from the paper: the paper trains long tasks until they are solved; here no task is solved within the 400
+updates, so the experiment shows only the cliffs and that clipped steps do not diverge there.
+
+Takes half a minute on two cores.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -37,10 +41,10 @@ LAGS, SPAN = 500, (100, 400)
 
 @register.problem("adding-rnn", source="Hochreiter & Schmidhuber (1997), Long short-term memory, Section 5.4")
 def adding_rnn(rho: float = 1.0, activation: Activation = "tanh", hidden: int = 32, length: int = 30) -> Problem:
-    """Mean squared error of a'h_T against the sum of two marked numbers among `length` uniform ones; always saying 1
-    costs 1/6.
+    """Mean squared error of a'h_T as a prediction of the sum of two marked numbers among `length` uniform ones.
 
-    Params {"inputs": U [2, hidden], "readout": a [hidden], "recurrent": W [hidden, hidden]}.
+    The constant prediction 1 has the loss 1/6. Params {"inputs": U [2, hidden], "readout": a [hidden],
+    "recurrent": W [hidden, hidden]}.
     """
 
     def init(key: Array) -> Params:
@@ -75,13 +79,13 @@ def adding_rnn(rho: float = 1.0, activation: Activation = "tanh", hidden: int = 
 
 @register.probe("log_jacobian", cost="1000 products of a vector or a matrix with W")
 def log_jacobian(step: Step) -> Array:
-    """log |dh_T/dh_t|, the Frobenius norm, for T - t = 1, ..., T = 500, without input, from a random h_0: [500]."""
+    """log of the Frobenius norm of dh_T/dh_t for T - t = 1, ..., T = 500, without input, from a random h_0: [500]."""
     w, activation = step.params["recurrent"], step.problem.facts["activation"]
     start = jax.random.normal(step.key, w.shape[:1], w.dtype)
 
     def forth(h: Array, _: None) -> tuple[Array, Array]:
         after = PHI[activation](w @ h)
-        # Only the linear state can grow; its size makes no difference to the derivative.
+        # Only the linear state can grow. The derivative does not depend on its size, so it is normalised.
         return (after / jnp.linalg.norm(after) if activation == "identity" else after), after
 
     def back(jacobian: Array, h: Array) -> tuple[Array, Array]:
@@ -95,7 +99,7 @@ def log_jacobian(step: Step) -> Array:
 
 
 def slopes(data: "xarray.Dataset", activation: Activation) -> np.ndarray:
-    """The slope of log |dh_T/dh_t| against T - t, fitted between the lags of `SPAN`: [rho, seeds]."""
+    """Slope of log |dh_T/dh_t| against T - t, fitted over the lags in `SPAN`: [rho, seeds]."""
     curves = logs(data, activation)
     first, last = SPAN
     lags = np.arange(first, last + 1)
@@ -103,87 +107,87 @@ def slopes(data: "xarray.Dataset", activation: Activation) -> np.ndarray:
 
 
 def logs(data: "xarray.Dataset", activation: Activation) -> np.ndarray:
-    """log |dh_T/dh_t| before training: [rho, seeds, lags]. Rules and rates make no difference to it."""
+    """log |dh_T/dh_t| before training: [rho, seeds, lags]. It does not depend on rule and rate."""
     start = data["log_jacobian"].isel(step=0, rule=0, lr=0).sel({"problem.activation": activation})
     return start.transpose("problem.rho", "seed", ...).values
 
 
 def lost(data: "xarray.Dataset", rule: str, activation: Activation) -> np.ndarray:
-    """Which runs diverged: [rho, rates, seeds]."""
+    """True for runs that diverged: [rho, rates, seeds]."""
     fates = data["diverged_at"].sel({"rule": rule, "problem.activation": activation}) >= 0
     return fates.transpose("problem.rho", "lr", "seed").values
 
 
 @register.check("vanishing-gradients", source=PAPER)
 def check(data: "xarray.Dataset", power: float = 1.0) -> list[Claim]:
-    """The slopes are `power` log rho, where theory says so; clipped runs survive where others diverge."""
+    """The slopes are `power` log rho as in theory; clipped runs do not diverge where others do."""
     rho = data["problem.rho"].values
     theory = power * np.log(rho)[:, None]
     linear, tanh = slopes(data, "identity"), slopes(data, "tanh")
     linear_lost, tanh_lost = lost(data, "gd", "identity"), lost(data, "gd", "tanh")
     clipped = np.concatenate([lost(data, "clipped", "identity"), lost(data, "clipped", "tanh")])
     steps = int(data["steps_taken"].max())
-    long_enough = "" if steps >= 400 else f"{steps} updates; tanh runs take hundreds to come to the cliff"
-    how = f"slope of a line through the logarithm for T - t from {SPAN[0]} to {SPAN[1]}, before training"
+    long_enough = "" if steps >= 400 else f"needs 400 updates, not {steps}: tanh runs reach a cliff late"
+    how = f"slope of log |dh_T/dh_t| against T - t from {SPAN[0]} to {SPAN[1]}, before training"
     return [
         Claim(
             name="linear: slope less log rho",
-            statement="The norm of dh_T/dh_t goes as rho^(T-t): it vanishes for rho < 1 and explodes for rho > 1.",
+            statement="The norm of dh_T/dh_t grows as rho^(T-t): it vanishes for rho < 1 and explodes for rho > 1.",
             source=f"{PAPER}, Section 2.1",
             expected=at_most(0.005),
             measured=np.abs(linear - theory).max(axis=0).tolist(),
-            how=f"{how}; the greatest difference over rho",
-            tolerance="what is not a power, a factor of 2 or so, over 300 steps",
+            how=f"{how}; largest difference over rho",
+            tolerance="deviation from a power law by a factor of about 2 over 300 steps",
             over_seeds="each",
         ),
         Claim(
             name="tanh, rho < 1: slope less log rho",
-            statement="Where the state dies out tanh is linear, and gradients vanish as in the linear network.",
+            statement="For rho < 1 the state decays, tanh is linear, and gradients vanish as in the linear network.",
             source=f"{PAPER}, Section 2.1",
             expected=at_most(0.005),
             measured=np.abs(tanh - theory)[rho < 1].max(axis=0).tolist(),
-            how=f"{how}; the greatest difference over rho < 1",
+            how=f"{how}; largest difference over rho < 1",
             tolerance="as for the linear network",
             over_seeds="each",
         ),
         Claim(
             name=f"tanh, rho = {rho[-1]:g}: slope over log rho",
-            statement="rho > 1 is needed for gradients to explode, but not enough: saturation holds them back.",
+            statement="rho > 1 is necessary but not sufficient for exploding gradients: saturation limits them.",
             source=f"{PAPER}, Section 2.1",
             expected=at_most(0.5),
             measured=(tanh[-1] / theory[-1]).tolist(),
-            how=f"{how}, over log rho",
-            tolerance="a bound with room: it is 0 on a cycle, and little above it in chaos",
+            how=f"{how}, divided by log rho",
+            tolerance="a loose upper bound: the ratio is 0 on a cycle and slightly above 0 in chaos",
             over_seeds="each",
         ),
         Claim(
             name="linear, rho > 1, no clipping: share diverged",
-            statement="Exploding gradients throw gradient descent off.",
+            statement="Exploding gradients make gradient descent diverge.",
             source=f"{PAPER}, Section 2.3",
             expected=at_least(1),
             measured=linear_lost[rho > 1].mean(axis=(0, 1)).tolist(),
-            how="over rho > 1 and the rates",
+            how="share over rho > 1 and the rates",
             tolerance="none",
             over_seeds="each",
         ),
         Claim(
             name=f"tanh, rho = {rho[-1]:g}, greater rate, no clipping: share diverged",
-            statement="Saturation does not save training: there is a cliff somewhere on the way.",
+            statement="Saturation does not prevent divergence: training reaches a cliff.",
             source=f"{PAPER}, Section 2.3",
             expected=at_least(1),
             measured=tanh_lost[-1, -1].astype(float).tolist(),
-            how="a 1 for each seed that diverged",
+            how="1 for each seed that diverged, 0 for the others",
             tolerance="none",
             over_seeds="each",
             unchecked=long_enough,
         ),
         Claim(
             name="clipped: share diverged",
-            statement="With the norm of the gradient clipped no run diverges, at the same rates.",
+            statement="With the norm of the gradient clipped, no run diverges at the same rates.",
             source=f"{PAPER}, Section 3.2, Algorithm 1",
             expected=at_most(0),
             measured=clipped.mean(axis=(0, 1)).tolist(),
-            how="over both networks, rho and the rates",
+            how="share over both networks, rho and the rates",
             tolerance="none",
             over_seeds="each",
         ),
@@ -192,7 +196,7 @@ def check(data: "xarray.Dataset", power: float = 1.0) -> list[Claim]:
 
 @register.figure("vanishing-gradients", dims=["step", "problem.rho"], source=PAPER)
 def draw(data: "xarray.Dataset") -> "Figure":
-    """log |dh_T/dh_t| against T - t, linear and tanh, with rho^(T-t); and how many runs diverge, clipped or not."""
+    """log |dh_T/dh_t| against T - t, linear and tanh, with rho^(T-t); share of diverged runs, clipped or not."""
     from gdlab.figures.style import new_figure, style
     from gdlab.figures.wording import caption
 

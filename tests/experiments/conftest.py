@@ -1,4 +1,4 @@
-"""A config of an experiment run in a folder of the test's own, and its claims."""
+"""Fixtures that run the config of an experiment in a temporary folder and return its claims."""
 
 from pathlib import Path
 
@@ -11,31 +11,27 @@ from gdlab.experiment import run as experiment
 ROOT = Path(__file__).parents[2]
 
 
+def run_config(slug, changes, folder):
+    """Run `configs/SLUG.yaml` with overrides; return the results folder and the claims by name."""
+    config = load(ROOT / "configs" / f"{slug}.yaml", changes)
+    finished = experiment.run(experiment.prepare(config), folder, config_folder=ROOT / "configs", formats=("png",))
+    assert not finished.troubles, finished.troubles
+    assert finished.figures
+    return finished.folder, {claim["name"]: claim for claim in finished.claims}
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """`ran("baird", "size=fast")`: the results of a config, and its claims by name, once for a file of tests."""
+    """`ran("baird", "size=fast")`: the results of a config and its claims by name, for all tests of a module."""
 
     def run(slug, *changes):
-        config = load(ROOT / "configs" / f"{slug}.yaml", changes)
-        folder = tmp_path_factory.mktemp(slug)
-        finished = experiment.run(experiment.prepare(config), folder, config_folder=ROOT / "configs", formats=("png",))
-        assert not finished.troubles, finished.troubles
-        return gdlab.open_results(finished.folder), {claim["name"]: claim for claim in finished.claims}
+        folder, claims = run_config(slug, changes, tmp_path_factory.mktemp(slug))
+        return gdlab.open_results(folder), claims
 
     return run
 
 
 @pytest.fixture
 def reproduced(tmp_path):
-    """`reproduced("baird", "claims...=...")`: the claims of a config, with changes, by name."""
-
-    def run(slug, *changes):
-        config = load(ROOT / "configs" / f"{slug}.yaml", changes)
-        finished = experiment.run(
-            experiment.prepare(config), tmp_path, config_folder=ROOT / "configs", formats=("png",)
-        )
-        assert not finished.troubles, finished.troubles
-        assert finished.figures
-        return {claim["name"]: claim for claim in finished.claims}
-
-    return run
+    """`reproduced("baird", "checks.0.gamma=0.95")`: the claims by name; the results folder is in `tmp_path`."""
+    return lambda slug, *changes: run_config(slug, changes, tmp_path)[1]

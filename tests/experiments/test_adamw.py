@@ -1,4 +1,4 @@
-"""Decoupled decay: both rules against loops in NumPy, and with a wrong pair and a wrong tilt."""
+"""Decoupled decay: both rules against loops in NumPy; claims with a wrong pair of rules; tilt of a known surface."""
 
 import jax
 import numpy as np
@@ -11,22 +11,22 @@ from gdlab.analysis.claims import judge
 
 @pytest.fixture(scope="module")
 def fast(ran):
-    """The results for three seeds, and the claims."""
+    """Results for three seeds, and the claims."""
     return ran("adamw", "size=fast")
 
 
-def test_its_exact_claims_hold(fast):
+def test_adamw_exact_claims_hold(fast):
     assert fast[1]["gradient descent: L2 against decay"]["status"] == "held"
     assert fast[1]["Adam: L2 against decay"]["status"] == "held"
 
 
-def test_of_another_pair_it_is_not_true(fast):
+def test_adamw_check_fails_for_another_pair_of_rules(fast):
     claims = register.checks["adamw"].make(fast[0], pair=("adam + L2", "adamw"))
     assert {c.name: judge(c).status for c in claims}["gradient descent: L2 against decay"] == "failed"
 
 
-def test_the_edge_of_a_known_surface(fast):
-    """A loss exp((log decay - slope log rate)) above a floor has an edge of that slope."""
+def test_tilts_of_a_known_surface(fast):
+    """The loss max(exp(log decay - slope log rate + 1), 1) has an edge with this slope."""
     tilts = register.checks["adamw"].make.__globals__["tilts"]
     data = fast[0]
     x, y = np.log10(data["lr"].values), np.log10(data["decay"].values)
@@ -37,8 +37,8 @@ def test_the_edge_of_a_known_surface(fast):
 
 
 @pytest.mark.parametrize(("kind", "of"), [(k, o) for k in ("l2-decay", "decoupled-decay") for o in ("adam", "gd")])
-def test_the_rules_are_their_formulas(fast, kind, of):
-    """Ten steps on sum h x^2 / 2, beside a loop."""
+def test_decay_rules_equal_a_numpy_loop(fast, kind, of):
+    """Ten steps on sum h x^2 / 2 against a loop."""
     h, start, lr, decay = np.array([1.0, 4.0]), np.array([1.0, -2.0]), 0.05, 0.1
     with jax.enable_x64(True):
         problem = gdlab.Problem(init=lambda key: jax.numpy.asarray(start), loss=lambda x, batch: (h * x**2).sum() / 2)

@@ -1,4 +1,4 @@
-"""Adam's edge: its threshold against the update as a matrix, the claims, and another b1."""
+"""Adam's edge of stability: the threshold against the update matrix, the claims, and another b1."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ NAME = "adaptive-edge"
 
 
 def spectral_radius(lr, b1, curvature):
-    """Of m <- b1 m + (1 - b1) h x, x <- x - lr m, as a matrix on (x, m): Adam divided by a P that stands still."""
+    """Spectral radius of m <- b1 m + (1 - b1) h x, x <- x - lr m as a matrix on (x, m): Adam with a fixed P."""
     gain = (1 - b1) * curvature
     return np.abs(np.linalg.eigvals(np.array([[1 - lr * gain, -lr * b1], [gain, b1]]))).max()
 
 
-def test_it_hovers_where_the_update_ceases_to_be_stable(reproduced, tmp_path):
+def test_preconditioned_sharpness_settles_at_the_threshold(reproduced, tmp_path):
     claims = reproduced("adaptive_edge", "size=fast")
     ratios = [name for name in claims if name.startswith("lr ")]
     assert {claims[name]["status"] for name in [*ratios, "first loss / last"]} == {"held"}
@@ -26,11 +26,11 @@ def test_it_hovers_where_the_update_ceases_to_be_stable(reproduced, tmp_path):
         late = series[series.size // 2 :].mean()
         assert spectral_radius(lr, 0.9, 0.92 * late) < 1 - 1e-6
         assert spectral_radius(lr, 0.9, 1.08 * late) > 1 + 1e-6
-    # with the constant of plain heavy ball, (2 + 2 b1) / lr, or of another b1
+    # The claims fail with the threshold of another b1.
     wrong = {claim.name: judge(claim).status for claim in register.checks[NAME].make(data, b1=0.5)}
     assert {wrong[name] for name in ratios} == {"failed"}
 
 
 @pytest.mark.slow
-def test_its_claims_hold_for_three_seeds(reproduced):
+def test_adaptive_edge_claims_hold_for_three_seeds(reproduced):
     assert {claim["status"] for claim in reproduced("adaptive_edge").values()} == {"held"}

@@ -1,4 +1,4 @@
-"""AMSGrad's counterexamples: against loops in NumPy, and with the wrong slope, the wrong end and the right memory."""
+"""AMSGrad's counterexamples: runs against loops in NumPy; claims with a wrong slope, a wrong end and a larger b2."""
 
 import jax
 import numpy as np
@@ -12,12 +12,12 @@ SETTLED = {"periodic": (3, 3.0, -1.0), "online": (101, 1010.0, -10.0)}
 
 @pytest.fixture(scope="module")
 def fast(ran):
-    """The results of the short version, and its config."""
+    """Results at size=fast, and the claims."""
     return ran("amsgrad", "size=fast")
 
 
 def loop(setting, x, steps, *, lr, b1, b2, greatest):
-    """x after some steps, and the average regret: the two algorithms of the paper, one line each."""
+    """x after `steps` steps, and the average regret, of Adam or (with `greatest`) AMSGrad as in the paper."""
     period, great, small = SETTLED[setting]
     m = v = s = regret = 0.0
     for t in range(1, steps + 1):
@@ -29,7 +29,7 @@ def loop(setting, x, steps, *, lr, b1, b2, greatest):
     return x, regret / steps
 
 
-def test_its_claims_hold_but_those_that_need_the_length(fast):
+def test_amsgrad_claims_hold_except_the_unchecked_stochastic_ones(fast):
     statuses = {name: claim["status"] for name, claim in fast[1].items()}
     unchecked = {name for name, status in statuses.items() if status == "unchecked"}
     assert unchecked == {"stochastic, Adam: x", "stochastic, AMSGrad: x"}
@@ -38,7 +38,7 @@ def test_its_claims_hold_but_those_that_need_the_length(fast):
 
 @pytest.mark.parametrize("rule", ["adam", "amsgrad"])
 @pytest.mark.parametrize("setting", ["periodic", "online"])
-def test_a_run_is_the_loop(fast, setting, rule):
+def test_amsgrad_runs_equal_a_numpy_loop(fast, setting, rule):
     data = fast[0]
     place = list(data["problem.setting"].values).index(setting)
     one = data.isel({data["problem.setting"].dims[0]: place, "seed": 0}).sel(rule=rule)
@@ -50,7 +50,7 @@ def test_a_run_is_the_loop(fast, setting, rule):
     assert one["average_regret"].values[at] == pytest.approx(regret, rel=1e-9)
 
 
-def test_with_another_slope_or_the_other_end_the_claims_fail(fast):
+def test_amsgrad_claims_fail_for_another_slope_or_the_other_end(fast):
     from gdlab.analysis.claims import judge
 
     def failed(**options):
@@ -62,8 +62,8 @@ def test_with_another_slope_or_the_other_end_the_claims_fail(fast):
     assert {"periodic, AMSGrad: x", "online, AMSGrad: x", "online, Adam: x"} < failed(best=1.0)
 
 
-def test_a_long_memory_cures_adam(fast):
-    """The theorem is of b2 = 1 / (1 + C^2); with b2 = 0.99 Adam goes to the best point."""
+def test_paper_adam_with_large_b2_reaches_the_best_point(fast):
+    """The theorem has b2 = 1 / (1 + C^2) = 0.1; with b2 = 0.99 Adam converges to the best point."""
     problem = register.problems["rare-slope"].make("periodic")
     for b2, end in ((0.1, 1.0), (0.99, -1.0)):
         rate = register.schedules["inverse_square_root"].make(peak=0.1)
@@ -73,5 +73,5 @@ def test_a_long_memory_cures_adam(fast):
 
 
 @pytest.mark.slow
-def test_all_claims_hold_at_full_length(reproduced):
+def test_amsgrad_claims_hold_at_full_length(reproduced):
     assert {claim["status"] for claim in reproduced("amsgrad").values()} == {"held"}

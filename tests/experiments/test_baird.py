@@ -1,16 +1,16 @@
-"""Baird's counterexample: against numbers of the book's setting worked out by hand, and with a wrong discount."""
+"""Baird's counterexample: growth against an independent loop and known numbers, and with a wrong discount."""
 
 import numpy as np
 import pytest
 
 
 @pytest.mark.smoke
-def test_its_claims_hold(reproduced):
+def test_baird_claims_hold(reproduced):
     assert {claim["status"] for claim in reproduced("baird").values()} == {"held"}
 
 
-def test_the_norm_after_a_thousand_sweeps(reproduced):
-    """|w| = 436.86 there and a growth of 0.00238965 a sweep: a loop in NumPy, written apart."""
+def test_baird_growth_equals_an_independent_loop(reproduced):
+    """|w| = 436.86 after 1000 sweeps in a NumPy loop; log |w| grows by 0.00238965 per sweep."""
     features = np.vstack([2 * np.eye(8)[:6] + np.eye(8)[7], np.eye(8)[6] + 2 * np.eye(8)[7]])
     w = np.array([1.0, 1, 1, 1, 1, 1, 10, 1])
     for _ in range(1000):
@@ -21,6 +21,6 @@ def test_the_norm_after_a_thousand_sweeps(reproduced):
     assert growth["value"] == pytest.approx(0.00238965, rel=1e-3)
 
 
-def test_with_another_discount_the_growth_is_another(reproduced):
+def test_baird_claim_fails_for_another_discount(reproduced):
     claims = reproduced("baird", "checks.0.gamma=0.95")
     assert claims["growth of log |w| in a sweep"]["status"] == "failed"

@@ -1,4 +1,4 @@
-"""A deep linear network: against a scalar loop in NumPy, the eigenvectors of the flow about 0, and at a wrong speed."""
+"""A deep linear network: against a scalar loop in NumPy, the eigenvectors of the linear flow, and a wrong speed."""
 
 import math
 
@@ -11,8 +11,8 @@ def claims(reproduced):
     return reproduced("deep_linear")
 
 
-def test_its_claims_hold_and_a_scalar_loop_has_the_same_half_times(claims):
-    """An aligned mode is one number c with a = c^2: c <- c + lr c (s - c^2)."""
+def test_deep_linear_claims_hold_and_half_times_equal_a_scalar_loop(claims):
+    """An aligned mode is a scalar c with a = c^2 and c <- c + lr c (s - c^2)."""
     assert {claim["status"] for claim in claims.values()} == {"held"}
     for s in (3.0, 2.1, 1.5, 1.05, 0.75):
         c, steps = math.sqrt(1e-3), 0
@@ -21,21 +21,21 @@ def test_its_claims_hold_and_a_scalar_loop_has_the_same_half_times(claims):
         assert claims[f"aligned: half-time of s = {s:g}"]["value"] == pytest.approx(1e-3 * steps, abs=1.5e-3)
 
 
-def test_the_known_half_times(claims):
+def test_deep_linear_expected_half_times(claims):
     for s, time in ((3, 1.334), (1.5, 2.438), (0.75, 4.412)):
         low, high = claims[f"aligned: half-time of s = {s:g}"]["expected"].values()
         assert (low + high) / 2 == pytest.approx(time, abs=1e-3)
 
 
-def test_the_mean_start_of_random_weights():
-    """The strength in the growing direction of the linear flow about 0, [[0, s], [s, 0]], over 4000 draws."""
+def test_random_weights_mean_initial_strength():
+    """Mean over 4000 draws of the strength in the growing direction of the flow near 0, [[0, s], [s, 0]]."""
     draws = np.random.default_rng(1).normal(0, 1e-4, (4000, 2, 32))
     growing = np.linalg.eigh([[0.0, 1.0], [1.0, 0.0]])[1][:, 1]
-    c = np.einsum("k,nkh->nh", growing, draws) / math.sqrt(2)  # each of the two weights then is c e^(s t)
+    c = np.einsum("k,nkh->nh", growing, draws) / math.sqrt(2)  # each of the two weights grows as c e^(s t)
     assert (c**2).sum(1).mean() == pytest.approx(32 * 1e-8 / 2, rel=0.02)
 
 
-def test_at_half_the_speed_the_curves_are_others(reproduced):
+def test_deep_linear_claims_fail_at_half_the_speed(reproduced):
     claims = reproduced("deep_linear", "checks.0.speed=1.0")
     others = {name for name in claims if not name.startswith("random: largest")}
     assert {claims[name]["status"] for name in others} == {"failed"}

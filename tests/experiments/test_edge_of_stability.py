@@ -1,4 +1,4 @@
-"""The edge of stability: the thresholds against the update as a matrix, the claims, and other constants."""
+"""The edge of stability: thresholds against the update matrix, the claims, and other constants."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ NAME = "edge-of-stability"
 
 
 def spectral_radius(rule, lr, b, curvature):
-    """Of one step on curvature x^2 / 2, as a matrix on (x_t, x_(t-1))."""
+    """Spectral radius of one step on curvature x^2 / 2, as a matrix on (x_t, x_(t-1))."""
     if rule == "nesterov":
         slope = (1 + b) * (1 - lr * curvature), -b * (1 - lr * curvature)
     else:
@@ -25,7 +25,7 @@ def verdicts(folder, **constants):
     return {claim.name: judge(claim).status for claim in claims}
 
 
-def test_its_claims_hold_and_fail_with_other_constants(reproduced, tmp_path):
+def test_edge_of_stability_claims_hold_and_fail_with_other_constants(reproduced, tmp_path):
     claims = reproduced("edge_of_stability", "size=fast")
     assert claims.pop("gd, small rate: greatest sharpness / threshold")["status"] == "unchecked"
     assert {claim["status"] for claim in claims.values()} == {"held"}
@@ -44,5 +44,5 @@ def test_its_claims_hold_and_fail_with_other_constants(reproduced, tmp_path):
 
 
 @pytest.mark.slow
-def test_its_claims_hold_for_three_seeds(reproduced):
+def test_edge_of_stability_claims_hold_for_three_seeds(reproduced):
     assert {claim["status"] for claim in reproduced("edge_of_stability").values()} == {"held"}

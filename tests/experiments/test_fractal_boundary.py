@@ -1,4 +1,4 @@
-"""The fractal boundary: box counting on sets of known dimension, runs against a loop, a bound that is too high."""
+"""The fractal boundary: box counting on sets of known dimension, runs against a loop, and a bound that is too high."""
 
 import sys
 
@@ -13,31 +13,31 @@ from gdlab.analysis.claims import judge
 
 @pytest.fixture(scope="module")
 def fast(ran):
-    """The results of the short version, and its claims."""
+    """Results at size=fast, and the claims."""
     return ran("fractal_boundary", "size=fast")
 
 
-def test_its_claims_hold(fast):
+def test_fractal_boundary_claims_hold_at_size_fast(fast):
     assert [claim["status"] for claim in fast[1].values()] == ["held", "unchecked"]
 
 
 @pytest.mark.slow
-def test_its_claims_hold_at_its_own_size(reproduced):
+def test_fractal_boundary_claims_hold_at_default_size(reproduced):
     assert {claim["status"] for claim in reproduced("fractal_boundary").values()} == {"held"}
 
 
-def test_with_a_margin_that_no_curve_has_the_claim_fails(fast):
+def test_fractal_boundary_claim_fails_for_too_large_a_margin(fast):
     claim = register.checks["fractal-boundary"].make(fast[0], margin=0.9)[0]
     assert judge(claim).status == "failed"
 
 
-def test_with_the_networks_exchanged_the_difference_has_the_other_sign(fast):
+def test_fractal_boundary_difference_changes_sign_for_swapped_networks(fast):
     claim = register.checks["fractal-boundary"].make(fast[0], rougher="identity", than="tanh")[1]
     assert np.mean(claim.measured) < 0
 
 
-def test_dimensions_of_known_sets(fast):
-    """Sierpinski's triangle, Pascal's modulo 2: log 3 / log 2 on any grid of 2^k; a diagonal 1; the whole square 2."""
+def test_dimension_of_known_sets(fast):
+    """Sierpinski triangle (Pascal's modulo 2): log 3 / log 2 on any 2^k grid; diagonal: 1; whole square: 2."""
     code = sys.modules[register.checks["fractal-boundary"].make.__module__]
     i, j = np.mgrid[:256, :256]
     assert code.dimension(i & j == 0) == pytest.approx(np.log(3) / np.log(2), abs=1e-12)
@@ -46,7 +46,7 @@ def test_dimensions_of_known_sets(fast):
     assert code.smooth(256) == pytest.approx(1, abs=0.03)
 
 
-def test_the_boundary_is_where_four_cells_differ(fast):
+def test_boundary_is_where_2x2_blocks_are_mixed(fast):
     code = sys.modules[register.checks["fractal-boundary"].make.__module__]
     inside = np.random.default_rng(0).random((8, 8)) < 0.5
     loop = [[len(set(inside[i : i + 2, j : j + 2].ravel())) == 2 for j in range(8)] for i in range(8)]
@@ -55,8 +55,8 @@ def test_the_boundary_is_where_four_cells_differ(fast):
 
 @pytest.mark.parametrize("activation", ["tanh", "identity"])
 @pytest.mark.usefixtures("x64", "fast")
-def test_a_run_is_the_loop(activation):
-    """At rates 10^0.2 and 10^-0.1, at which runs are no chaos, by gradients worked out by hand."""
+def test_two_rates_run_equals_a_numpy_loop(activation):
+    """At rates 10^0.2 and 10^-0.1, where runs are not chaotic, with gradients derived by hand."""
     problem = register.problems["two-rates-network"].make(activation=activation)
     rule = register.rules["two-rates"].make(u=0.75, v=0.25, log_lr=0.1, log_lr_out=0.0, decades=4.0, zoom=10.0)
     probes = {"tail": register.probes["tail_loss"].make}

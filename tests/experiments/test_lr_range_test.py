@@ -1,4 +1,4 @@
-"""The range test: its marks on curves whose marks are known, the claims, and a test that is off by a decade."""
+"""The range test: marks on curves with known marks, the claims, and a mark that is wrong by a decade."""
 
 import numpy as np
 import pytest
@@ -12,17 +12,17 @@ def results(ran):
     return ran("lr_range_test", "sweep.seed=3")
 
 
-def test_it_finds_where_fixed_rates_of_gradient_descent_fail(results):
+def test_lr_range_test_finds_where_fixed_rates_fail_for_gd(results):
     assert results[1]["gd: decades from range test to sweep"]["status"] == "held"
 
 
-def test_one_that_is_off_by_a_decade_fails(results):
+def test_lr_range_test_claim_fails_for_a_mark_off_by_a_decade(results):
     claims = register.checks["lr-range-test"].make(results[0], scale=10.0)
     assert {claim.name: judge(claim).status for claim in claims}["gd: decades from range test to sweep"] == "failed"
 
 
-def test_the_marks_of_known_curves(results):
-    """A rising run that jumps at step 300, fixed rates that fail from the eleventh on, and a mean worked out apart."""
+def test_marks_and_sensitivity_of_known_curves(results):
+    """A rising run that jumps at step 300, fixed rates that fail from the eleventh on, and a mean derived by hand."""
     data, marks = results[0].copy(deep=True), register.checks["lr-range-test"].make.__globals__
     data["loss"].loc[{"rule": "gd rising"}] = np.where(np.arange(600) < 300, 1.0, 9.0)
     assert marks["turning_rates"](data, "gd rising") == pytest.approx([10 ** (-4 + 5 * 300 / 600)] * 3, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Escape from a saddle: against a loop in NumPy, a draw from the disc, and with the gradient flow's time."""
+"""Escape from a saddle: against a loop in NumPy, draws from the disc, and the gradient flow's time."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ def claims(reproduced):
     return reproduced("saddle_escape")
 
 
-def test_its_claims_hold_and_are_those_of_a_loop(claims):
+def test_saddle_escape_claims_hold_and_equal_a_loop(claims):
     assert {claim["status"] for claim in claims.values()} == {"held"}
     for lr, y0, known in [(0.01, 1e-2, 463), (0.01, 1e-8, 1852), (0.1, 1e-2, 49), (0.1, 1e-8, 194)]:
         y, steps = y0, 0
@@ -19,8 +19,8 @@ def test_its_claims_hold_and_are_those_of_a_loop(claims):
         assert claims[f"descent, lr {lr:g}, y0 {y0:g}: steps to |y| = 1"]["value"] == steps
 
 
-def test_the_mean_time_of_perturbed_descent(claims):
-    """By 100,000 draws from the disc: points of the square that lie in it."""
+def test_perturbed_descent_mean_escape_time(claims):
+    """Mean over draws from the disc: those of 100,000 points of the square that lie in it."""
     square = np.random.default_rng(0).uniform(-1, 1, (100_000, 2))
     y = 1e-3 * np.abs(square[(square**2).sum(1) < 1, 1])
     for lr, approach in ((0.01, 688), (0.1, 66)):
@@ -31,7 +31,7 @@ def test_the_mean_time_of_perturbed_descent(claims):
         assert claim["value"] == pytest.approx(drawn.mean(), abs=4 * drawn.std() / 4)
 
 
-def test_the_time_of_the_gradient_flow_is_another(reproduced):
+def test_saddle_escape_claims_fail_for_the_gradient_flow_time(reproduced):
     claims = reproduced("saddle_escape", "checks.0.flow=true")
     failed = {name for name, claim in claims.items() if claim["status"] == "failed"}
     assert failed == {name for name in claims if name.startswith("descent, lr")}

@@ -1,4 +1,4 @@
-"""Vanishing and exploding gradients: against powers of a matrix in NumPy, and with a wrong power and rules swapped."""
+"""Vanishing and exploding gradients: against matrix powers in NumPy, with a wrong power, and with rules swapped."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from gdlab.types import Step
 
 @pytest.fixture(scope="module")
 def fast(ran):
-    """The results of the short version, and its claims."""
+    """Results at size=fast, and the claims."""
     return ran("vanishing_gradients", "size=fast")
 
 
@@ -21,13 +21,13 @@ def verdicts(data, **options):
     return {claim.name: judge(claim).status for claim in claims}
 
 
-def test_its_claims_hold_but_the_one_that_needs_the_length(fast):
+def test_vanishing_gradients_claims_hold_except_the_unchecked_one(fast):
     statuses = {name: claim["status"] for name, claim in fast[1].items()}
     assert statuses.pop("tanh, rho = 1.5, greater rate, no clipping: share diverged") == "unchecked"
     assert set(statuses.values()) == {"held"}
 
 
-def test_with_a_wrong_power_or_the_rules_swapped_they_fail(fast):
+def test_vanishing_gradients_claims_fail_for_a_wrong_power_or_swapped_rules(fast):
     wrong = verdicts(fast[0], power=2.0)
     assert wrong["linear: slope less log rho"] == wrong["tanh, rho < 1: slope less log rho"] == "failed"
     swapped = verdicts(fast[0].assign_coords(rule=fast[0]["rule"].values[::-1]))
@@ -35,13 +35,13 @@ def test_with_a_wrong_power_or_the_rules_swapped_they_fail(fast):
 
 
 @pytest.mark.parametrize("activation", ["identity", "tanh"])
-def test_the_probe_is_the_derivative(fast, activation):
-    """dh_T/dh_t as a product of Jacobians in NumPy, and for the identity as a power of W."""
+def test_log_jacobian_equals_products_of_jacobians(fast, activation):
+    """dh_T/dh_t against a product of Jacobians in NumPy and, for the identity, a power of W."""
     with jax.enable_x64(True):
         problem = register.problems["adding-rnn"].make(rho=1.1, activation=activation, hidden=6)
         params = problem.init(jax.random.key(1))
-        blank = jnp.zeros([])
-        step = Step(problem, params, params, params, (), blank, None, blank, jax.random.key(2))
+        unused = jnp.zeros([])
+        step = Step(problem, params, params, params, (), unused, None, unused, jax.random.key(2))
         measured = np.asarray(register.probes["log_jacobian"].make(step))
         w, h = np.asarray(params["recurrent"]), np.asarray(jax.random.normal(jax.random.key(2), (6,), float))
     assert np.abs(np.linalg.eigvals(w)).max() == pytest.approx(1.1)
@@ -58,5 +58,5 @@ def test_the_probe_is_the_derivative(fast, activation):
 
 
 @pytest.mark.slow
-def test_all_claims_hold_at_full_length(reproduced):
+def test_vanishing_gradients_claims_hold_at_full_length(reproduced):
     assert {claim["status"] for claim in reproduced("vanishing_gradients").values()} == {"held"}
