@@ -25,7 +25,7 @@ def as_row(params):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("centred", [True, False])
-def test_directions_and_share_equal_numpys(centred):
+def test_pca_plane_equals_numpy(centred):
     path = walk()
     centre = path.mean(axis=0) if centred else path[-1]
     plane, captured = pca_plane(as_tree(path), None if centred else jax.tree.map(lambda x: x[-1], as_tree(path)))
@@ -37,7 +37,7 @@ def test_directions_and_share_equal_numpys(centred):
     np.testing.assert_allclose(captured, (values[:2] ** 2).sum() / (values**2).sum(), rtol=1e-5)
 
 
-def test_the_share_is_about_the_planes_own_centre():
+def test_captured_share_is_about_the_centre_of_the_plane():
     path = as_tree(walk())
     last = jax.tree.map(lambda x: x[-1], path)
     for centre in (None, last):
