@@ -26,7 +26,7 @@ SLQ_STEPS, SLQ_PROBES, SLQ_POINTS, SLQ_WIDTH, TOP = 60, 8, 400, 0.01, 5
 ALPHAS = 51
 
 
-class Scene(NamedTuple):
+class ChosenRuns(NamedTuple):
     """A problem, the chosen runs in their order, and their paths."""
 
     problem: Problem
@@ -66,7 +66,7 @@ def two_parameters(problem: Problem) -> bool:
 
 
 def on_shared_plane(
-    scene: Scene,
+    runs: ChosenRuns,
     kind: str,
     found: Found,
     *,
@@ -77,7 +77,7 @@ def on_shared_plane(
     """The loss on one plane, and the paths of all runs projected onto it.
 
     Args:
-        scene: the problem and the runs.
+        runs: the chosen runs.
         kind, found: the plane (see `gdlab.landscape.trajectory_planes.shared_plane`).
         points: the number of points along the horizontal and the vertical axis; by default 201 on an exact plane, else
             51.
@@ -93,13 +93,13 @@ def on_shared_plane(
         `y_label`, `loss_label`, norms and cosine of the directions, and for pca `captured`, the share of the variance
         of the paths about their mean that lies in the plane.
     """
-    problem, paths = scene.problem, scene.paths
-    placed = _placed(scene, found.plane)
+    problem, paths = runs.problem, runs.paths
+    placed = _placed(runs, found.plane)
     x, y = _window(kind, problem, placed, margin)
-    data = surface(scene.loss, found.plane, *_grid(kind, points, x, y), **options)
+    data = surface(runs.loss, found.plane, *_grid(kind, points, x, y), **options)
     names = ("path_x", "path_y", "path_off_plane", "path_loss", "path_plane_loss")
     data = data.assign({n: (("run", "point"), values) for n, values in zip(names, placed, strict=True)})
-    data = scene.labelled(data.assign_coords(path_step=("point", paths.steps)))
+    data = runs.labelled(data.assign_coords(path_step=("point", paths.steps)))
     minimisers = problem.facts.get("minimisers") if kind == "exact" else None
     if minimisers is not None:
         known = np.asarray(minimisers)
@@ -110,31 +110,31 @@ def on_shared_plane(
 
 
 def on_own_planes(
-    scene: Scene, *, points: tuple[int, int] | None = None, margin: float = 0.15, **options: Any
+    runs: ChosenRuns, *, points: tuple[int, int] | None = None, margin: float = 0.15, **options: Any
 ) -> "xarray.Dataset":
     """`loss` over (rule or run, y, x) on the PCA plane of each run, scaled to [-1, 1], and the path of each run on it.
 
     The variables of the paths are those of `on_shared_plane`.
     """
-    planes = own_planes(scene.paths, margin)
+    planes = own_planes(runs.paths, margin)
     across, up = points or (31, 31)
     x, y = np.linspace(-1, 1, across), np.linspace(-1, 1, up)
-    unravel, loss = scene.paths.unravel, scene.loss
+    unravel, loss = runs.paths.unravel, runs.loss
     data = surfaces(lambda flat: loss(unravel(flat)), planes, x, y, **options)
     place = jax.jit(jax.vmap(lambda flat, plane: project(plane, flat), in_axes=(0, None)))
     places = [
         place(path, jax.tree.map(lambda leaf, run=run: leaf[run], planes))
-        for run, path in enumerate(scene.paths.positions)
+        for run, path in enumerate(runs.paths.positions)
     ]
     names = ("path_x", "path_y", "path_off_plane")
     data = data.assign(
         {n: (("run", "point"), np.stack(v)) for n, v in zip(names, zip(*places, strict=True), strict=True)}
     )
-    data = scene.labelled(data.assign_coords(path_step=("point", scene.paths.steps)))
+    data = runs.labelled(data.assign_coords(path_step=("point", runs.paths.steps)))
     return data.assign_attrs(plane="own", loss_label="loss")
 
 
-def on_lines(scene: Scene, count: int, normalise: Normalise = "filter", **options: Any) -> "xarray.Dataset":
+def on_lines(runs: ChosenRuns, count: int, normalise: Normalise = "filter", **options: Any) -> "xarray.Dataset":
     """`loss` over (rule or run, plane, alpha), along `count` random lines through the last point of each run.
 
     All runs use the same keys. The directions are scaled to the weights of each run according to `normalise`.
@@ -142,15 +142,15 @@ def on_lines(scene: Scene, count: int, normalise: Normalise = "filter", **option
     import xarray
 
     keys, alphas = jax.random.split(jax.random.key(0), count), np.linspace(-1, 1, ALPHAS)
-    unravel = scene.paths.unravel
+    unravel = runs.paths.unravel
     lines = [
-        random_lines(scene.loss, unravel(jnp.asarray(end)), keys, alphas, normalise, **options) for end in scene.ends
+        random_lines(runs.loss, unravel(jnp.asarray(end)), keys, alphas, normalise, **options) for end in runs.ends
     ]
-    data = scene.labelled(xarray.concat(lines, "run"))
+    data = runs.labelled(xarray.concat(lines, "run"))
     return data.assign_attrs(normalise=normalise, loss_label="loss")
 
 
-def spectra(scene: Scene) -> "xarray.Dataset":
+def spectra(runs: ChosenRuns) -> "xarray.Dataset":
     """The spectral density of the Hessian at the last point of each run, on all data, by stochastic Lanczos quadrature.
 
     `density` over (rule or run, eigenvalue) is smoothed; `top` over (rule or run, k) are the largest eigenvalues, NaN
@@ -158,7 +158,7 @@ def spectra(scene: Scene) -> "xarray.Dataset":
     """
     import xarray
 
-    loss, unravel = scene.loss, scene.paths.unravel
+    loss, unravel = runs.loss, runs.paths.unravel
 
     @jax.jit
     def measured(flat: Array) -> Any:
@@ -168,12 +168,12 @@ def spectra(scene: Scene) -> "xarray.Dataset":
         found = top(product, params, TOP, jax.random.key(1))
         return density, jnp.where(found.converged, found.values, jnp.nan)
 
-    densities, tops = zip(*(measured(jnp.asarray(end)) for end in scene.ends), strict=True)
+    densities, tops = zip(*(measured(jnp.asarray(end)) for end in runs.ends), strict=True)
     nodes = np.concatenate([np.asarray(d.nodes)[np.asarray(d.weights) > 0] for d in densities])
     extent = float(nodes.max() - nodes.min()) or 1.0
     width = SLQ_WIDTH * extent
     grid = np.linspace(nodes.min() - 5 * width, nodes.max() + 5 * width, SLQ_POINTS)
-    size = scene.paths.positions.shape[2]
+    size = runs.paths.positions.shape[2]
     traces = [size * float(np.mean(np.sum(np.asarray(d.nodes) * np.asarray(d.weights), axis=1))) for d in densities]
     data = xarray.Dataset(
         {
@@ -187,23 +187,25 @@ def spectra(scene: Scene) -> "xarray.Dataset":
         {"eigenvalue": grid},
         {"width": width, "parameters": size},
     )
-    return scene.labelled(data)
+    return runs.labelled(data)
 
 
-def curvature_on(scene: Scene, shared: "xarray.Dataset", plane: Plane, points: int, **options: Any) -> "xarray.Dataset":
+def curvature_on(
+    runs: ChosenRuns, shared: "xarray.Dataset", plane: Plane, points: int, **options: Any
+) -> "xarray.Dataset":
     """`curvature_ratio` (y, x), |smallest / largest| eigenvalue of the Hessian, on a coarse grid of the shared plane.
 
     The paths of `shared` are kept.
     """
     x, y = (np.linspace(shared[name].values[0], shared[name].values[-1], points) for name in ("x", "y"))
-    found = curvature_surface(scene.loss, plane, x, y, jax.random.key(0), **options)
+    found = curvature_surface(runs.loss, plane, x, y, jax.random.key(0), **options)
     found = found.rename(ratio="curvature_ratio").drop_attrs()
     return shared.drop_dims(("y", "x")).merge(found)
 
 
-def _placed(scene: Scene, plane: Plane) -> list[np.ndarray]:
+def _placed(runs: ChosenRuns, plane: Plane) -> list[np.ndarray]:
     """x, y, the distance to the plane, the loss, and the loss at the nearest point of the plane, each [run, point]."""
-    problem, unravel, positions = scene.problem, scene.paths.unravel, scene.paths.positions
+    problem, unravel, positions = runs.problem, runs.paths.unravel, runs.paths.positions
 
     @jax.jit
     def place(path: Any, data: Any) -> Any:

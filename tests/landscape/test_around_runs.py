@@ -8,7 +8,7 @@ import pytest
 import gdlab
 from gdlab import rules
 from gdlab.landscape import at, project
-from gdlab.landscape.around_runs import Scene, curvature_on, on_lines, on_own_planes, on_shared_plane, spectra
+from gdlab.landscape.around_runs import ChosenRuns, curvature_on, on_lines, on_own_planes, on_shared_plane, spectra
 from gdlab.landscape.trajectories import Paths, Shown, run_paths
 from gdlab.landscape.trajectory_planes import own_planes, shared_plane
 
@@ -45,7 +45,7 @@ def height(positions):
 
 @pytest.fixture(scope="module")
 def scene():
-    return Scene(bowl(), SHOWN, run_paths(bowl(), RULES, SHOWN, steps=STEPS))
+    return ChosenRuns(bowl(), SHOWN, run_paths(bowl(), RULES, SHOWN, steps=STEPS))
 
 
 def test_run_paths_keep_the_order_of_the_runs(scene):
@@ -89,7 +89,7 @@ def test_on_shared_plane_surface_and_paths(scene):
 
 def test_labelled_uses_the_rule_as_dim_for_one_run_each():
     shown = [Shown("gd", {"lr": 0.1}), Shown("heavy", {"lr": 0.02})]
-    scene = Scene(bowl(), shown, run_paths(bowl(), RULES, shown, steps=5))
+    scene = ChosenRuns(bowl(), shown, run_paths(bowl(), RULES, shown, steps=5))
     data = on_shared_plane(scene, "pca", shared_plane("pca", scene.loss, scene.paths), points=(3, 3))
     assert data["path_x"].dims == ("rule", "point")
 

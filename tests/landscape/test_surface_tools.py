@@ -29,7 +29,7 @@ def data():
     return jnp.asarray(rng.normal(size=(60, 2)), jnp.float32), jnp.asarray(rng.normal(size=60), jnp.float32)
 
 
-def test_the_mean_over_batches_is_the_whole_and_its_error_that_of_their_spread(data):
+def test_batched_mean_and_standard_error(data):
     inputs, wanted = (np.asarray(each, np.float64) for each in data)
     grid = surface(batched(squared_error, data, 6, KEY), PLANE, X, Y)
     order = np.asarray(jax.random.permutation(KEY, 60)).reshape(6, 10)
@@ -44,23 +44,23 @@ def test_the_mean_over_batches_is_the_whole_and_its_error_that_of_their_spread(d
     assert list(whole) == ["loss"]
 
 
-def test_examples_left_over_are_not_seen(data):
+def test_batched_drops_the_remainder(data):
     measured = batched(squared_error, data, 7, KEY)(jnp.ones(2))
     kept = np.asarray(jax.random.permutation(KEY, 60))[:56]
     seen = squared_error(jnp.ones(2), tuple(each[kept] for each in data))
     np.testing.assert_allclose(measured["loss"], seen, rtol=1e-5)
 
 
-def test_batches_that_can_not_be(data):
+def test_batched_refuses_invalid_arguments(data):
     for batches in (0, 1, 61):
-        with pytest.raises(ValueError, match="2 batches at least, and there are 60"):
+        with pytest.raises(ValueError, match="between 2 and the 60 examples"):
             batched(squared_error, data, batches, KEY)
-    with pytest.raises(ValueError, match="drawn from a key"):
+    with pytest.raises(ValueError, match="pass key="):
         batched(squared_error, data, 3)
 
 
 @pytest.mark.parametrize("size", [2, 70])
-def test_curvature_over_a_plane_is_that_of_the_dense_hessian(size):
+def test_curvature_surface_equals_the_dense_hessian(size):
     rng = np.random.default_rng(1)
     scales = jnp.asarray(rng.uniform(0.5, 2, size), jnp.float32)
     loss = lambda p: jnp.sum(scales * jnp.cos(p)) + 0.5 * jnp.sum(p) ** 2
