@@ -15,7 +15,7 @@ from gdlab.experiment.figures import part_of
 from gdlab.experiment.results import LANDSCAPES
 from gdlab.experiment.run_selection import Selection
 from gdlab.landscape.around_runs import (
-    Scene,
+    ChosenRuns,
     curvature_on,
     on_lines,
     on_own_planes,
@@ -142,7 +142,7 @@ def problems_of(resolved: Resolved, points: Space) -> Iterator[Problem]:
 
 
 def _around(
-    scene: Scene, kind: str, config: Config, wanted: Collection[str], options: dict[str, Any]
+    scene: ChosenRuns, kind: str, config: Config, wanted: Collection[str], options: dict[str, Any]
 ) -> "dict[str, xarray.Dataset]":
     assert config.landscape is not None
     settings, made = config.landscape, {}
@@ -158,9 +158,9 @@ def _around(
     return made
 
 
-def _scene(problem: Any, selection: Selection, paths: Paths, kept: Sequence[bool]) -> Scene:
+def _scene(problem: Any, selection: Selection, paths: Paths, kept: Sequence[bool]) -> ChosenRuns:
     shown = [one for one, keep in zip(selection.shown, kept, strict=True) if keep]
-    return Scene(problem, shown, paths._replace(positions=paths.positions[np.asarray(kept)]))
+    return ChosenRuns(problem, shown, paths._replace(positions=paths.positions[np.asarray(kept)]))
 
 
 def _lost(part: "xarray.Dataset", selection: Selection, kept: Sequence[bool]) -> "xarray.Dataset":

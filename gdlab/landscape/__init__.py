@@ -1,4 +1,4 @@
-"""Losses on lines, planes and curves in parameter space: directions, projections, surfaces and paths of runs."""
+"""Losses on lines, planes and curves in parameter space, and projections of the paths of runs."""
 
 from gdlab.landscape.batch_mean import batched
 from gdlab.landscape.curvature_surface import curvature_surface

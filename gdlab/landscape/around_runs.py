@@ -1,4 +1,4 @@
-"""The loss around chosen runs: on a plane with all their paths, on planes of their own, along lines; its curvature."""
+"""The loss and its curvature around chosen runs: on a shared plane, on a plane per run, and along lines."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,14 +20,14 @@ from gdlab.types import Array, Params, Problem
 if TYPE_CHECKING:
     import xarray
 
-# Of a spectrum: Lanczos steps, probes, points, and the width of its bumps as a share of its extent.
+# Spectra: Lanczos steps, probes, grid points, smoothing width as a share of the extent, and number of top eigenvalues.
 SLQ_STEPS, SLQ_PROBES, SLQ_POINTS, SLQ_WIDTH, TOP = 60, 8, 400, 0.01, 5
-# Points along a line, which reaches from -1 to 1.
+# The number of points along a line, from -1 to 1.
 ALPHAS = 51
 
 
-class Scene(NamedTuple):
-    """What is drawn: a problem, the runs that are shown, in their order, and their paths."""
+class ChosenRuns(NamedTuple):
+    """A problem, the chosen runs in their order, and their paths."""
 
     problem: Problem
     shown: Sequence[Shown]
@@ -35,17 +35,20 @@ class Scene(NamedTuple):
 
     @property
     def loss(self) -> Callable[[Params], Array]:
-        """The loss on all of the problem's data."""
+        """The loss on all data of the problem."""
         problem = self.problem
         return lambda params: problem.loss(params, problem.data)
 
     @property
     def ends(self) -> list[np.ndarray]:
-        """Where each run was last finite."""
+        """The last finite position of each run."""
         return [path[-1] for path in self.paths.finite]
 
     def labelled(self, data: "xarray.Dataset") -> "xarray.Dataset":
-        """A Dataset over the dim run, with what is known of each run along it; where no rule has two, it is `rule`."""
+        """The Dataset with the rule and the hyperparameters of each run as coordinates along `run`.
+
+        If each rule has one run, the dim is `rule` instead.
+        """
         names = dict.fromkeys(name for one in self.shown for name in one.values)
         labels = [one.rule for one in self.shown]
         data = data.drop_vars("run", errors="ignore").assign_coords(rule=("run", np.array(labels, object)))
@@ -57,13 +60,13 @@ class Scene(NamedTuple):
 
 
 def two_parameters(problem: Problem) -> bool:
-    """Whether the params are one array of shape (2,), so that the problem is a plane itself."""
+    """Whether the params are one array of shape (2,)."""
     params = jax.eval_shape(problem.init, jax.random.key(0))
     return isinstance(params, jax.ShapeDtypeStruct) and params.shape == (2,)
 
 
 def on_shared_plane(
-    scene: Scene,
+    runs: ChosenRuns,
     kind: str,
     found: Found,
     *,
@@ -71,29 +74,32 @@ def on_shared_plane(
     margin: float = 0.15,
     **options: Any,
 ) -> "xarray.Dataset":
-    """The loss on one plane, and the paths of all the runs on it.
+    """The loss on one plane, and the paths of all runs projected onto it.
 
     Args:
-        scene, kind, found: what, and the plane (see `gdlab.landscape.trajectory_planes.shared_plane`).
-        points: how many along the horizontal and the vertical axis; by default 201 on an exact plane, else 51.
-        margin: how far the plane reaches past the paths, as a share of their extent; a random one reaches from -1 to 1.
-        options: of `gdlab.evaluate`.
+        runs: the chosen runs.
+        kind, found: the plane (see `gdlab.landscape.trajectory_planes.shared_plane`).
+        points: the number of points along the horizontal and the vertical axis; by default 201 on an exact plane, else
+            51.
+        margin: how far the grid extends beyond the paths, as a share of their extent; the grid of a random plane
+            extends from -1 to 1.
+        options: see `gdlab.evaluate`.
 
     Returns:
-        A Dataset with `loss` (y, x), on all of the problem's data, NaN or infinite where it is so; and over
-        (rule or run, point), NaN after a run's end: `path_x`, `path_y` (the nearest point of the plane),
-        `path_off_plane` (the distance from it), `path_loss` (at the path, on all data), `path_plane_loss` (at the
-        nearest point of the plane), with the coordinate `path_step`. `min_x`, `min_y`: known minimisers, on an exact
-        plane. Attributes: `plane`, `x_label`, `y_label`, `loss_label`, norms and cosine of the directions, and for pca
-        `captured`, the share of the paths' variance about their mean that lies in the plane.
+        A Dataset with `loss` (y, x) on all data, NaN or infinite values included. Over (rule or run, point), NaN after
+        the end of a run: `path_x`, `path_y` (the nearest point of the plane), `path_off_plane` (the distance from it),
+        `path_loss` (at the path, on all data), `path_plane_loss` (at the nearest point of the plane), with the
+        coordinate `path_step`. `min_x`, `min_y`: known minimisers, on an exact plane. Attributes: `plane`, `x_label`,
+        `y_label`, `loss_label`, norms and cosine of the directions, and for pca `captured`, the share of the variance
+        of the paths about their mean that lies in the plane.
     """
-    problem, paths = scene.problem, scene.paths
-    placed = _placed(scene, found.plane)
+    problem, paths = runs.problem, runs.paths
+    placed = _placed(runs, found.plane)
     x, y = _window(kind, problem, placed, margin)
-    data = surface(scene.loss, found.plane, *_grid(kind, points, x, y), **options)
+    data = surface(runs.loss, found.plane, *_grid(kind, points, x, y), **options)
     names = ("path_x", "path_y", "path_off_plane", "path_loss", "path_plane_loss")
     data = data.assign({n: (("run", "point"), values) for n, values in zip(names, placed, strict=True)})
-    data = scene.labelled(data.assign_coords(path_step=("point", paths.steps)))
+    data = runs.labelled(data.assign_coords(path_step=("point", paths.steps)))
     minimisers = problem.facts.get("minimisers") if kind == "exact" else None
     if minimisers is not None:
         known = np.asarray(minimisers)
@@ -104,53 +110,55 @@ def on_shared_plane(
 
 
 def on_own_planes(
-    scene: Scene, *, points: tuple[int, int] | None = None, margin: float = 0.15, **options: Any
+    runs: ChosenRuns, *, points: tuple[int, int] | None = None, margin: float = 0.15, **options: Any
 ) -> "xarray.Dataset":
-    """`loss` over (rule or run, y, x), each run on the plane of its own path, scaled so that it reaches from -1 to 1;
-    and the path there, as in `on_shared_plane`."""
-    planes = own_planes(scene.paths, margin)
+    """`loss` over (rule or run, y, x) on the PCA plane of each run, scaled to [-1, 1], and the path of each run on it.
+
+    The variables of the paths are those of `on_shared_plane`.
+    """
+    planes = own_planes(runs.paths, margin)
     across, up = points or (31, 31)
     x, y = np.linspace(-1, 1, across), np.linspace(-1, 1, up)
-    unravel, loss = scene.paths.unravel, scene.loss
+    unravel, loss = runs.paths.unravel, runs.loss
     data = surfaces(lambda flat: loss(unravel(flat)), planes, x, y, **options)
     place = jax.jit(jax.vmap(lambda flat, plane: project(plane, flat), in_axes=(0, None)))
     places = [
         place(path, jax.tree.map(lambda leaf, run=run: leaf[run], planes))
-        for run, path in enumerate(scene.paths.positions)
+        for run, path in enumerate(runs.paths.positions)
     ]
     names = ("path_x", "path_y", "path_off_plane")
     data = data.assign(
         {n: (("run", "point"), np.stack(v)) for n, v in zip(names, zip(*places, strict=True), strict=True)}
     )
-    data = scene.labelled(data.assign_coords(path_step=("point", scene.paths.steps)))
+    data = runs.labelled(data.assign_coords(path_step=("point", runs.paths.steps)))
     return data.assign_attrs(plane="own", loss_label="loss")
 
 
-def on_lines(scene: Scene, count: int, normalise: Normalise = "filter", **options: Any) -> "xarray.Dataset":
-    """`loss` over (rule or run, plane, alpha): along `count` random lines through the last point of each run.
+def on_lines(runs: ChosenRuns, count: int, normalise: Normalise = "filter", **options: Any) -> "xarray.Dataset":
+    """`loss` over (rule or run, plane, alpha), along `count` random lines through the last point of each run.
 
-    The lines of all runs are drawn from the same keys, and scaled to each run's own weights as `normalise` says.
+    All runs use the same keys. The directions are scaled to the weights of each run according to `normalise`.
     """
     import xarray
 
     keys, alphas = jax.random.split(jax.random.key(0), count), np.linspace(-1, 1, ALPHAS)
-    unravel = scene.paths.unravel
+    unravel = runs.paths.unravel
     lines = [
-        random_lines(scene.loss, unravel(jnp.asarray(end)), keys, alphas, normalise, **options) for end in scene.ends
+        random_lines(runs.loss, unravel(jnp.asarray(end)), keys, alphas, normalise, **options) for end in runs.ends
     ]
-    data = scene.labelled(xarray.concat(lines, "run"))
+    data = runs.labelled(xarray.concat(lines, "run"))
     return data.assign_attrs(normalise=normalise, loss_label="loss")
 
 
-def spectra(scene: Scene) -> "xarray.Dataset":
+def spectra(runs: ChosenRuns) -> "xarray.Dataset":
     """The spectral density of the Hessian at the last point of each run, on all data, by stochastic Lanczos quadrature.
 
-    `density` over (rule or run, eigenvalue), smoothed; `top` over (rule or run, k), the largest eigenvalues, NaN where
-    they have not converged; `trace` (rule or run), by the same quadrature.
+    `density` over (rule or run, eigenvalue) is smoothed; `top` over (rule or run, k) are the largest eigenvalues, NaN
+    if not converged; `trace` over (rule or run) is from the same quadrature.
     """
     import xarray
 
-    loss, unravel = scene.loss, scene.paths.unravel
+    loss, unravel = runs.loss, runs.paths.unravel
 
     @jax.jit
     def measured(flat: Array) -> Any:
@@ -160,12 +168,12 @@ def spectra(scene: Scene) -> "xarray.Dataset":
         found = top(product, params, TOP, jax.random.key(1))
         return density, jnp.where(found.converged, found.values, jnp.nan)
 
-    densities, tops = zip(*(measured(jnp.asarray(end)) for end in scene.ends), strict=True)
+    densities, tops = zip(*(measured(jnp.asarray(end)) for end in runs.ends), strict=True)
     nodes = np.concatenate([np.asarray(d.nodes)[np.asarray(d.weights) > 0] for d in densities])
     extent = float(nodes.max() - nodes.min()) or 1.0
     width = SLQ_WIDTH * extent
     grid = np.linspace(nodes.min() - 5 * width, nodes.max() + 5 * width, SLQ_POINTS)
-    size = scene.paths.positions.shape[2]
+    size = runs.paths.positions.shape[2]
     traces = [size * float(np.mean(np.sum(np.asarray(d.nodes) * np.asarray(d.weights), axis=1))) for d in densities]
     data = xarray.Dataset(
         {
@@ -179,21 +187,25 @@ def spectra(scene: Scene) -> "xarray.Dataset":
         {"eigenvalue": grid},
         {"width": width, "parameters": size},
     )
-    return scene.labelled(data)
+    return runs.labelled(data)
 
 
-def curvature_on(scene: Scene, shared: "xarray.Dataset", plane: Plane, points: int, **options: Any) -> "xarray.Dataset":
-    """`curvature_ratio` (y, x) on a coarse grid of the shared plane, |smallest / largest| eigenvalue of the Hessian;
-    and the paths."""
+def curvature_on(
+    runs: ChosenRuns, shared: "xarray.Dataset", plane: Plane, points: int, **options: Any
+) -> "xarray.Dataset":
+    """`curvature_ratio` (y, x), |smallest / largest| eigenvalue of the Hessian, on a coarse grid of the shared plane.
+
+    The paths of `shared` are kept.
+    """
     x, y = (np.linspace(shared[name].values[0], shared[name].values[-1], points) for name in ("x", "y"))
-    found = curvature_surface(scene.loss, plane, x, y, jax.random.key(0), **options)
+    found = curvature_surface(runs.loss, plane, x, y, jax.random.key(0), **options)
     found = found.rename(ratio="curvature_ratio").drop_attrs()
     return shared.drop_dims(("y", "x")).merge(found)
 
 
-def _placed(scene: Scene, plane: Plane) -> list[np.ndarray]:
-    """x, y, the distance off the plane, the loss there and the loss at the nearest point of the plane, [path, point]"""
-    problem, unravel, positions = scene.problem, scene.paths.unravel, scene.paths.positions
+def _placed(runs: ChosenRuns, plane: Plane) -> list[np.ndarray]:
+    """x, y, the distance to the plane, the loss, and the loss at the nearest point of the plane, each [run, point]."""
+    problem, unravel, positions = runs.problem, runs.paths.unravel, runs.paths.positions
 
     @jax.jit
     def place(path: Any, data: Any) -> Any:
@@ -218,7 +230,7 @@ def _grid(
 def _window(
     kind: str, problem: Problem, placed: Sequence[np.ndarray], margin: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ends of the horizontal and of the vertical axis."""
+    """The limits of the horizontal and of the vertical axis."""
     if kind == "random":
         return (-1.0, 1.0), (-1.0, 1.0)
     ends = []
@@ -227,7 +239,7 @@ def _window(
         values = placed[axis][np.isfinite(placed[axis])]
         lo, hi = (float(values.min()), float(values.max())) if len(values) else (-1.0, 1.0)
         if domain is not None:
-            # A wild path must not shrink what people know the function by: at most as much again on either side.
+            # The domain is always shown; a path far outside extends the window by at most the width on each side.
             (low, high), width = domain[axis], domain[axis][1] - domain[axis][0]
             lo, hi = max(min(lo, low), low - width), min(max(hi, high), high + width)
             ends.append((lo, hi))

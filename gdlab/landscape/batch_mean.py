@@ -15,28 +15,28 @@ def batched(
 ) -> Callable[[Params], dict[str, Array]]:
     """`params -> {"loss", "loss_se"}`, the mean of a loss over B batches and the standard error of that mean.
 
-    The batches are fixed, so every cell of a grid sees the same ones: n examples in an order drawn from `key`, cut into
-    B parts of floor(n / B); the n mod B that are left over are not seen. loss_se = s / sqrt(B), s^2 the variance of the
-    B losses with B - 1 below. Where B divides n and the loss is a mean over examples, `loss` is that on all data.
+    The batches are the same at every cell of a grid: the n examples are permuted with `key` and split into B batches of
+    floor(n / B); the remaining n mod B examples are not used. loss_se = s / sqrt(B), s^2 the unbiased variance of the B
+    losses. If B divides n and the loss is a mean over examples, `loss` is the loss on all data.
 
-    `batches` None is the full batch: `{"loss": loss(params, data)}`, without an error.
+    With `batches` None the result is `{"loss": loss(params, data)}`, without a standard error.
 
     Raises:
-        ValueError: fewer than two batches, more than examples, or none of the key that must draw them.
+        ValueError: fewer than two batches, more batches than examples, or no key.
     """
     if batches is None:
         return lambda params: {"loss": loss(params, data)}
     examples = min(np.shape(leaf)[0] for leaf in jax.tree.leaves(data))
     if not 2 <= batches <= examples:
-        raise ValueError(f"a standard error needs 2 batches at least, and there are {examples} examples: not {batches}")
+        raise ValueError(f"batches must be between 2 and the {examples} examples, not {batches}")
     if key is None:
-        raise ValueError("batches are drawn from a key: pass one")
+        raise ValueError("batches are drawn at random: pass key=")
     size = examples // batches
     order = jax.random.permutation(key, examples)[: batches * size].reshape(batches, size)
-    cut = jax.tree.map(lambda leaf: jnp.asarray(leaf)[order], data)
+    parts = jax.tree.map(lambda leaf: jnp.asarray(leaf)[order], data)
 
     def measured(params: Params) -> dict[str, Array]:
-        losses = jax.lax.map(lambda batch: loss(params, batch), cut)  # one after the other: a cell needs no more memory
+        losses = jax.lax.map(lambda batch: loss(params, batch), parts)  # one at a time, to save memory
         return {"loss": jnp.mean(losses), "loss_se": jnp.std(losses, ddof=1) / np.sqrt(batches).astype(losses.dtype)}
 
     return measured

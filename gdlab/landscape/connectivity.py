@@ -1,4 +1,4 @@
-"""Paths between two solutions: how high the loss rises on the straight line, and curves trained to stay low."""
+"""Mode connectivity: the loss barrier on the straight line between two solutions, and trained low-loss curves."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,18 +28,18 @@ def curve_losses(
     """`fn` along a curve through parameter space, over the dim t.
 
     Args:
-        fn: what is measured, as a scalar (`loss` in the result) or a dict of arrays by name.
-        points: the points of the curve, ends first and last; see `gdlab.landscape.on_curve`.
-        t: values in [0, 1], or how many evenly spaced ones, ends included.
+        fn: `fn(params) -> scalar` (named `loss` in the result) or a dict of arrays by name.
+        points: the points of the curve from one end to the other; see `gdlab.landscape.on_curve`.
+        t: values in [0, 1], or the number of evenly spaced values from 0 to 1.
         curve: "bezier" or "polygon".
-        options: of `gdlab.evaluate`.
+        options: see `gdlab.evaluate`.
     """
     values = np.linspace(0, 1, int(t)) if isinstance(t, int | np.integer) else t
     return evaluate(lambda t: named(fn(on_curve(points, t, curve))), {"t": values}, **options)
 
 
 def interpolate(fn: Measure, a: Params, b: Params, t: int | Values = 25, **options: Any) -> "xarray.Dataset":
-    """`fn` at (1 - t) a + t b, over the dim t; at 0 and 1 the params are a and b to the bit. See `curve_losses`.
+    """`fn` at (1 - t) a + t b, over the dim t; at 0 and 1 the params are exactly a and b. See `curve_losses`.
 
     Source: Goodfellow, Vinyals, Saxe (2015). https://arxiv.org/abs/1412.6544
     """
@@ -47,11 +47,11 @@ def interpolate(fn: Measure, a: Params, b: Params, t: int | Values = 25, **optio
 
 
 def barrier(loss: "xarray.DataArray") -> "xarray.DataArray":
-    """How far a loss along a path rises above the straight line between the losses at its ends.
+    """The loss barrier: the largest excess of the loss along a path over the linear interpolation of its ends.
 
-    max_t [L(t) - ((1 - t) L(0) + t L(1))], over the dim t of the array, whose first and last values are the ends
-    (Entezari, Sedghi, Saukh, Neyshabur, 2022). Never below 0, as the ends count. Frankle, Dziugaite, Roy, Carbin (2020)
-    subtract the mean of both ends, which is the same where these are equal. NaN where a loss on the path is NaN.
+    max_t [L(t) - ((1 - t) L(0) + t L(1))] over the dim t, whose first and last values are the ends (Entezari, Sedghi,
+    Saukh, Neyshabur, 2022). At least 0, since the ends are included. Frankle, Dziugaite, Roy, Carbin (2020) subtract
+    the mean of both ends, which is equal if the losses at the ends are equal. NaN if a loss on the path is NaN.
     """
     t = (loss["t"] - loss["t"][0]) / (loss["t"][-1] - loss["t"][0])
     ends = loss.isel(t=0, drop=True) * (1 - t) + loss.isel(t=-1, drop=True) * t
@@ -63,25 +63,26 @@ def curve_problem(
 ) -> Problem:
     """The mean loss along a curve from `a` to `b`, as a problem whose params are the points between the ends.
 
-    Minimises E[L(c(t))], t uniform on [0, 1], one t and one batch drawn for each step. It starts on the straight line,
-    at bends evenly spaced, from which the key does not move it.
+    Minimises E[L(c(t))], t uniform on [0, 1], with one t and one batch per step. The initial points are evenly spaced
+    on the straight line, for every key.
 
     Args:
-        problem: whose loss it is.
-        a, b: the ends, which stay.
-        curve, bends: which curve (see `gdlab.landscape.on_curve`), and how many points there are between its ends.
-        whole: whether each step sees all of the problem's data. Else it draws as many examples as it is asked for, each
-            independently, or takes them from the problem's stream. Where there are no data it makes no difference.
+        problem: the problem with the loss L.
+        a, b: the ends, which are constant.
+        curve: see `gdlab.landscape.on_curve`.
+        bends: the number of points between the ends.
+        whole: whether each step uses all data of the problem. Otherwise it draws a batch with replacement, or from the
+            stream of the problem. Has no effect without data.
 
     Raises:
-        ValueError: fewer than one bend; `whole` of an endless stream.
+        ValueError: fewer than one bend; `whole` with an endless stream.
 
     Source: Garipov, Izmailov, Podoprikhin, Vetrov, Wilson (2018). https://arxiv.org/abs/1802.10026
     """
     if bends < 1:
-        raise ValueError(f"a curve is trained by the points between its ends, so bends must be at least 1, not {bends}")
+        raise ValueError(f"bends must be at least 1, not {bends}")
     if whole and problem.sample is not None:
-        raise ValueError("an endless stream has no whole: leave `whole` out, and give a batch size")
+        raise ValueError("whole=True needs a problem with data, not an endless stream: pass batch_size=")
     count = examples(problem)
 
     def init(key: Array) -> tuple[Params, ...]:
@@ -105,7 +106,7 @@ def curve_problem(
 
 
 class Connection(NamedTuple):
-    """A curve that was trained: its points, the ends `a` and `b` among them, and the run that found them."""
+    """A trained curve: its points, including the ends `a` and `b`, and the run that trained it."""
 
     points: tuple[Params, ...]
     trace: Trace
@@ -124,18 +125,18 @@ def connect(
     batch_size: int | None = None,
     **settings: Any,
 ) -> Connection:
-    """Train a curve of low loss from `a` to `b`, by `gdlab.descend` on `curve_problem`. Pure; jit and vmap work.
+    """Train a low-loss curve from `a` to `b` by `gdlab.descend` on `curve_problem`. Pure; supports jit and vmap.
 
     Args:
         problem, a, b, curve, bends: see `curve_problem`.
-        rule: the update rule of the points between the ends.
-        key: decides the t and the batch of each step.
-        steps, settings: of `gdlab.descend`.
-        batch_size: None: all of the problem's data at each step.
+        rule: the update rule for the points between the ends.
+        key: a PRNG key, for the t and the batch of each step.
+        steps, settings: see `gdlab.descend`.
+        batch_size: the batch size, or None for all data at each step.
 
     Returns:
-        The curve, for `curve_losses(fn, connection.points, curve=...)`. The losses of its run are each at one t; so is
-        its final loss.
+        The curve, for `curve_losses(fn, connection.points, curve=...)`. Each recorded loss of the run, and its final
+        loss, is at a single random t.
     """
     drawn = curve_problem(problem, a, b, curve=curve, bends=bends, whole=batch_size is None)
     trace = descend(drawn, rule, key, steps=steps, batch_size=batch_size or 1, **settings)

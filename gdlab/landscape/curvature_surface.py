@@ -1,4 +1,4 @@
-"""Where on a plane a loss is nearly convex."""
+"""Extreme Hessian eigenvalues on a plane."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,21 +27,21 @@ def curvature_surface(
 ) -> "xarray.Dataset":
     """The extreme eigenvalues of the whole Hessian at each cell of a plane, and their ratio, over the dims (y, x).
 
-    A picture of the loss in two dimensions shows two of many curvatures. Where |smallest / largest| is near 0, no
-    direction curves down by much and the picture may be trusted; where it is not, there are downward directions that
-    the picture hides.
+    A surface of the loss shows the curvature in two directions only. If |smallest / largest| is near 0, the loss is
+    nearly convex there in all directions; otherwise there are directions of negative curvature that the surface may not
+    show.
 
     Args:
         loss: `loss(params) -> scalar`, on the same data at every cell.
-        plane, x, y: where.
-        key: draws the start of the Lanczos process, the same at every cell.
-        steps, tolerance: of the Lanczos process; see `gdlab.curvature.top`.
-        options: of `gdlab.evaluate`.
+        plane, x, y: the grid; see `gdlab.landscape.surface`.
+        key: a PRNG key for the Lanczos start vector, which is the same at every cell.
+        steps, tolerance: see `gdlab.curvature.top`.
+        options: see `gdlab.evaluate`.
 
     Returns:
-        A Dataset with `loss`, `largest` and `smallest` (algebraically), `ratio` = |smallest / largest| (0 where both
-        are 0), and of the two eigenvalues the larger `residual` |H v - lambda v|, and whether both `converged`. Where
-        the loss is not finite there are no eigenvalues: NaN.
+        A Dataset with `loss`; `largest` and `smallest`, the algebraically extreme eigenvalues; `ratio` =
+        |smallest / largest| (0 if both are 0); `residual`, the larger of the two |H v - lambda v|; and `converged`,
+        whether both have converged. The eigenvalues are NaN if the loss is not finite.
 
     Source: Li, Xu, Taylor, Studer, Goldstein (2018), "Are we really seeing convexity?". https://arxiv.org/abs/1712.09913
     """
@@ -51,14 +51,14 @@ def curvature_surface(
         high = top(product, params, 1, key, steps=steps, which="largest", tolerance=tolerance)
         low = top(product, params, 1, key, steps=steps, which="smallest", tolerance=tolerance)
         value = loss(params)
-        # A formula may have derivatives where it has no value, as log does below 0.
+        # Derivatives can be finite where the loss is not, as for log below 0.
         largest, smallest = (jnp.where(jnp.isfinite(value), found.values[0], jnp.nan) for found in (high, low))
-        flat = (largest == 0) & (smallest == 0)
+        zero = (largest == 0) & (smallest == 0)
         return {
             "loss": value,
             "largest": largest,
             "smallest": smallest,
-            "ratio": jnp.where(flat, 0, jnp.abs(smallest) / jnp.abs(jnp.where(flat, 1, largest))),
+            "ratio": jnp.where(zero, 0, jnp.abs(smallest) / jnp.abs(jnp.where(zero, 1, largest))),
             "residual": jnp.maximum(high.residuals[0], low.residuals[0]),
             "converged": high.converged[0] & low.converged[0],
         }

@@ -1,4 +1,4 @@
-"""A line, a plane or any flat through parameter space: the point at given coordinates, the coordinates of a point."""
+"""Affine subspaces (flats) of parameter space: points from coordinates, and coordinates of the nearest point."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from gdlab.types import Array, Params, PyTree
 
 
 class Flat(NamedTuple):
-    """The points `centre + sum_i a_i d_i`. The directions need be neither of unit length nor orthogonal.
+    """The affine subspace of points `centre + sum_i a_i d_i`. Directions of any length and angle are allowed.
 
     Attributes:
         centre: a pytree like the params.
@@ -26,10 +26,12 @@ def point(flat: Flat, coordinates: Array | Sequence[Array | float]) -> Params:
     """The params at n coordinates, `centre + a_1 d_1 + ... + a_n d_n`, in the dtype of each leaf of the centre.
 
     Raises:
-        ValueError: another number of coordinates than of directions.
+        ValueError: the number of coordinates differs from that of directions.
     """
     if len(coordinates) != len(flat.directions):
-        raise ValueError(f"a flat of {len(flat.directions)} directions has no point at {len(coordinates)} coordinates")
+        raise ValueError(
+            f"a flat with {len(flat.directions)} directions needs as many coordinates, not {len(coordinates)}"
+        )
 
     def moved(x: Array, *directions: Array) -> Array:
         dtype = x.dtype
@@ -41,12 +43,11 @@ def point(flat: Flat, coordinates: Array | Sequence[Array | float]) -> Params:
 
 
 def nearest(flat: Flat, params: Params) -> tuple[Array, Array]:
-    """The coordinates of the flat's point nearest to `params`, and the Euclidean distance to it.
+    """The coordinates of the point of the flat nearest to `params`, and the Euclidean distance to it.
 
-    With d = params - centre and e_i = d_i / |d_i|, they are a_i = b_i / |d_i|, where b = G^+ (e_i'd)_i solves the
-    normal equations of least squares, G = (e_i'e_j) and G^+ its pseudo-inverse. Where directions depend on each other,
-    the flat has fewer dimensions than directions, and b is the shortest solution; a direction that is zero has
-    coordinate 0.
+    With d = params - centre and e_i = d_i / |d_i|, a_i = b_i / |d_i|, where b = G^+ (e_i'd)_i solves the normal
+    equations of least squares, G = (e_i'e_j) and G^+ its pseudo-inverse. For linearly dependent directions, b is the
+    solution of minimum norm. The coordinate of a zero direction is 0.
 
     Returns:
         (a, off): a [n] and a scalar, off = |d - sum_i a_i d_i|.
@@ -66,6 +67,6 @@ def nearest(flat: Flat, params: Params) -> tuple[Array, Array]:
 
 
 def reciprocal(x: Array, tiny: float = 0.0) -> Array:
-    """1 / x, or 0 where x is not above `tiny`, with a gradient that is finite at both; NaN comes through."""
+    """1 / x, or 0 where x is not above `tiny`, with a finite gradient in both cases; propagates NaN."""
     above = x > tiny
     return jnp.where(above, 1 / jnp.where(above, x, 1), jnp.where(jnp.isnan(x), x, 0))

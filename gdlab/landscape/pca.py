@@ -1,4 +1,4 @@
-"""The plane in which a path, or several, mostly runs."""
+"""The principal component plane of a path."""
 
 import jax
 import jax.numpy as jnp
@@ -9,25 +9,25 @@ from gdlab.types import Array, Params, PyTree
 
 
 def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]:
-    """The plane through `centre` that lies nearest, in least squares, to the points of a path.
+    """The plane through `centre` nearest, in least squares, to the points of a path.
 
-    Source: Li, Xu, Taylor, Studer, Goldstein (2018), section 7; there the centre is the path's last point.
+    Source: Li, Xu, Taylor, Studer, Goldstein (2018), section 7; there the centre is the last point of the path.
 
-    With X the matrix whose rows are the points less the centre, `u` and `v` are its first two right singular vectors.
-    They are orthonormal over all leaves together, and signed so that the entry of largest magnitude is positive (the
-    first of them, if several are). Points must be finite.
+    `u` and `v` are the first two right singular vectors of the matrix X whose rows are the points minus the centre.
+    They are orthonormal over all leaves together, with a sign such that the entry of largest magnitude (the first of
+    equal ones) is positive. Points must be finite.
 
-    A path that is a line, a single point or has two points leaves one or both directions open: then they are some
-    orthonormal completion. Where singular values s_1 = s_2 or s_2 = s_3, the choice is the SVD's.
+    If the points lie on a line or coincide, one or both directions are arbitrary, and the result is some orthonormal
+    completion. If singular values s_1 = s_2 or s_2 = s_3, the result is that of the SVD.
 
     Args:
-        path: a pytree like the params whose leaves have a leading axis of points: one path, or several end to end.
-        centre: the plane's centre; by default the mean of the points.
+        path: a pytree like the params whose leaves have a leading axis of points: one path or several, concatenated.
+        centre: the centre of the plane; by default the mean of the points.
 
     Returns:
-        (plane, captured): captured = (s_1^2 + s_2^2) / sum s_i^2, the share of the points' mean squared distance from
-        this same centre that lies in the plane; 1 if every point is at the centre. About the mean that is the share of
-        their variance. About another point, the last of the path say, it is not: a centred PCA would tell another.
+        (plane, captured): captured = (s_1^2 + s_2^2) / sum s_i^2, the share of the mean squared distance of the points
+        from the centre that lies in the plane; 1 if all points are at the centre. It is the share of the variance only
+        if the centre is the mean.
 
     Raises:
         ValueError: no points, or fewer than two parameters.
@@ -43,15 +43,15 @@ def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]
     else:
         centres = [leaf.astype(dtype) for leaf in jax.tree.leaves(centre)]
     offsets = [(leaf.astype(dtype) - c[None]).reshape(points, -1) for leaf, c in zip(leaves, centres, strict=True)]
-    # A row of zeros more moves nothing and makes room for a second direction when there is only one point.
+    # An extra row of zeros does not change the plane and allows a second direction for a single point.
     matrix = jnp.pad(jnp.concatenate(offsets, axis=1), ((0, max(0, 2 - points)), (0, 0)))
     _, values, rows = jnp.linalg.svd(matrix, full_matrices=False)
     largest = jnp.take_along_axis(rows[:2], jnp.argmax(jnp.abs(rows[:2]), axis=1)[:, None], axis=1)
     directions = rows[:2] * jnp.where(largest < 0, -1, 1).astype(dtype)
 
-    def like(flat: Array) -> PyTree:
+    def like(row: Array) -> PyTree:
         ends = [sum(leaf[0].size for leaf in leaves[: i + 1]) for i in range(len(leaves) - 1)]
-        parts = zip(jnp.split(flat, ends), leaves, strict=True)
+        parts = zip(jnp.split(row, ends), leaves, strict=True)
         return jax.tree.unflatten(structure, [part.reshape(leaf.shape[1:]).astype(leaf.dtype) for part, leaf in parts])
 
     middle = jax.tree.unflatten(structure, [c.astype(leaf.dtype) for c, leaf in zip(centres, leaves, strict=True)])
@@ -62,13 +62,13 @@ def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]
 
 
 def captured_share(plane: Plane, path: PyTree) -> Array:
-    """The share of a path, in mean squared distance from the centre of any plane, that lies in this plane.
+    """The share of the mean squared distance of a path from the centre of a plane that lies in the plane.
 
-    1 - sum off^2 / sum |x - centre|^2, off the distance from the plane; 1 if every point is at the centre. For a plane
-    of `pca_plane` and its own path it is the `captured` that stands beside it.
+    1 - sum off^2 / sum |x - centre|^2, off the distance from the plane; 1 if all points are at the centre. For a plane
+    of `pca_plane` and its path this is `captured`.
 
     Args:
-        plane: whichever; its centre is what distances are from.
+        plane: any plane; distances are from its centre.
         path: a pytree like the params whose leaves have a leading axis of points.
     """
 

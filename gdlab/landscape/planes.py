@@ -1,4 +1,4 @@
-"""A plane through parameter space: the flat of two directions, on which a loss can be drawn."""
+"""Planes in parameter space."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from gdlab.types import Array, Params, PyTree
 
 
 class Plane(NamedTuple):
-    """The points `centre + a u + b v`. `u` and `v` need be neither of unit length nor orthogonal.
+    """The points `centre + a u + b v`. Directions `u` and `v` of any length and angle are allowed.
 
     Attributes:
         centre: a pytree like the params.
         u: the first direction, a pytree like the params.
-        v: the second direction, likewise.
+        v: the second direction, a pytree like the params.
     """
 
     centre: Params
@@ -24,12 +24,12 @@ class Plane(NamedTuple):
 
     @property
     def flat(self) -> Flat:
-        """The same plane as the flat that it is."""
+        """The plane as a `Flat` with two directions."""
         return Flat(self.centre, (self.u, self.v))
 
 
 def coordinate_plane() -> Plane:
-    """The plane of a problem with two parameters, an array of shape (2,): its coordinates are the parameters."""
+    """The plane of params of shape (2,): its coordinates are the parameters."""
     return Plane(jnp.zeros(2), jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]))
 
 
@@ -39,11 +39,10 @@ def at(plane: Plane, a: Array | float, b: Array | float) -> Params:
 
 
 def project(plane: Plane, params: Params) -> tuple[Array, Array, Array]:
-    """The coordinates of the plane's point nearest to `params`, and the Euclidean distance to it.
+    """The coordinates of the point of the plane nearest to `params`, and the Euclidean distance to it.
 
-    With d = params - centre, (a, b) is the least-squares solution of d ~ a u + b v (see `nearest`). Where u and v are
-    parallel the plane is a line and (a, b) the solution that moves equally along both in units of their lengths; a
-    direction that is zero has coordinate 0.
+    With d = params - centre, (a, b) is the least-squares solution of d = a u + b v (see `nearest`). If u and v are
+    parallel, it is the solution with a |u| = b |v| (up to the sign of u'v). The coordinate of a zero direction is 0.
 
     Returns:
         (a, b, off): scalars; off = |d - a u - b v|.
@@ -53,10 +52,10 @@ def project(plane: Plane, params: Params) -> tuple[Array, Array, Array]:
 
 
 def cosine(plane: Plane) -> Array:
-    """The cosine of the angle between `u` and `v`; 0 where one of them is zero."""
+    """The cosine of the angle between `u` and `v`; 0 if one of them is zero."""
     return dot(plane.u, plane.v) * reciprocal(norm(plane.u)) * reciprocal(norm(plane.v))
 
 
 def report(plane: Plane) -> dict[str, Array]:
-    """What a reader must know of a plane: `norm_u`, `norm_v` (Euclidean, over all leaves) and `cosine`, scalars."""
+    """`norm_u`, `norm_v` (Euclidean, over all leaves) and `cosine` of a plane, scalars."""
     return {"norm_u": norm(plane.u), "norm_v": norm(plane.v), "cosine": cosine(plane)}

@@ -10,7 +10,7 @@ from gdlab.types import Array, Params, PyTree
 
 
 def random_direction(key: Array, params: Params, normalise: Normalise = "filter", *, biases: bool = False) -> PyTree:
-    """A direction whose every entry is drawn from N(0, 1), then scaled to the weights; see `normalised`."""
+    """A direction with entries drawn from N(0, 1), scaled to the weights; see `normalised`."""
     return normalised(_drawn(key, params), params, normalise, biases=biases)
 
 
@@ -24,12 +24,12 @@ def random_plane(
 ) -> Plane:
     """The plane through `params` along two Gaussian directions, scaled to the weights (Li et al. 2018, section 4).
 
-    Every entry of a direction is drawn from N(0, 1), then it is scaled; see `normalised`. Under "filter" the slice is
-    the same for two networks that differ by a rescaling of layers. As in the paper, `v` is not made orthogonal to `u`
-    unless asked (then before the scaling): `cosine(plane)` says how nearly it is, about 1/sqrt(d) for d weights.
+    The entries of a direction are drawn from N(0, 1) and scaled; see `normalised`. With "filter", networks that differ
+    by a rescaling of layers have the same surface. As in the paper, `v` is by default not orthogonal to `u`:
+    `cosine(plane)` is about 1/sqrt(d) for d weights.
 
     Args:
-        key: random; the same key and shapes give the same directions.
+        key: a PRNG key; the same key and shapes give the same directions.
         params: the centre.
         normalise, biases: see `normalised`.
         orthogonalise: see `plane_of`.

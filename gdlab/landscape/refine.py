@@ -1,4 +1,4 @@
-"""A finer grid that keeps the cells it has."""
+"""Refinement of a surface that reuses its cells."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +14,26 @@ if TYPE_CHECKING:
 
 
 def refined(data: "xarray.Dataset", fn: Measure, plane: Plane, factor: int = 2, **options: Any) -> "xarray.Dataset":
-    """The surface on a grid `factor` times as fine, evaluating only the cells that are new.
+    """The surface on a grid `factor` times as fine, evaluating new cells only.
 
-    Each interval between neighbours is cut into `factor` equal parts, so that of n values come factor (n - 1) + 1, and
-    the old cells are the bits they were. New ones are what `surface` would give, to rounding: another grid is cut into
-    other chunks.
+    Each interval between neighbours is divided into `factor` equal parts: n values become factor (n - 1) + 1. Old cells
+    keep their values bit for bit. New cells equal those of `surface` up to rounding (their chunks differ).
 
     Args:
-        data: what `surface(fn, plane, x, y)` gave: variables over (y, x). Those without these dims stay as they are.
-        fn, plane: the same as there.
-        factor: 2 or more.
-        options: of `gdlab.evaluate`.
+        data: the result of `surface(fn, plane, x, y)`: variables over (y, x). Variables without these dims are kept.
+        fn, plane: those of the surface.
+        factor: at least 2.
+        options: see `gdlab.evaluate`.
 
     Raises:
-        ValueError: a factor below 2; a surface that is over more than (y, x), has fewer than two values along an axis,
-            or holds other variables than `fn` gives.
+        ValueError: a factor below 2; a surface with other dims than (y, x), with fewer than two values along an axis,
+            or with other variables than those of `fn`.
     """
     if factor < 2:
         raise ValueError(f"factor must be at least 2, not {factor}")
     old = {name: values for name, values in data.data_vars.items() if {"x", "y"} <= set(values.dims)}
     if not old or any(values.dims[:2] != ("y", "x") for values in old.values()):
-        raise ValueError("only a surface over (y, x) can be refined: of many, choose one, and transpose it so")
+        raise ValueError("only a surface over (y, x) can be refined: select one surface, and transpose it to (y, x)")
     x, y = (_finer(data[axis].values, factor) for axis in ("x", "y"))
     kept = np.zeros((len(y), len(x)), bool)
     kept[::factor, ::factor] = True
@@ -46,7 +45,7 @@ def refined(data: "xarray.Dataset", fn: Measure, plane: Plane, factor: int = 2, 
     new = evaluate(cell, {("y", "x"): rows}, **options)
     if set(new.data_vars) != set(old):
         holds, gives = (", ".join(map(str, names)) for names in (old, new.data_vars))
-        raise ValueError(f"the surface holds {holds}, but the function gives {gives}")
+        raise ValueError(f"the surface holds {holds}, but fn returns {gives}")
     finer = {}
     for name, values in old.items():
         whole = np.empty((*kept.shape, *values.shape[2:]), values.dtype)
@@ -58,7 +57,7 @@ def refined(data: "xarray.Dataset", fn: Measure, plane: Plane, factor: int = 2, 
 
 def _finer(values: np.ndarray, factor: int) -> np.ndarray:
     if len(values) < 2:
-        raise ValueError("an axis of a single value has no interval to refine")
+        raise ValueError("an axis with a single value has no interval to refine")
     parts = np.arange(factor) / factor
     within = values[:-1, None] + np.diff(values)[:, None] * parts
     return np.append(within.ravel(), values[-1])

@@ -1,4 +1,4 @@
-"""Planes spanned by what is given: two directions, three points, eigenvectors."""
+"""Planes spanned by two directions, three points or eigenvectors."""
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +19,17 @@ def plane_of(
     normalise: Normalise = "none",
     biases: bool = False,
 ) -> Plane:
-    """The plane through `centre` along two directions of any origin.
+    """The plane through `centre` along two directions.
 
-    `orthogonalise` takes from v its part along u, and only then are both scaled, so that each has the length that
-    `normalise` says (see `normalised`); scaling by parts turns them, so their cosine is then small rather than zero.
-    Where v is parallel to u nothing is left of it, and v is zero.
+    `orthogonalise` subtracts from v its projection on u, before both are scaled according to `normalise` (see
+    `normalised`). Scaling by parts changes the angle, so the cosine is then small but not zero. If v is parallel to u,
+    the result has v = 0.
 
     Raises:
         ValueError: see `normalised`.
     """
     if orthogonalise:
-        if normalise != "none":  # of what does not move, no part counts
+        if normalise != "none":  # orthogonal in the coordinates that are kept
             u, v = without_biases(u, centre, biases), without_biases(v, centre, biases)
         v = _across(unit(u), v)
     return Plane(centre, *(normalised(d, centre, normalise, biases=biases) for d in (u, v)))
@@ -38,8 +38,8 @@ def plane_of(
 def triangle_plane(a: Params, b: Params, c: Params) -> tuple[Plane, Array]:
     """The plane through three points, and their coordinates in it.
 
-    u = (b - a) / |b - a|, v = w / |w| with w the part of c - a across u: orthonormal, so that distances in the plane
-    are those of parameter space. If the three lie on a line, v is zero (and u, if a = b).
+    u = (b - a) / |b - a|, v = w / |w| with w the component of c - a orthogonal to u. They are orthonormal, so distances
+    in the plane are those of parameter space. If the points lie on a line, v is zero (and u, if a = b).
 
     Returns:
         (plane, corners): the centre is a; corners [3, 2] are the coordinates of a, b and c:
@@ -57,30 +57,30 @@ def triangle_plane(a: Params, b: Params, c: Params) -> tuple[Plane, Array]:
 
 
 def eigen_plane(centre: Params, vectors: PyTree, which: tuple[int, int] = (0, 1)) -> Plane:
-    """The plane through `centre` along two of several eigenvectors, as they are.
+    """The plane through `centre` along two of several eigenvectors.
 
     Args:
-        centre: where they were taken.
+        centre: the params at which the eigenvectors were computed.
         vectors: a pytree like the params whose leaves have a leading axis of eigenvectors.
-        which: the numbers of the two along that axis.
+        which: the indices of the two along that axis.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: an index out of range.
     """
     count = min(leaf.shape[0] for leaf in jax.tree.leaves(vectors))
     if not all(-count <= i < count for i in which):
-        raise ValueError(f"there are {count} eigenvectors, so none at {which}")
+        raise ValueError(f"there are {count} eigenvectors, so which={which} is out of range")
     first, second = (jax.tree.map(lambda leaf, i=i: leaf[i], vectors) for i in which)
     return Plane(centre, first, second)
 
 
 def _across(u: PyTree, v: PyTree) -> PyTree:
-    """The part of v orthogonal to u, which is of unit length or zero; zero where that is no more than rounding."""
+    """The component of v orthogonal to u, a unit vector or zero; zero if it is only rounding error."""
 
     def less(v: PyTree) -> PyTree:
         share = dot(u, v)
         return jax.tree.map(lambda y, x: (y.astype(share.dtype) - share * x.astype(share.dtype)).astype(y.dtype), v, u)
 
-    rest = less(less(v))  # once more, as rounding of the first time is all that may be left
+    rest = less(less(v))  # twice, to remove the rounding error of the first subtraction
     kept = norm(rest) * reciprocal(norm(v)) > 16 * max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(v))
     return jax.tree.map(lambda x: jnp.where(kept | jnp.isnan(x), x, 0), rest)

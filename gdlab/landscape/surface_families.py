@@ -1,4 +1,4 @@
-"""Many lines or planes in one program: one for each run, or one for each random draw."""
+"""Surfaces on many lines or planes in one program: one per run or one per random draw."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 def surfaces(
     fn: Measure, planes: Plane, x: Values, y: Values, *, runs: Sequence[Any] | None = None, **options: Any
 ) -> "xarray.Dataset":
-    """`fn` on many planes, each of a run of its own, over the dims (run, y, x).
+    """`fn` on one plane per run, over the dims (run, y, x).
 
     Args:
-        fn: see `gdlab.surfaces.block`.
-        planes: a Plane whose leaves have a leading axis of runs: what `jax.vmap` makes of a function that returns a
-            plane, or `jax.tree.map(lambda *leaves: jnp.stack(leaves), *list_of_planes)`.
+        fn: see `gdlab.landscape.block`.
+        planes: a Plane whose leaves have a leading axis of runs, for example from `jax.vmap` of a function that returns
+            a plane, or `jax.tree.map(lambda *leaves: jnp.stack(leaves), *list_of_planes)`.
         x, y: the coordinates, the same on each plane.
-        runs: what the runs are called; by default 0, 1, ...
-        options: of `gdlab.evaluate`.
+        runs: the labels of the runs; by default 0, 1, ...
+        options: see `gdlab.evaluate`.
 
     Raises:
-        ValueError: the leaves do not have one number of runs, or there are not as many names.
+        ValueError: the leading axes of the leaves differ, or the number of labels does.
     """
     sizes = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(planes)}
     if len(sizes) != 1 or None in sizes:
-        raise ValueError(f"the leaves of stacked planes share a leading axis of runs, but its lengths are {sizes}")
+        raise ValueError(f"the leaves of stacked planes need one leading axis of runs, but its lengths are {sizes}")
     count = int(sizes.pop())  # type: ignore[arg-type]  # None was refused
     if runs is not None and len(runs) != count:
-        raise ValueError(f"{len(runs)} names for {count} planes")
+        raise ValueError(f"runs must hold one label per plane: {len(runs)} labels for {count} planes")
 
     def cell(run: Array, y: Array, x: Array) -> dict[str, Array]:
         return named(fn(at(jax.tree.map(lambda leaf: leaf[run], planes), x, y)))
@@ -62,17 +62,16 @@ def random_planes(
 ) -> "xarray.Dataset":
     """`fn` on K random planes through one point, over the dims (plane, y, x), for a median and bands over planes.
 
-    Plane k is `random_plane(keys[k], params, ...)`. It is drawn within the program where its cells are evaluated, once
-    for the cells of a chunk, so that the memory needed does not grow with K. Where the loss costs no more than drawing
-    does, as on few examples, a larger `chunk` draws less often.
+    Plane k is `random_plane(keys[k], params, ...)`. It is drawn inside the program, once per chunk of cells, so the
+    memory does not grow with K. If the loss is cheap, as on few examples, a larger `chunk` draws less often.
 
     Args:
-        fn: see `gdlab.surfaces.block`.
+        fn: see `gdlab.landscape.block`.
         params: the centre.
-        keys: an array [K] of keys, as `jax.random.split` makes.
+        keys: an array [K] of keys, as from `jax.random.split`.
         x, y: the coordinates.
         normalise, biases, orthogonalise: see `gdlab.landscape.random_plane`.
-        options: of `gdlab.evaluate`.
+        options: see `gdlab.evaluate`.
     """
 
     def cell(plane: Array, y: Array, x: Array) -> dict[str, Array]:
@@ -92,9 +91,9 @@ def random_lines(
     biases: bool = False,
     **options: Any,
 ) -> "xarray.Dataset":
-    """`fn` on K random lines through one point, over the dims (plane, alpha); else as `random_planes`.
+    """`fn` on K random lines through one point, over the dims (plane, alpha); otherwise as `random_planes`.
 
-    Line k is along `random_direction(keys[k], params, ...)`; its dim is called as that of planes is.
+    Line k is along `random_direction(keys[k], params, ...)`. The dim of the lines is named `plane`.
     """
 
     def cell(plane: Array, alpha: Array) -> dict[str, Array]:

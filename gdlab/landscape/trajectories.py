@@ -1,4 +1,4 @@
-"""The paths of chosen runs: they are run again, since a sweep does not keep where its runs have been."""
+"""The paths of chosen runs. They are run again, since a sweep does not record parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,21 +15,21 @@ from gdlab.training.probes import position
 from gdlab.training.sweep import STATIC, RuleLike, assignment
 from gdlab.types import Params, Problem
 
-# Points kept of a path: more than a figure can show, as long as all of them together take no more than so many bytes.
+# The largest number of points per path, and the largest size of all paths in bytes.
 POINTS, MOST_BYTES = 250, 2**29
 
 
 class Shown(NamedTuple):
-    """A run that is shown: its rule's label, and the values of its axes, none of them the problem's."""
+    """A chosen run: the label of its rule, and its values of the axes, except those of the problem."""
 
     rule: str
     values: Mapping[str, Any]
 
 
 class Paths(NamedTuple):
-    """Where runs have been: positions [runs, points, d], NaN after a run's end; the step of each point.
+    """Paths of runs: positions [runs, points, d], NaN after the end of a run, and the step of each point.
 
-    `unravel` makes params of a position.
+    `unravel` converts a position to params.
     """
 
     positions: np.ndarray
@@ -45,7 +45,7 @@ class Paths(NamedTuple):
 def run_paths(
     problem: Problem, rules: Mapping[str, RuleLike], shown: Sequence[Shown], *, steps: int, **settings: Any
 ) -> Paths:
-    """Run some runs again, those of one rule side by side, and keep their paths, ends included.
+    """Run the chosen runs again and return their paths, including both ends.
 
     Args:
         problem, rules: as in `gdlab.sweep`; the rules by label.
@@ -53,13 +53,13 @@ def run_paths(
         steps, settings: as in `gdlab.sweep`.
     """
     start = jax.eval_shape(problem.init, jax.random.key(0))
-    blank = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start)
-    flat, unravel = ravel_pytree(blank)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), start)
+    flat, unravel = ravel_pytree(zeros)
     points = min(POINTS, max(2, MOST_BYTES // (len(shown) * flat.size * flat.dtype.itemsize)))
     every = -(-steps // points) or 1
     names = list(dict.fromkeys(name for one in shown for name in one.values))
     rows = [(one.rule, *(one.values.get(name, ABSENT) for name in names)) for one in shown]
-    # One step more than the run has: its record is the point at which the run ended.
+    # One more step than the run: its record is the final position.
     build, space = assignment(
         problem,
         rules,
@@ -74,5 +74,5 @@ def run_paths(
 
 
 def _without_finish(build: Build) -> Build:
-    """The same runs, but for their outcomes, which are known."""
+    """The same runs without their outcomes, which are known."""
     return lambda values: build(values)._replace(finish=lambda point, carry: {})

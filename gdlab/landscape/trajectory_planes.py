@@ -1,4 +1,4 @@
-"""Planes that show the paths of runs: one through them all, or one for each."""
+"""Planes for the paths of runs: one shared plane or one per run."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -28,7 +28,7 @@ AXES: dict[str, tuple[str, str]] = {
 
 
 class Found(NamedTuple):
-    """A plane, and the share of the paths' variance in it: about their mean, and about the origin of the offsets."""
+    """A plane, and the share of the variance of the paths in it (PCA only)."""
 
     plane: Plane
     captured: float | None = None
@@ -40,13 +40,13 @@ def shared_plane(
     """One plane for all paths.
 
     Args:
-        kind: "exact": the two parameters themselves. "pca": through the mean of all paths, along the two directions of
-            their greatest variance. Through the last finite point of the first path: "random", along two random
-            directions scaled as `normalise` says; "hessian", along the eigenvectors of the two largest eigenvalues of
-            the Hessian; "gradient", along the gradient and along the last displacement, made orthogonal to it.
+        kind: "exact": the two parameters. "pca": through the mean of all paths, along their first two principal
+            components. Through the last finite point of the first path: "random", along two random directions scaled
+            according to `normalise`; "hessian", along the eigenvectors of the two largest eigenvalues of the Hessian;
+            "gradient", along the gradient and the component of the last displacement orthogonal to it.
         loss: `loss(params) -> scalar`.
-        paths: each with a finite point.
-        normalise, seed: of random directions.
+        paths: each with at least one finite point.
+        normalise, seed: for random directions.
     """
     if kind == "exact":
         return Found(coordinate_plane())
@@ -67,27 +67,27 @@ def shared_plane(
 
 
 def own_planes(paths: Paths, margin: float = 0.15) -> Plane:
-    """For each path the plane of its own two directions of greatest variance, all leaves [runs, d].
+    """The PCA plane of each path, all leaves [runs, d].
 
-    Each is centred on the middle of its path's extent, and its directions are so long that the path reaches from
-    -1 / (1 + 2 margin) to 1 / (1 + 2 margin) along each; where it does not move along one, that has the length 1.
+    The centre is the middle of the extent of the path. The directions are scaled such that the path extends from
+    -1 / (1 + 2 margin) to 1 / (1 + 2 margin) along each; a direction along which the path does not move has norm 1.
     """
 
     def one(args: tuple[Array, Array]) -> Plane:
-        path, there = args
-        present = there[:, None]
-        mean = jnp.where(present, path, 0).sum(axis=0) / jnp.maximum(there.sum(), 1).astype(path.dtype)
-        # A point at the mean moves nothing.
-        still = jnp.where(present, path, mean[None])
-        plane, _ = pca_plane(still, mean)
+        path, finite = args
+        present = finite[:, None]
+        mean = jnp.where(present, path, 0).sum(axis=0) / jnp.maximum(finite.sum(), 1).astype(path.dtype)
+        # Missing points are replaced by the mean, which does not change the plane.
+        filled = jnp.where(present, path, mean[None])
+        plane, _ = pca_plane(filled, mean)
         directions = jnp.stack([plane.u, plane.v])
-        places = jnp.einsum("pd,kd->pk", still - mean[None], directions)
+        places = jnp.einsum("pd,kd->pk", filled - mean[None], directions)
         low, high = places.min(axis=0), places.max(axis=0)
         half = (high - low) / 2
         reach = jnp.where(half > 0, half * (1 + 2 * margin), 1)
         centre = mean + ((high + low) / 2) @ directions
         return Plane(centre, *(directions * reach[:, None]))
 
-    there = np.isfinite(paths.positions).all(axis=2)
-    positions = jnp.asarray(np.where(there[:, :, None], paths.positions, 0))
-    return jax.jit(lambda *args: jax.lax.map(one, args))(positions, there)
+    finite = np.isfinite(paths.positions).all(axis=2)
+    positions = jnp.asarray(np.where(finite[:, :, None], paths.positions, 0))
+    return jax.jit(lambda *args: jax.lax.map(one, args))(positions, finite)

@@ -1,4 +1,4 @@
-"""The hidden units of one network put in the order of another's (Ainsworth, Hayase, Srinivasa, 2023).
+"""Weight matching: permuting the hidden units of a network to match another (Ainsworth, Hayase, Srinivasa, 2023).
 https://arxiv.org/abs/2209.04836"""
 
 from typing import Any
@@ -11,29 +11,29 @@ from gdlab.types import Params
 
 
 def aligned(params: Params, reference: Params) -> Params:
-    """The same function of a multilayer perceptron, its hidden units permuted to lie near `reference`.
+    """The params of a multilayer perceptron with its hidden units permuted to match `reference`; the same function.
 
-    Permutations P_l of the units of each hidden layer are chosen to maximise the inner product of all weights with the
-    reference's, sum_l <V_l, P_(l-1)' W_l P_l> + <c_l, b_l P_l> (W, b: the params' kernels and biases; V, c: the
-    reference's; none of inputs and outputs is moved). With one hidden layer this is an assignment problem and its
-    maximum is found; with more, each layer in turn is solved with the others held, until none changes: a local maximum.
-    The paper takes the layers in random order, here they are taken from first to last.
+    Permutations P_l of the units of each hidden layer maximise the inner product of the weights of both networks,
+    sum_l <V_l, P_(l-1)' W_l P_l> + <c_l, b_l P_l>, with W, b the kernels and biases of the params and V, c those of the
+    reference. Inputs and outputs are not permuted. With one hidden layer this is an assignment problem, solved exactly;
+    with more, each layer is solved with the others fixed until none changes, which gives a local maximum. The paper
+    visits the layers in random order; here the order is from first to last.
 
-    Not traced: it runs in NumPy and SciPy, on the host, in float64.
+    Runs on the host in NumPy and SciPy, in float64, and can't be traced.
 
     Args:
-        params: {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, as `gdlab.problems.mlp` has them.
-        reference: likewise, of the same shapes.
+        params: {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, as in `gdlab.problems.mlp`.
+        reference: params of the same shapes.
 
     Raises:
-        ValueError: other params; shapes that differ; weights that are not finite.
+        ValueError: params of another form; shapes that differ; weights that are not finite.
     """
     from scipy.optimize import linear_sum_assignment
 
     kernels, biases = _weights(params)
     wanted_kernels, wanted_biases = _weights(reference)
     if [w.shape for w in kernels] != [w.shape for w in wanted_kernels]:
-        raise ValueError("networks of different shapes can't be matched")
+        raise ValueError("params and reference have different shapes, so their units can't be matched")
     order: list[Any] = [np.arange(w.shape[1]) for w in kernels]
 
     def entering(layer: int) -> np.ndarray:
@@ -43,13 +43,13 @@ def aligned(params: Params, reference: Params) -> Params:
     while changed:
         changed = False
         for layer in range(len(kernels) - 1):
-            likeness = wanted_kernels[layer].T @ entering(layer) + np.outer(wanted_biases[layer], biases[layer])
-            likeness += wanted_kernels[layer + 1] @ kernels[layer + 1][:, order[layer + 1]].T
-            _, best = linear_sum_assignment(likeness, maximize=True)
+            similarity = wanted_kernels[layer].T @ entering(layer) + np.outer(wanted_biases[layer], biases[layer])
+            similarity += wanted_kernels[layer + 1] @ kernels[layer + 1][:, order[layer + 1]].T
+            _, best = linear_sum_assignment(similarity, maximize=True)
             units = np.arange(len(best))
-            gain = likeness[units, best].sum() - likeness[units, order[layer]].sum()
-            # An exchange of equals is no gain: rounding alone would go on forever.
-            if gain > 1e-12 * np.abs(likeness).max():
+            gain = similarity[units, best].sum() - similarity[units, order[layer]].sum()
+            # Ties differ by rounding only; accepting them could loop forever.
+            if gain > 1e-12 * np.abs(similarity).max():
                 order[layer], changed = best, True
     return _permuted(params, order)
 
@@ -68,7 +68,7 @@ def _weights(params: Params) -> tuple[list[np.ndarray], list[np.ndarray]]:
     kernels = [np.asarray(params["layers"][name]["kernel"], np.float64) for name in names]
     biases = [np.asarray(params["layers"][name]["bias"], np.float64) for name in names]
     if not all(np.isfinite(leaf).all() for leaf in (*kernels, *biases)):
-        raise ValueError("weights that are not finite can't be matched: of a diverged run take an earlier point")
+        raise ValueError("weights that are not finite can't be matched: for a diverged run use an earlier point")
     return kernels, biases
 
 
@@ -84,5 +84,7 @@ def _names(params: Params) -> list[Any]:
     except (TypeError, KeyError, IndexError, ValueError, AttributeError):
         known = fits = False
     if not (known and fits):
-        raise ValueError('only a multilayer perceptron is matched: {"layers": {l: {"bias": [m], "kernel": [n, m]}}}')
+        raise ValueError(
+            'only params of a multilayer perceptron can be matched: {"layers": {l: {"bias": [m], "kernel": [n, m]}}}'
+        )
     return names

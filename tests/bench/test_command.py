@@ -22,7 +22,7 @@ def gdlab(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
 
 
-def test_sweep_is_a_table_for_each_work(gdlab, tmp_path):
+def test_bench_sweep_prints_a_table_per_task(gdlab, tmp_path):
     result = gdlab("bench", "--work", "rosenbrock", "--work", "mlp", "--repeats", 2, "--json", "times.json")
     assert result.exit_code == 0, result.output
     first, *lines = result.stdout.splitlines()
@@ -39,14 +39,14 @@ def test_sweep_is_a_table_for_each_work(gdlab, tmp_path):
 
 
 @pytest.mark.smoke
-def test_a_page_for_the_docs(gdlab):
+def test_bench_prints_a_markdown_page(gdlab):
     result = gdlab("bench", "sweep", "--work", "rosenbrock", "--repeats", 1, "--markdown")
     assert result.exit_code == 0, result.output
     assert "| contestant | runs |" in result.stdout
     assert "\n| engine | 4 |" in result.stdout
 
 
-def test_rules_are_measured_and_written_down(gdlab, monkeypatch, tmp_path):
+def test_bench_rules_prints_and_writes_json(gdlab, monkeypatch, tmp_path):
     cost = update_cost.Cost("gd", 0.5e-3, "", float("nan"), float("nan"))
     monkeypatch.setattr(update_cost, "update_costs", lambda repeats: iter([cost] * repeats))
     result = gdlab("bench", "rules", "--repeats", 2, "--json", "costs.json")
@@ -69,7 +69,7 @@ def test_rules_are_measured_and_written_down(gdlab, monkeypatch, tmp_path):
         (["--repeats", "0"], "--repeats"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(gdlab, tmp_path, words, said):
+def test_bench_refuses_invalid_options(gdlab, tmp_path, words, said):
     result = gdlab("bench", *words)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -77,6 +77,6 @@ def test_what_makes_no_sense_is_refused_at_once(gdlab, tmp_path, words, said):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_names_every_work(gdlab):
+def test_bench_help_names_every_task(gdlab):
     said = " ".join(gdlab("bench", "--help").stdout.split())
     assert ", ".join(tasks.TASKS) in said

@@ -37,14 +37,14 @@ def _standing(*seconds):
     return Standing("x", 1, 1.0, seconds, 0.0, 0.0)
 
 
-def test_contestants_take_turns_after_a_first_call_each():
+def test_race_interleaves_contestants_after_a_first_call():
     clock = Clock()
     a, b, c = (clock.contestant(name, [9, 1, 1]) for name in "abc")
     race([a, b, c], 2, clock=clock)
     assert "".join(clock.log) == "abc" + "abc" + "abc"
 
 
-def test_times_are_scaled_to_the_whole_work_and_the_first_call_is_not():
+def test_race_scales_times_but_not_the_first_call():
     clock = Clock()
     whole = clock.contestant("whole", [5, 2, 4])
     part = clock.contestant("part", [3, 1, 1.5], runs=np.array([1]), share=0.25, losses=[2.0])
@@ -55,7 +55,7 @@ def test_times_are_scaled_to_the_whole_work_and_the_first_call_is_not():
     assert ratio(other, one) == pytest.approx((4 / 2 + 6 / 4) / 2)
 
 
-def test_a_guest_that_fails_is_out_and_says_why():
+def test_race_reports_why_an_external_contestant_failed():
     def broken():
         raise RuntimeError("no compiler here\nand more")
 
@@ -69,7 +69,7 @@ def test_a_guest_that_fails_is_out_and_says_why():
         assert math.isnan(ratio(one, engine))
 
 
-def test_one_of_our_own_that_fails_is_an_error():
+def test_race_raises_where_gdlab_fails():
     def broken():
         raise RuntimeError("ours")
 
@@ -77,7 +77,7 @@ def test_one_of_our_own_that_fails_is_an_error():
         race([Contestant("engine", broken)], 1)
 
 
-def test_a_ratio_is_the_median_over_rounds_not_the_ratio_of_medians():
+def test_ratio_is_the_median_over_rounds():
     slow_machine_twice = _standing(2, 20, 20), _standing(1, 10, 40)
     assert ratio(*slow_machine_twice) == 2
     assert slow_machine_twice[0].median == 20
@@ -86,13 +86,13 @@ def test_a_ratio_is_the_median_over_rounds_not_the_ratio_of_medians():
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=8), st.floats(0.01, 100))
 @settings(derandomize=True, deadline=None)
-def test_a_ratio_to_a_multiple_of_itself(times, factor):
+def test_ratio_to_a_multiple_of_itself(times, factor):
     scaled = _standing(*(factor * time for time in times))
     assert ratio(scaled, _standing(*times)) == pytest.approx(factor)
     assert ratio(_standing(*times), _standing(*times)) == 1
 
 
-def test_distance_is_the_worst_run():
+def test_distance_is_the_largest_over_runs():
     assert distance(np.array([1.0, 2.2]), np.array([1.0, 2.0])) == pytest.approx(0.1, rel=1e-5)
     assert distance(np.array([1e-9]), np.array([0.0])) == pytest.approx(1e-3)  # noise about 0 is no disagreement
     assert distance(np.array([np.nan, 1.0]), np.array([np.nan, 1.0])) == 0
@@ -102,7 +102,7 @@ def test_distance_is_the_worst_run():
 
 @given(st.integers(1, 10**6), st.integers(1, 100))
 @settings(derandomize=True, deadline=None)
-def test_a_subset_is_spread_over_all_runs(total, count):
+def test_subset_is_spread_over_all_runs(total, count):
     numbers, share = subset(total, count)
     assert len(numbers) == min(total, count) == round(share * total)
     assert numbers[0] == 0
@@ -111,5 +111,5 @@ def test_a_subset_is_spread_over_all_runs(total, count):
     assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
 
 
-def test_the_peak_is_a_speed():
+def test_matmul_peak_is_a_plausible_speed():
     assert 0.01 < matmul_peak(size=65, repeats=2) < 1e6  # 65 rows do not divide among two devices

@@ -27,7 +27,7 @@ def _loss(task, params):
     return np.asarray(task.loss(params, jax.tree.map(jnp.asarray, task.data)))
 
 
-def test_contestants_in_jax_agree_with_the_engine(small, engine):
+def test_jax_contestants_agree_with_the_engine(small, engine):
     first, *others = in_jax(small)
     assert first.name == "engine"
     assert len(others) == (2 if small.batch_size is None else 3)
@@ -38,7 +38,7 @@ def test_contestants_in_jax_agree_with_the_engine(small, engine):
         np.testing.assert_allclose(losses, engine[numbers], rtol=1e-5, err_msg=name)
 
 
-def test_contestants_in_torch_agree_with_the_engine(small, engine):
+def test_torch_contestants_agree_with_the_engine(small, engine):
     pytest.importorskip("torch")
     for name, losses, numbers in _trained(in_torch(small)[:2], count(small)):
         np.testing.assert_allclose(losses, engine[numbers], rtol=1e-5, err_msg=name)
@@ -46,12 +46,12 @@ def test_contestants_in_torch_agree_with_the_engine(small, engine):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_the_compiled_contestant_agrees_with_the_engine(small, engine):
+def test_compiled_torch_contestant_agrees_with_the_engine(small, engine):
     pytest.importorskip("torch")
     np.testing.assert_allclose(mapped(small, compiled=True)(), engine, rtol=1e-5)
 
 
-def test_rosenbrock_is_heavy_ball_momentum():
+def test_rosenbrock_task_is_heavy_ball_momentum():
     task = rosenbrock(rates=3, betas=2, steps=30)
     ends = []
     for lr, beta in zip(*runs(task).values(), strict=True):
@@ -65,7 +65,7 @@ def test_rosenbrock_is_heavy_ball_momentum():
     np.testing.assert_allclose(scans_under_vmap(task)(), ends, rtol=1e-4)
 
 
-def test_the_network_is_trained_on_its_batches():
+def test_mlp_task_trains_on_its_batches():
     task = mlp(rates=2, steps=4)
     ends = []
     for lr in runs(task)["lr"]:
@@ -91,7 +91,7 @@ def _log_softmax(z):
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
-def test_batches_differ_from_step_to_step_and_repeat_examples():
+def test_all_rows_differ_by_step_and_repeat_examples():
     rows = all_rows(mlp(rates=1, steps=50))
     assert rows.shape == (50, 128)
     assert rows.min() >= 0
@@ -101,7 +101,7 @@ def test_batches_differ_from_step_to_step_and_repeat_examples():
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
-def test_counted_operations_are_those_of_the_compiler(name):
+def test_flops_equal_those_of_the_compiler(name):
     task = TASKS[name](1, 1)
     data = jax.tree.map(jnp.asarray, task.data)
     batch = jax.tree.map(lambda leaf: leaf[: task.batch_size], data)
@@ -112,12 +112,12 @@ def test_counted_operations_are_those_of_the_compiler(name):
     assert task.flops == pytest.approx(counted, rel=0.2)
 
 
-def test_an_operation_count_grows_with_the_steps():
+def test_flops_grow_with_the_steps():
     one, two, three = (mlp(1, steps).flops for steps in (1, 2, 3))
     assert two - one == three - two == 128 * (2 * 2 * 64 * 32 + 3 * 2 * 32 * 10)
 
 
-def test_the_eager_loop_takes_the_runs_it_is_given():
+def test_eager_loop_trains_the_given_runs():
     pytest.importorskip("torch")
     task = rosenbrock(rates=2, betas=2, steps=5)
     np.testing.assert_array_equal(eager_loop(task, np.array([3, 0]))(), eager_loop(task, np.arange(4))()[[3, 0]])

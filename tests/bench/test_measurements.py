@@ -15,7 +15,7 @@ from gdlab.figures.style import COLOURS
 SIZES = [Size(1000, 0.1, 2**28), Size(100_000, 1.0, 2**30)]
 
 
-def test_half_of_the_rates_diverge_at_once_and_keeping_them_changes_no_result():
+def test_compaction_half_of_the_runs_diverge_and_results_are_equal():
     part = compaction(repeats=2, rates=6, steps=20)
     ended = np.array(part.record["diverged_at"])
     np.testing.assert_array_equal(ended[:3], -1)
@@ -30,7 +30,7 @@ def test_half_of_the_rates_diverge_at_once_and_keeping_them_changes_no_result():
     assert len(kept["seconds"]) == 2
 
 
-def test_scaling_measures_ever_larger_sweeps():
+def test_scaling_measures_increasing_sizes():
     said = []
     sizes = scaling(1, said.append, counts=(60, 25), steps=3)
     assert [size.runs for size in sizes] == [25, 60]
@@ -39,14 +39,14 @@ def test_scaling_measures_ever_larger_sweeps():
     assert 2**20 < sizes[0].peak_bytes <= sizes[1].peak_bytes
 
 
-def test_the_table_of_sizes():
+def test_scaling_table():
     part = measured(SIZES, repeats=5, steps=200)
     assert part.table.rows[0] == ("1,000", "0.100", "100", "2.00 M", "256")
     assert part.table.rows[1] == ("100,000", "1.00", "10.0", "20.0 M", "1,024")
     assert part.record["sizes"][1] == {"runs": 100_000, "seconds": 1.0, "peak_bytes": 2**30}
 
 
-def test_the_figure_of_sizes(tmp_path):
+def test_scaling_figure(tmp_path):
     figure = scaling_figure(SIZES, "a machine")
     (axes,) = figure.axes
     assert (axes.get_xscale(), axes.get_yscale(), axes.get_ylim()[0]) == ("log", "linear", 0)
@@ -61,6 +61,6 @@ def test_the_figure_of_sizes(tmp_path):
     assert path.read_bytes().startswith(b"<?xml")
 
 
-def test_a_figure_of_no_known_format():
+def test_scaling_figure_refuses_an_unknown_format():
     with pytest.raises(UserError, match=r"ends in one of \.png, \.pdf, \.svg"):
         figure_format(Path("a.gif"))

@@ -34,7 +34,7 @@ def _row(table, name):
     return dict(zip(table.header, row, strict=True))
 
 
-def test_a_row_for_each_contestant():
+def test_table_of_has_a_row_per_contestant():
     task = mlp(rates=100, steps=10)._replace(flops=2e8)
     table = table_of(Contest(task, STANDINGS, peak=100.0), repeats=3)
     assert table.title == "mlp: 64-32-10 ReLU network, batch 128 of 1,797, gd; 100 runs of 10 steps"
@@ -59,21 +59,21 @@ def test_a_row_for_each_contestant():
     assert "pip install gdlab[bench]" in table.notes[1]
 
 
-def test_where_no_operations_are_counted_there_are_no_columns_for_them():
+def test_table_of_omits_columns_without_flops():
     table = table_of(Contest(tanh(rates=100, steps=10), STANDINGS, peak=100.0), repeats=3)
     assert table.header == ("contestant", "runs", "seconds", "first call, s", "updates/s", "time / engine's", "apart")
     assert {len(row) for row in table.rows} == {len(table.header)}
     assert "GFLOP/s" not in table.notes[0]
 
 
-def test_a_table_of_a_page():
+def test_as_markdown():
     table = Table("a title", ("name", "seconds"), [("a|b", "1.00"), ("c", "-")], ("a note",))
     assert as_markdown(table) == (
         "**a title**\n\n| name | seconds |\n| --- | ---: |\n| a\\|b | 1.00 |\n| c | - |\n\na note\n"
     )
 
 
-def test_a_table_in_a_terminal(capsys):
+def test_table_in_a_terminal(capsys):
     print_measurements(Table("a title", ("name", "seconds"), [("[b]", "1.00"), ("c", "12.0")], ("a note",)))
     lines = capsys.readouterr().out.splitlines()
     assert [line.rstrip() for line in lines] == [
@@ -86,7 +86,7 @@ def test_a_table_in_a_terminal(capsys):
     ]
 
 
-def test_the_record_is_plain_data_and_what_is_missing_is_null():
+def test_as_json_is_plain_data_with_null_for_missing():
     record = record_of(Contest(tanh(rates=100, steps=10), STANDINGS, peak=100.0))
     text = as_json("sweep", THERE, date(2026, 3, 4), [record])
     told = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -98,12 +98,12 @@ def test_the_record_is_plain_data_and_what_is_missing_is_null():
     assert (guest["ratio"], guest["failure"]) == (None, "RuntimeError: no | compiler")
 
 
-def test_the_occasion_names_command_day_and_machine():
+def test_occasion_names_command_day_and_machine():
     said = "`gdlab bench sweep`, 4 March 2026: A Processor, 2 cores, 2 x cpu, python 3.11.0, jax 0.10.0."
     assert occasion("sweep", THERE, date(2026, 3, 4)) == said
 
 
-def test_this_machine_has_a_processor_devices_and_versions():
+def test_machine_has_processor_devices_and_versions():
     here = machine()
     assert here.processor
     assert here.cores >= 1
@@ -133,5 +133,5 @@ def test_this_machine_has_a_processor_devices_and_versions():
         (math.inf, "-"),
     ],
 )
-def test_three_figures(value, words):
+def test_figures_has_three_significant_digits(value, words):
     assert figures(value) == words

@@ -1,4 +1,4 @@
-"""Symmetric matrices of a known spectrum, and a small network, with what NumPy says of them in float64."""
+"""Symmetric matrices of a known spectrum, and a small network with its float64 references in NumPy."""
 
 import functools
 import itertools

@@ -1,4 +1,4 @@
-"""Spectral densities against the eigenvalues themselves."""
+"""Spectral densities against exact eigenvalues."""
 
 import functools
 
@@ -25,7 +25,7 @@ def _density(matrix, key, steps, probes):
     return spectral_density(lambda v: matrix @ v, matrix[0], key, steps, probes)
 
 
-def test_weights_sum_to_one_and_the_first_moment_is_the_traces_share():
+def test_spectral_density_weights_sum_to_one_and_mean_is_trace_over_d():
     found = density(A, 12, 7)
     assert found.nodes.shape == found.weights.shape == (7, 12)
     np.testing.assert_allclose(np.sum(found.weights, axis=1), 1, rtol=1e-12)
@@ -39,7 +39,7 @@ def test_weights_sum_to_one_and_the_first_moment_is_the_traces_share():
     assert means.std() / 1000**0.5 < 0.02
 
 
-def test_moments_of_a_probe_are_exact_up_to_twice_the_steps():
+def test_spectral_density_moments_are_exact_up_to_twice_the_steps():
     found = density(A, 4, 1, key=3)
     nodes, weights = np.asarray(found.nodes[0]), np.asarray(found.weights[0])
     v = np.asarray(jax.random.rademacher(jax.random.split(jax.random.key(3), 1)[0], (80,), jnp.float64))
@@ -48,7 +48,7 @@ def test_moments_of_a_probe_are_exact_up_to_twice_the_steps():
         np.testing.assert_allclose(np.sum(weights * nodes**power), exact, rtol=1e-9)
 
 
-def test_it_smooths_to_the_true_density():
+def test_smoothed_approximates_the_true_density():
     grid = np.linspace(-12, 16, 2001)
     found = density(A, 60, 60)
     drawn = np.asarray(smoothed(found, jnp.asarray(grid), 0.5))
@@ -59,7 +59,7 @@ def test_it_smooths_to_the_true_density():
     assert np.trapezoid(np.abs(uniform - exact), grid) > 1
 
 
-def test_a_density_by_hand():
+def test_smoothed_equals_a_sum_of_gaussians():
     found = Density(jnp.asarray([[0.0, 1.0], [2.0, 2.0]]), jnp.asarray([[0.25, 0.75], [1.0, 0.0]]))
     n = lambda x: np.exp(-(x**2) / 2 / 0.04) / (0.2 * np.sqrt(2 * np.pi))
     expected = [(0.25 * n(x) + 0.75 * n(x - 1) + n(x - 2)) / 2 for x in (0.0, 0.9, 2.1)]
@@ -73,7 +73,7 @@ def test_a_density_by_hand():
     [([1.0] * 40, [1]), ([100.0] * 20 + [1.0] * 20, [1, 100]), ([3.0, 2.0, 1.0] + [0.0] * 37, [0, 1, 2, 3])],
     ids=["identity", "two clusters", "rank 3"],
 )
-def test_dead_steps_have_no_weight_and_move_no_bound(spectrum, distinct):
+def test_spectral_density_unused_steps_have_no_weight(spectrum, distinct):
     found = density(symmetric(spectrum), 15, 4)
     np.testing.assert_allclose(np.sum(found.weights, axis=1), 1, rtol=1e-12)
     for nodes, weights in zip(np.asarray(found.nodes), np.asarray(found.weights), strict=True):
@@ -85,13 +85,13 @@ def test_dead_steps_have_no_weight_and_move_no_bound(spectrum, distinct):
     np.testing.assert_allclose(mean, same, rtol=1e-9)
 
 
-def test_more_steps_than_rows_are_the_whole_matrix():
+def test_spectral_density_with_more_steps_than_rows_is_exact():
     found = density(symmetric([4.0, 1.0, -2.0]), 10, 2)
     np.testing.assert_allclose(found.nodes[:, :3], [[-2, 1, 4]] * 2, atol=1e-10)
     np.testing.assert_array_equal(found.weights[:, 3:], 0)
 
 
-def test_a_network_and_its_hessian_agree_in_their_second_moment():
+def test_spectral_density_second_moment_of_a_network():
     outputs, criterion, params = network(sizes=(6, 8, 4))
     loss = lambda params: criterion(outputs(params))
     run = lambda params: spectral_density(hessian_product(loss, params), params, jax.random.key(1), 10, 400)
@@ -103,7 +103,7 @@ def test_a_network_and_its_hessian_agree_in_their_second_moment():
     np.testing.assert_allclose(np.max(found.nodes), largest, rtol=1e-3)
 
 
-def test_vmapped_equals_looped_and_a_lost_matrix_is_nan():
+def test_spectral_density_vmap_equals_loop_and_nan_matrix_gives_nan():
     stacked = jnp.asarray(np.stack([A, 2 * A, np.full_like(A, np.nan)]))
     run = lambda a: spectral_density(lambda v: a @ v, a[0], jax.random.key(0), 5, 2)
     together = jax.jit(jax.vmap(run))(stacked)
@@ -116,8 +116,8 @@ def test_vmapped_equals_looped_and_a_lost_matrix_is_nan():
     assert np.isnan(smoothed(jax.tree.map(lambda x: x[2], together), jnp.zeros(2), 1.0)).all()
 
 
-def test_mistakes_are_named():
+def test_spectral_density_refuses_invalid_arguments():
     with pytest.raises(ValueError, match="at least one probe"):
         spectral_density(product(A), like(A), jax.random.key(0), 3, 0)
-    with pytest.raises(ValueError, match="at least one step"):
+    with pytest.raises(ValueError, match="steps must be at least 1"):
         spectral_density(product(A), like(A), jax.random.key(0), 0, 3)

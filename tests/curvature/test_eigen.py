@@ -34,7 +34,7 @@ WHICH = {"largest": lambda v: -v, "smallest": lambda v: v, "magnitude": lambda v
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("which", WHICH)
 @pytest.mark.parametrize("steps", [None, 60], ids=["whole", "lanczos"])
-def test_values_vectors_and_residuals_on_an_indefinite_matrix(which, steps):
+def test_top_values_vectors_and_residuals_of_an_indefinite_matrix(which, steps):
     spectrum = np.concatenate(
         [[-9, -5, -3, 4, 6, 8], np.random.default_rng(0).uniform(-1, 1, 58 if steps is None else 94)]
     )
@@ -51,7 +51,7 @@ def test_values_vectors_and_residuals_on_an_indefinite_matrix(which, steps):
     assert (rows[np.arange(4), np.abs(rows).argmax(axis=1)] > 0).all()
 
 
-def test_by_magnitude_is_not_by_size_at_a_saddle():
+def test_top_magnitude_differs_from_largest_at_a_saddle():
     a = symmetric([-9.0, 1.0, 2.0])
     np.testing.assert_allclose(solve(a, 3).values, [2, 1, -9], rtol=1e-5)
     np.testing.assert_allclose(solve(a, 3, which="magnitude").values, [-9, 2, 1], rtol=1e-5)
@@ -64,7 +64,7 @@ def test_by_magnitude_is_not_by_size_at_a_saddle():
     seed=st.integers(0, 1000),
 )
 @settings(deadline=None, max_examples=150)
-def test_every_value_found_is_an_eigenvalue(entries, exponent, which, seed):
+def test_top_finds_only_eigenvalues(entries, exponent, which, seed):
     # Six steps on seven rows: never written out, and never enough to be exact for a matrix in general.
     with jax.enable_x64(True):
         a = (entries + entries.T) * 10.0**exponent
@@ -95,7 +95,7 @@ def _largest(a, seed):
 
 @pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
-def test_a_network_against_its_dense_hessian():
+def test_top_of_a_network_equals_its_dense_hessian():
     outputs, criterion, params = network(sizes=(6, 8, 4))
     loss = lambda params: criterion(outputs(params))
     true = np.linalg.eigvalsh(dense_hessian(loss, params))
@@ -109,7 +109,7 @@ def test_a_network_against_its_dense_hessian():
 
 
 @pytest.mark.usefixtures("x64")
-def test_a_relu_network_with_k_near_half_of_n_has_no_values_of_its_own():
+def test_top_of_a_relu_network_has_no_spurious_values():
     # The Hessian of a small ReLU network has a large null space, so the process is over before n steps.
     outputs, criterion, params = network(sizes=(4, 6, 3), examples=8, activation=jax.nn.relu)
     vector, unravel = ravel_pytree(params)
@@ -130,7 +130,7 @@ def test_a_relu_network_with_k_near_half_of_n_has_no_values_of_its_own():
         assert found.converged[i][there].all()
 
 
-def test_the_edge_of_stability_is_where_gradient_descent_turns():
+def test_top_is_the_stability_threshold_of_gradient_descent():
     a = symmetric(np.linspace(0.1, 5, 100))
     sharpness = float(solve(a, 3).values[0])
     start = np.random.default_rng(1).normal(size=100)
@@ -152,7 +152,7 @@ def test_the_edge_of_stability_is_where_gradient_descent_turns():
     ],
     ids=["identity", "identity whole", "two clusters", "rank 3", "zero", "n < k", "n < k, n steps", "n = 1"],
 )
-def test_where_there_are_fewer_the_others_are_nan(spectrum, steps, expected):
+def test_top_missing_values_are_nan(spectrum, steps, expected):
     found = solve(symmetric(spectrum), 3, steps=steps)
     there = ~np.isnan(expected)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4)
@@ -161,12 +161,12 @@ def test_where_there_are_fewer_the_others_are_nan(spectrum, steps, expected):
     np.testing.assert_array_equal(np.isnan(found.vectors), np.broadcast_to(~there[:, None], found.vectors.shape))
 
 
-def test_dead_steps_are_no_smallest_value():
+def test_top_smallest_ignores_unused_steps():
     found = solve(symmetric([3.0, 2.0] * 20), 2, steps=20, which="smallest")
     np.testing.assert_allclose(found.values, [2, 3], rtol=1e-5)
 
 
-def test_what_has_not_converged_is_said():
+def test_top_reports_values_that_have_not_converged():
     a = symmetric(np.linspace(0, 1, 40))
     found = solve(a, 3, steps=6)
     assert not found.converged.any()
@@ -176,7 +176,7 @@ def test_what_has_not_converged_is_said():
 
 
 @pytest.mark.usefixtures("x64")
-def test_a_start_near_the_eigenvector_needs_fewer_steps():
+def test_top_needs_fewer_steps_from_a_start_near_the_eigenvector():
     a = symmetric(np.concatenate([np.linspace(0, 1, 200), [1.1]]))
     draw = np.random.default_rng(2).normal(size=201)
     cold, warm = (solve(a, 1, steps=4, start=jnp.asarray(x)) for x in (draw, np.linalg.eigh(a)[1][:, -1] + 1e-4 * draw))
@@ -186,7 +186,7 @@ def test_a_start_near_the_eigenvector_needs_fewer_steps():
 
 
 @pytest.mark.parametrize("size", [10, 100])
-def test_a_lost_matrix_has_no_eigenvalues(size):
+def test_top_of_a_nan_matrix_is_nan(size):
     for bad in (np.nan, np.inf):
         a = np.eye(size)
         a[0, 0] = bad
@@ -196,7 +196,7 @@ def test_a_lost_matrix_has_no_eigenvalues(size):
         assert not found.converged.any()
 
 
-def test_vmapped_and_compiled_equal_one_by_one_and_a_lost_one_harms_no_other():
+def test_top_vmap_and_jit_equal_a_loop():
     matrices = np.stack([symmetric(np.r_[np.linspace(-1, 1, 97), s, 2 * s, 3 * s]) for s in (2.0, 5.0, np.nan, 7.0)])
     stacked = jnp.asarray(matrices, jnp.float32)
     run = lambda a: top(lambda v: a @ v, a[0], 3, KEY)
@@ -209,7 +209,7 @@ def test_vmapped_and_compiled_equal_one_by_one_and_a_lost_one_harms_no_other():
     assert np.isnan(together.values[2]).all()
 
 
-def test_half_precision_leaves_are_seen_through_wide_vectors():
+def test_top_computes_half_precision_params_in_float32():
     params = {"a": jnp.zeros(40, jnp.bfloat16), "b": jnp.zeros((5, 6), jnp.float32)}
     stiff = {"a": jnp.linspace(1, 4, 40).astype(jnp.bfloat16), "b": jnp.full((5, 6), 0.5).at[0, 0].set(8)}
     matvec = lambda v: jax.tree.map(jnp.multiply, stiff, v)
@@ -219,19 +219,19 @@ def test_half_precision_leaves_are_seen_through_wide_vectors():
 
 
 @pytest.mark.usefixtures("x64")
-def test_another_key_gives_the_same_values():
+def test_top_values_do_not_depend_on_the_key():
     outputs, criterion, params = network(sizes=(6, 8, 4))
     run = jax.jit(lambda key: top(ggn_product(outputs, criterion, params), params, 3, key, steps=40).values)
     np.testing.assert_allclose(run(KEY), run(jax.random.key(1)), rtol=1e-8)
 
 
-def test_mistakes_are_named():
+def test_top_refuses_invalid_arguments():
     a = np.eye(100)
     with pytest.raises(ValueError, match="largest, smallest, magnitude, not 'biggest'"):
         solve(a, 1, which="biggest")
-    with pytest.raises(ValueError, match="less than one"):
+    with pytest.raises(ValueError, match="at least 1, not 0"):
         solve(a, 0)
-    with pytest.raises(ValueError, match="see 2 eigenvalues at most, and k=3"):
+    with pytest.raises(ValueError, match="find at most 2 eigenvalues; k=3 needs"):
         solve(a, 3, steps=2)
-    with pytest.raises(ValueError, match="no parameters"):
+    with pytest.raises(ValueError, match="params are empty"):
         top(lambda v: v, {}, 1, KEY)

@@ -1,4 +1,4 @@
-"""The Lanczos process against moments and eigenvalues in NumPy, and where it breaks down."""
+"""The Lanczos process against moments and eigenvalues in NumPy, and its breakdown."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from tests.curvature.curvature_cases import process, product, symmetric
 
 
 def full(t):
-    """T [k, k] in float64, dead rows left out."""
+    """T [k, k] in float64, without unused rows."""
     live = int(t.live)
     alpha, beta = np.asarray(t.alpha, np.float64)[:live], np.asarray(t.beta, np.float64)[: live - 1]
     return np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
@@ -18,7 +18,7 @@ def full(t):
 
 @pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
-def test_t_is_the_matrix_as_its_orthonormal_vectors_see_it():
+def test_lanczos_projects_the_matrix_onto_orthonormal_vectors():
     a = symmetric(np.random.default_rng(1).normal(size=50))
     start = np.random.default_rng(2).normal(size=50)
     t, *_ = process(a, jnp.asarray(start), 20)
@@ -33,7 +33,7 @@ def test_t_is_the_matrix_as_its_orthonormal_vectors_see_it():
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("steps", [1, 2, 5, 9])
-def test_k_steps_reproduce_the_first_2k_moments_exactly_and_no_more(steps):
+def test_lanczos_k_steps_match_exactly_2k_moments(steps):
     a = symmetric(np.random.default_rng(3).uniform(-1, 1, size=40))
     start = np.random.default_rng(4).normal(size=40)
     q = start / np.linalg.norm(start)
@@ -43,7 +43,7 @@ def test_k_steps_reproduce_the_first_2k_moments_exactly_and_no_more(steps):
     assert abs(moments[-1][0] - moments[-1][1]) > 1e-10
 
 
-def test_float32_stays_orthogonal_through_many_steps():
+def test_lanczos_stays_orthogonal_in_float32():
     a = symmetric(np.concatenate([np.linspace(0, 1, 195), [10, 20, 40, 80, 160]]))
     t, *_ = process(a, jnp.asarray(np.random.default_rng(5).normal(size=200), jnp.float32), 100)
     assert (t.vectors.dtype, t.alpha.dtype) == (jnp.float32, jnp.float32)
@@ -64,7 +64,7 @@ RANK_3 = [3.0, 2.0, 1.0] + [0.0] * 37
     ],
     ids=["identity", "two clusters", "rank 3", "zero"],
 )
-def test_it_stops_where_the_space_is_used_up(spectrum, distinct, precision):
+def test_lanczos_stops_at_the_dimension_of_the_krylov_space(spectrum, distinct, precision):
     with jax.enable_x64(precision == "float64"):
         start = jnp.asarray(np.random.default_rng(6).normal(size=len(spectrum)), precision)
         t, values, coordinates = process(symmetric(spectrum), start, len(spectrum))
@@ -80,14 +80,14 @@ def test_it_stops_where_the_space_is_used_up(spectrum, distinct, precision):
 
 
 @pytest.mark.usefixtures("x64")
-def test_it_stops_at_n_though_more_steps_are_asked_for():
+def test_lanczos_stops_after_d_steps():
     a = symmetric([5.0, 4.0, 2.0, -1.0])
     t, values, _ = process(a, jnp.ones(4), 7)
     assert int(t.live) == 4
     np.testing.assert_allclose(values[:4], [-1, 2, 4, 5], atol=1e-12)
 
 
-def test_a_start_inside_an_invariant_space_stays_there():
+def test_lanczos_stays_in_an_invariant_subspace():
     t, values, _ = process(np.diag([4.0, 3.0, 2.0, 1.0]), jnp.asarray([0.0, 1.0, 1.0, 0.0]), 4)
     assert int(t.live) == 2
     np.testing.assert_allclose(values[:2], [2, 3], rtol=1e-6)
@@ -97,21 +97,21 @@ def test_a_start_inside_an_invariant_space_stays_there():
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
-def test_the_guard_is_relative_to_the_matrix(scale):
+def test_lanczos_breakdown_test_is_relative_to_the_matrix(scale):
     a = scale * symmetric(np.linspace(1, 2, 10))
     t, values, _ = process(a, jnp.ones(10), 10)
     assert int(t.live) >= 6  # float32 has no more of so narrow a spectrum
     np.testing.assert_allclose(values[int(t.live) - 1] / scale, 2, rtol=1e-4)
 
 
-def test_what_is_not_finite_comes_through():
+def test_lanczos_propagates_nan():
     for bad in (jnp.nan, jnp.inf):
         assert np.isnan(process(np.diag([bad, 1, 1]), jnp.ones(3), 3)[1]).all()
     lost, *_ = process(np.eye(5), jnp.ones(5).at[2].set(jnp.nan), 3)
     assert np.isnan(lost.alpha).all()
 
 
-def test_vmapped_and_compiled_equal_one_by_one():
+def test_lanczos_vmap_and_jit_equal_a_loop():
     # Three eigenvalues, four times each: from nearly any start rounding stays far from the guard's tolerance.
     spectra = np.arange(12.0), [1.0] * 12, np.repeat([3.0, -2.0, 0.0], 4)
     matrices = jnp.asarray([symmetric(spectrum) for spectrum in spectra], jnp.float32)
@@ -122,6 +122,6 @@ def test_vmapped_and_compiled_equal_one_by_one():
     assert np.isfinite(together).sum(axis=1).tolist() == [6, 1, 3]
 
 
-def test_a_step_is_needed():
-    with pytest.raises(ValueError, match="at least one step"):
+def test_lanczos_refuses_zero_steps():
+    with pytest.raises(ValueError, match="steps must be at least 1"):
         lanczos(product(np.eye(2)), jnp.ones(2), 0)

@@ -1,4 +1,4 @@
-"""Layers by name, and the blocks of the Hessian that belong to them."""
+"""Layers by name, and their diagonal blocks of the Hessian."""
 
 from typing import NamedTuple
 
@@ -38,13 +38,13 @@ ONE = jnp.ones(1)
         ({}, []),
     ],
 )
-def test_a_layer_is_the_outermost_node_that_holds_an_array(params, names):
+def test_split_makes_layers_of_outermost_nodes_with_an_array(params, names):
     assert list(split(params)) == names
     back = join(params, split(params))
     assert jax.tree.structure(back) == jax.tree.structure(params)
 
 
-def test_the_layers_of_a_perceptron():
+def test_split_of_an_mlp():
     params = jax.eval_shape(mlp(data="wine", widths=(4, 5)).init, jax.random.key(0))
     layers = split(params)
     assert list(layers) == ["layers/0", "layers/1", "layers/2"]
@@ -62,7 +62,7 @@ trees = st.recursive(
 
 
 @given(trees)
-def test_each_leaf_is_in_one_layer_and_all_come_back(tree):
+def test_join_inverts_split(tree):
     layers = split(tree)
     assert jax.tree.leaves(list(layers.values())) == jax.tree.leaves(tree)
     assert join(tree, layers) == tree
@@ -70,15 +70,15 @@ def test_each_leaf_is_in_one_layer_and_all_come_back(tree):
     assert join(tree, doubled) == jax.tree.map(lambda x: 2 * x, tree)
 
 
-def test_names_that_are_not_there_or_not_alone():
+def test_layers_refuse_unknown_and_duplicate_names():
     with pytest.raises(ValueError, match="no layer 'c'; there are a, b"):
         join({"a": ONE, "b": ONE}, {"c": ONE})
-    with pytest.raises(ValueError, match="one name: a/b, a/b"):
+    with pytest.raises(ValueError, match="the same name: a/b, a/b"):
         split({"a": {"b": {"w": ONE}}, "a/b": ONE})
 
 
 @pytest.mark.usefixtures("x64")
-def test_blocks_are_those_of_the_dense_hessian():
+def test_layer_products_are_diagonal_blocks_of_the_hessian():
     outputs, criterion, params = network()
     loss = lambda params: criterion(outputs(params))
     h = dense_hessian(loss, params)

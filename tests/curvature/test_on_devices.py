@@ -1,4 +1,4 @@
-"""Eigenvalues of many lanes on several devices at once."""
+"""Eigenvalues of many runs on several devices at once."""
 
 import subprocess
 import sys
@@ -26,6 +26,6 @@ np.testing.assert_allclose(data["smallest"], -scales, rtol=1e-3)
 """
 
 
-def test_lanes_on_two_devices_do_not_wait_for_each_other_for_ever():
-    """As they did, when factorisations were handed to XLA in batches (see `gdlab.curvature.one_by_one`)."""
+def test_top_on_two_devices_does_not_deadlock():
+    """Batched factorisations deadlock here (see `gdlab.curvature.one_by_one`)."""
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=300)

@@ -1,4 +1,4 @@
-"""Curvature in a preconditioner's metric, against generalised eigenvalues of SciPy."""
+"""Preconditioned curvature against generalised eigenvalues of SciPy."""
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +15,25 @@ A = symmetric(np.random.default_rng(0).normal(size=9))
 P = np.random.default_rng(1).uniform(0.1, 10, size=9)
 
 
-def test_it_has_the_eigenvalues_of_the_pencil():
+def test_preconditioned_has_the_generalised_eigenvalues():
     matrix = np.asarray(dense(preconditioned(product(A), jnp.asarray(P)), jnp.zeros(9)))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-14)
     np.testing.assert_allclose(np.linalg.eigvalsh(matrix), scipy.linalg.eigh(A, np.diag(P))[0], atol=1e-12)
 
 
-def test_its_eigenvectors_go_back_to_those_of_the_preconditioned_matrix():
+def test_preconditioned_eigenvectors_map_to_those_of_the_product():
     found = top(preconditioned(product(A), jnp.asarray(P)), jnp.zeros(9), 1, jax.random.key(0))
     v = np.asarray(found.vectors[0]) / np.sqrt(P)
     np.testing.assert_allclose(A @ v / P, float(found.values[0]) * v, atol=1e-10)
 
 
-def test_it_says_when_preconditioned_descent_is_stable():
+def test_preconditioned_top_is_the_stability_threshold():
     sharpness = top(preconditioned(product(A @ A), jnp.asarray(P)), jnp.zeros(9), 1, jax.random.key(0)).values[0]
     step = lambda lr: np.abs(np.linalg.eigvals(np.eye(9) - lr * np.diag(1 / P) @ A @ A)).max()
     assert step(0.999 * 2 / float(sharpness)) < 1 < step(1.001 * 2 / float(sharpness))
 
 
-def test_it_acts_on_trees_in_each_leafs_dtype():
+def test_preconditioned_keeps_structure_and_dtypes():
     v = {"a": jnp.ones(2, jnp.float32), "b": jnp.ones((1, 2), jnp.bfloat16)}
     p = {"a": jnp.asarray([4.0, 16.0]), "b": jnp.asarray([[jnp.inf, 1.0]])}
     image = preconditioned(lambda v: v, p)(v)
@@ -43,7 +43,7 @@ def test_it_acts_on_trees_in_each_leafs_dtype():
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan])
-def test_what_has_no_root_makes_products_nan(bad):
+def test_preconditioned_is_nan_for_entries_that_are_not_positive(bad):
     p = jnp.asarray(P).at[4].set(bad)
     compiled = jax.jit(lambda p: top(preconditioned(product(A), p), jnp.zeros(9), 2, jax.random.key(0)))
     assert np.isnan(preconditioned(product(A), p)(jnp.ones(9))).all()

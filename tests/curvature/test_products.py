@@ -1,4 +1,4 @@
-"""Curvature products against matrices in closed form, and against `jax.hessian`."""
+"""Curvature products against closed forms and `jax.hessian`."""
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 3)), RNG.normal(size=12)
 
 
-def test_a_quadratic_has_its_matrix():
+def test_hessian_product_of_a_quadratic():
     a = symmetric([3.0, 1.0, -2.0, 0.5])
     loss = lambda x: 0.5 * x @ jnp.asarray(a) @ x
     np.testing.assert_allclose(written(lambda x: hessian_product(loss, x), jnp.ones(4)), a, atol=1e-12)
 
 
-def test_least_squares_is_two_over_n_of_the_gram_matrix():
+def test_hessian_product_of_least_squares():
     loss = lambda w: jnp.mean((jnp.asarray(X) @ w - Y) ** 2)
     w = jnp.ones(3)
     np.testing.assert_allclose(written(lambda w: hessian_product(loss, w), w), 2 / len(X) * X.T @ X, atol=1e-12)
@@ -31,7 +31,7 @@ def test_least_squares_is_two_over_n_of_the_gram_matrix():
     np.testing.assert_allclose(written(ggn, w), 2 / len(X) * X.T @ X, atol=1e-12)
 
 
-def test_logistic_regression_is_weighted_by_the_variance_of_the_labels():
+def test_hessian_product_of_logistic_regression():
     labels = jnp.asarray(Y > 0, jnp.float64)
     outputs, criterion = lambda w: jnp.asarray(X) @ w, lambda z: jnp.mean(jnp.logaddexp(0.0, z) - labels * z)
     w = jnp.asarray([0.3, -1.0, 2.0])
@@ -43,7 +43,7 @@ def test_logistic_regression_is_weighted_by_the_variance_of_the_labels():
         np.testing.assert_allclose(written(make, w), expected, atol=1e-12)
 
 
-def test_softmax_regression_is_a_sum_of_kronecker_products():
+def test_hessian_product_of_softmax_regression():
     outputs, criterion, params = network(sizes=(3, 4), examples=12)
     x = np.random.default_rng(0).normal(size=(12, 3))  # what `network` draws first
     z = np.asarray(outputs(params))
@@ -58,14 +58,14 @@ def test_softmax_regression_is_a_sum_of_kronecker_products():
 
 
 @pytest.mark.parametrize("a", [0.5, 1.0, 3.0])
-def test_a_scalar_deep_linear_net_on_its_valley_has_the_curvature_of_both_factors(a):
+def test_hessian_product_of_a_scalar_deep_linear_network(a):
     # f = (ab - 1)^2 / 2: on ab = 1 the Hessian is (b, a)(b, a)', of eigenvalues 0 and a^2 + b^2.
     params = {"a": jnp.asarray(a), "b": jnp.asarray(1 / a)}
     h = written(lambda p: hessian_product(lambda p: 0.5 * (p["a"] * p["b"] - 1) ** 2, p), params)
     np.testing.assert_allclose(np.linalg.eigvalsh(h), [0, a**2 + a**-2], atol=1e-12)
 
 
-def test_a_network_against_the_dense_hessian_and_jacobian():
+def test_products_of_a_network_equal_dense_matrices():
     outputs, criterion, params = network()
     loss = lambda params: criterion(outputs(params))
     np.testing.assert_allclose(
@@ -81,14 +81,14 @@ def test_a_network_against_the_dense_hessian_and_jacobian():
     assert np.abs(ggn - dense_hessian(loss, params)).max() > 1e-2
 
 
-def test_outputs_may_be_a_tree():
+def test_ggn_product_accepts_a_pytree_of_outputs():
     w = jnp.asarray([1.0, 2.0])
     outputs = lambda w: {"sum": w[0] + w[1], "both": 3 * w}
     criterion = lambda z: z["sum"] ** 2 + 0.5 * jnp.sum(z["both"] ** 2)
     np.testing.assert_allclose(written(lambda w: ggn_product(outputs, criterion, w), w), [[11, 2], [2, 11]], atol=1e-12)
 
 
-def test_the_ggn_is_the_expectation_of_the_fisher_over_the_models_own_labels():
+def test_ggn_product_is_the_expected_fisher():
     outputs, _, params = network(sizes=(4, 5, 3), examples=6)
     p = np.asarray(jax.nn.softmax(outputs(params), axis=1))
     vector, unravel = ravel_pytree(params)
@@ -102,16 +102,16 @@ def test_the_ggn_is_the_expectation_of_the_fisher_over_the_models_own_labels():
     np.testing.assert_allclose(written(lambda p: ggn_product(outputs, criterion, p), params), true, atol=1e-12)
 
 
-def test_the_empirical_fisher_is_the_second_moment_of_the_gradients():
+def test_fisher_product_is_the_second_moment_of_gradients():
     w = jnp.asarray([0.3, -1.0, 2.0])
     losses = lambda w: (jnp.asarray(X) @ w - Y) ** 2
     grads = 2 * (X @ np.asarray(w) - Y)[:, None] * X
     np.testing.assert_allclose(written(lambda w: fisher_product(losses, w), w), grads.T @ grads / len(X), rtol=1e-10)
-    with pytest.raises(ValueError, match="a number for each example"):
+    with pytest.raises(ValueError, match="one number per example"):
         fisher_product(lambda w: losses(w).mean(), w)
 
 
-def test_a_problem_has_all_three():
+def test_product_of_all_kinds():
     problem = linear_regression(l2=0.5)
     params = {"b": jnp.asarray(0.2), "w": jnp.linspace(-1, 1, 10)}
     x, y = (np.asarray(part, np.float64) for part in problem.data)
@@ -127,7 +127,7 @@ def test_a_problem_has_all_three():
     np.testing.assert_allclose(made["fisher"], grads.T @ grads / len(x), rtol=1e-8)
 
 
-def test_the_hessian_of_a_linear_classifier_is_its_ggn():
+def test_product_of_linear_classifier_hessian_equals_ggn():
     problem = logistic_regression(data="wine", spread=0.5)
     params = problem.init(jax.random.key(0))
     hessian, ggn = (
@@ -136,13 +136,13 @@ def test_the_hessian_of_a_linear_classifier_is_its_ggn():
     np.testing.assert_allclose(hessian, ggn, atol=1e-12)
 
 
-def test_a_problem_without_data_has_a_hessian_only():
+def test_product_of_a_problem_without_data_is_hessian_only():
     problem = quadratic(spectrum=(1.0, 4.0))
     at = jnp.ones(2)
     np.testing.assert_allclose(
         written(lambda x: product_of(problem, x, None), at), problem.facts["hessian"], atol=1e-12
     )
-    with pytest.raises(ValueError, match="give it outputs= and criterion="):
+    with pytest.raises(ValueError, match="needs a Problem with outputs and criterion"):
         product_of(problem, at, None, "ggn")
     with pytest.raises(ValueError, match="needs a batch"):
         product_of(problem, at, None, "fisher")
@@ -150,12 +150,12 @@ def test_a_problem_without_data_has_a_hessian_only():
         product_of(problem, at, None, "newton")
 
 
-def test_products_are_of_the_loss_where_the_gradient_is_another():
+def test_product_of_ignores_a_custom_gradient():
     game = Problem(init=lambda key: jnp.ones(2), loss=lambda x, _: x[0] ** 2, gradient=lambda x, _: (x[0], -x))
     np.testing.assert_allclose(written(lambda x: product_of(game, x, None), jnp.ones(2)), [[2, 0], [0, 0]])
 
 
-def test_products_compile_and_vmap_over_params():
+def test_products_jit_and_vmap_over_params():
     problem = mlp(data="wine", widths=(5,), activation="tanh")
     batch = jax.tree.map(lambda x: x[:16], problem.data)
     params = jax.vmap(problem.init)(jax.random.split(jax.random.key(0), 3))
@@ -167,7 +167,7 @@ def test_products_compile_and_vmap_over_params():
             np.testing.assert_allclose(a[i], b, atol=1e-12)
 
 
-def test_a_lost_point_has_products_that_are_not_finite():
+def test_products_at_nan_params_are_nan():
     outputs, criterion, params = network()
     params["layer0"]["w"] = params["layer0"]["w"].at[0, 0].set(jnp.nan)
     assert np.isnan(written(lambda q: hessian_product(lambda q: criterion(outputs(q)), q), params)).any()

@@ -1,4 +1,4 @@
-"""Traces and diagonals from random signs, against the matrix itself."""
+"""Stochastic traces and diagonals against the exact ones."""
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def many(fn, runs=400):
-    """A function of a key, at that many keys."""
+    """A function of a key, evaluated at `runs` keys."""
     return jax.jit(jax.vmap(fn))(jax.random.split(jax.random.key(3), runs))
 
 
-def test_one_probe_is_exact_on_a_diagonal_matrix():
+def test_trace_and_diagonal_are_exact_on_a_diagonal_matrix():
     stiff = {"a": jnp.asarray([1.0, -2.0, 5.0]), "b": jnp.asarray([[0.5]])}
     matvec = lambda v: jax.tree.map(jnp.multiply, stiff, v)
     found = trace(matvec, stiff, jax.random.key(0), probes=1)
@@ -32,7 +32,7 @@ def test_one_probe_is_exact_on_a_diagonal_matrix():
 A = symmetric(np.r_[50.0, 20.0, -7.0, np.random.default_rng(0).uniform(-0.1, 0.3, 27)])
 
 
-def test_hutchinson_has_the_mean_and_the_variance_of_the_formula():
+def test_trace_hutchinson_mean_and_variance():
     found = many(lambda key: trace(product(A), like(A), key, probes=9))
     variance = 2 * (np.sum(A**2) - np.sum(np.diag(A) ** 2)) / 9
     assert abs(np.mean(found.value) - np.trace(A)) < 4 * (variance / 400) ** 0.5
@@ -40,7 +40,7 @@ def test_hutchinson_has_the_mean_and_the_variance_of_the_formula():
     np.testing.assert_allclose(np.mean(np.square(found.stderr)), variance, rtol=0.1)
 
 
-def test_hutch_plus_plus_is_unbiased_and_better_where_few_eigenvalues_rule():
+def test_trace_hutch_plus_plus_is_unbiased_and_more_accurate():
     found = many(lambda key: trace(product(A), like(A), key, probes=18, method="hutch++"))
     plain = many(lambda key: trace(product(A), like(A), key, probes=18))
     spread = np.std(found.value)
@@ -54,7 +54,7 @@ def test_hutch_plus_plus_is_unbiased_and_better_where_few_eigenvalues_rule():
     [([3.0, 2.0, 1.0] + [0.0] * 37, 12), ([4.0, -1.0, 2.0], 30), ([0.0] * 5, 3)],
     ids=["rank 3", "n < probes / 3", "zero"],
 )
-def test_hutch_plus_plus_is_exact_once_its_basis_holds_the_range(spectrum, probes):
+def test_trace_hutch_plus_plus_is_exact_at_full_rank(spectrum, probes):
     a = symmetric(spectrum)
     found = trace(product(a), like(a), jax.random.key(1), probes=probes, method="hutch++")
     np.testing.assert_allclose(found.value, sum(spectrum), atol=1e-12)
@@ -62,7 +62,7 @@ def test_hutch_plus_plus_is_exact_once_its_basis_holds_the_range(spectrum, probe
         assert found.stderr < 1e-12
 
 
-def test_hutch_plus_plus_makes_no_more_products_than_it_is_given():
+def test_trace_hutch_plus_plus_number_of_products():
     calls = []
 
     def counted(v):
@@ -74,20 +74,20 @@ def test_hutch_plus_plus_makes_no_more_products_than_it_is_given():
     assert len(calls) == 18
 
 
-def test_the_diagonal_has_the_mean_and_the_variance_of_the_formula():
+def test_diagonal_mean_and_variance():
     value, stderr = many(lambda key: diagonal(product(A), like(A), key, 5))
     variance = (np.sum(A**2, axis=1) - np.diag(A) ** 2) / 5
     assert (np.abs(np.mean(value, axis=0) - np.diag(A)) < 4.5 * (variance / 400) ** 0.5).all()
     np.testing.assert_allclose(np.mean(np.square(stderr), axis=0), variance, rtol=0.25)
 
 
-def test_the_mean_of_the_diagonals_probes_is_the_traces():
+def test_diagonal_sum_equals_trace():
     key = jax.random.key(5)
     value, _ = diagonal(product(A), like(A), key, 6)
     np.testing.assert_allclose(np.sum(value), trace(product(A), like(A), key, probes=6).value, rtol=1e-12)
 
 
-def test_a_networks_trace_is_within_its_standard_error():
+def test_trace_of_a_network_is_within_its_standard_error():
     outputs, criterion, params = network(sizes=(6, 8, 4))
     loss = lambda params: criterion(outputs(params))
     h = dense_hessian(loss, params)
@@ -104,7 +104,7 @@ def test_a_networks_trace_is_within_its_standard_error():
 
 
 @pytest.mark.parametrize("method", ["hutchinson", "hutch++"])
-def test_vmapped_equals_looped_and_a_lost_matrix_is_nan(method):
+def test_trace_vmap_equals_loop_and_nan_matrix_gives_nan(method):
     stacked = jnp.asarray(np.stack([A, 3 * A, np.full_like(A, np.nan)]))
     run = lambda a: trace(lambda v: a @ v, a[0], jax.random.key(0), probes=6, method=method)
     together = jax.jit(jax.vmap(run))(stacked)
@@ -114,7 +114,7 @@ def test_vmapped_equals_looped_and_a_lost_matrix_is_nan(method):
     assert np.isfinite(together.value[:2]).all()
 
 
-def test_mistakes_are_named():
+def test_trace_and_diagonal_refuse_invalid_arguments():
     run = lambda **options: trace(product(A), like(A), jax.random.key(0), **options)
     with pytest.raises(ValueError, match=r"hutchinson, hutch\+\+, not 'xtrace'"):
         run(method="xtrace")
@@ -122,5 +122,5 @@ def test_mistakes_are_named():
         run(probes=0)
     with pytest.raises(ValueError, match="at least 3 probes, not 2"):
         run(probes=2, method="hutch++")
-    with pytest.raises(ValueError, match="at least one probe"):
+    with pytest.raises(ValueError, match="probes must be at least 1"):
         diagonal(product(A), like(A), jax.random.key(0), 0)

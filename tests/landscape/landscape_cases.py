@@ -8,7 +8,7 @@ import numpy as np
 
 
 def network(seed=0, sizes=(6, 5, 4), scale=1.0):
-    """Params of a multilayer perceptron, biases and all, as `gdlab.problems.mlp` has them."""
+    """Params of a multilayer perceptron, with biases, as in `gdlab.problems.mlp`."""
     rng = np.random.default_rng(seed)
     draw = lambda *shape: jnp.asarray(scale * rng.normal(size=shape), jnp.result_type(float))
     return {

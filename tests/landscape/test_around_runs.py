@@ -8,7 +8,7 @@ import pytest
 import gdlab
 from gdlab import rules
 from gdlab.landscape import at, project
-from gdlab.landscape.around_runs import Scene, curvature_on, on_lines, on_own_planes, on_shared_plane, spectra
+from gdlab.landscape.around_runs import ChosenRuns, curvature_on, on_lines, on_own_planes, on_shared_plane, spectra
 from gdlab.landscape.trajectories import Paths, Shown, run_paths
 from gdlab.landscape.trajectory_planes import own_planes, shared_plane
 
@@ -45,10 +45,10 @@ def height(positions):
 
 @pytest.fixture(scope="module")
 def scene():
-    return Scene(bowl(), SHOWN, run_paths(bowl(), RULES, SHOWN, steps=STEPS))
+    return ChosenRuns(bowl(), SHOWN, run_paths(bowl(), RULES, SHOWN, steps=STEPS))
 
 
-def test_paths_are_those_of_the_runs_in_the_order_asked_for(scene):
+def test_run_paths_keep_the_order_of_the_runs(scene):
     for one, path in zip(SHOWN, scene.paths.positions, strict=True):
         own = {name: value for name, value in one.values.items() if name != "seed"}
         for steps in (0, 7, STEPS):
@@ -60,13 +60,13 @@ def test_paths_are_those_of_the_runs_in_the_order_asked_for(scene):
             )
 
 
-def test_a_run_that_diverges_has_a_path_up_to_there():
+def test_run_paths_end_where_a_run_diverges():
     paths = run_paths(bowl(), RULES, [Shown("gd", {"lr": 1e30}), Shown("gd", {"lr": 0.1})], steps=10)
     lost, sound = paths.finite
     assert 0 < len(lost) < len(sound) == 11
 
 
-def test_the_surface_and_the_paths_on_the_shared_plane(scene):
+def test_on_shared_plane_surface_and_paths(scene):
     found = shared_plane("pca", scene.loss, scene.paths)
     data = on_shared_plane(scene, "pca", found, points=(7, 5))
     assert data["loss"].dims == ("y", "x")
@@ -77,7 +77,7 @@ def test_the_surface_and_the_paths_on_the_shared_plane(scene):
         there = at(found.plane, float(data["x"][x]), float(data["y"][y]))
         np.testing.assert_allclose(data["loss"][y, x], height(np.r_[there["b"], there["w"].ravel()]), rtol=1e-4)
     np.testing.assert_allclose(data["path_loss"], height(scene.paths.positions), rtol=1e-4, atol=1e-6)
-    # The paths lie within the window, and what is off the plane is what it does not capture.
+    # The paths lie in the window, and their distance to the plane is the variance that is not captured.
     inside = (data["path_x"] > data["x"][0]) & (data["path_x"] < data["x"][-1])
     assert bool(inside.all())
     x = scene.paths.positions.reshape(-1, 5).astype(np.float64)
@@ -87,14 +87,14 @@ def test_the_surface_and_the_paths_on_the_shared_plane(scene):
     )
 
 
-def test_one_run_of_each_rule_has_the_rule_for_its_dim():
+def test_labelled_uses_the_rule_as_dim_for_one_run_each():
     shown = [Shown("gd", {"lr": 0.1}), Shown("heavy", {"lr": 0.02})]
-    scene = Scene(bowl(), shown, run_paths(bowl(), RULES, shown, steps=5))
+    scene = ChosenRuns(bowl(), shown, run_paths(bowl(), RULES, shown, steps=5))
     data = on_shared_plane(scene, "pca", shared_plane("pca", scene.loss, scene.paths), points=(3, 3))
     assert data["path_x"].dims == ("rule", "point")
 
 
-def test_the_hessian_plane_is_along_its_leading_eigenvectors(scene):
+def test_shared_plane_hessian_is_along_the_top_eigenvectors(scene):
     plane = shared_plane("hessian", scene.loss, scene.paths).plane
     last = scene.paths.finite[0][-1]
     np.testing.assert_allclose(np.r_[plane.centre["b"], plane.centre["w"].ravel()], last)
@@ -102,7 +102,7 @@ def test_the_hessian_plane_is_along_its_leading_eigenvectors(scene):
     np.testing.assert_allclose(np.abs(plane.v["w"].ravel()), [0, 1, 0, 0], atol=1e-3)
 
 
-def test_the_gradient_plane_holds_the_gradient_and_the_last_step(scene):
+def test_shared_plane_gradient_contains_gradient_and_last_step(scene):
     plane = shared_plane("gradient", scene.loss, scene.paths).plane
     last, before = scene.paths.unravel(scene.paths.finite[0][-1]), scene.paths.unravel(scene.paths.finite[0][-2])
     gradient = jax.grad(scene.loss)(last)
@@ -114,7 +114,7 @@ def test_the_gradient_plane_holds_the_gradient_and_the_last_step(scene):
     )
 
 
-def test_each_run_has_a_plane_of_its_own_that_its_path_fills(scene):
+def test_on_own_planes_scales_each_plane_to_its_path(scene):
     data = on_own_planes(scene, points=(9, 9), margin=0.25)
     assert data["loss"].dims == ("run", "y", "x")
     for axis in ("path_x", "path_y"):
@@ -126,7 +126,7 @@ def test_each_run_has_a_plane_of_its_own_that_its_path_fills(scene):
         np.testing.assert_allclose(data["loss"][run, -1, 0], height(corner), rtol=1e-4)
 
 
-def test_a_path_in_a_plane_is_not_off_its_own():
+def test_own_planes_contain_planar_paths():
     rng = np.random.default_rng(0)
     basis, centre = np.linalg.qr(rng.normal(size=(6, 2)))[0].T, rng.normal(size=6)
     ways = rng.normal(size=(3, 20, 2)) @ basis + centre
@@ -139,21 +139,21 @@ def test_a_path_in_a_plane_is_not_off_its_own():
         assert float(off.max()) < 1e-5
 
 
-def test_a_run_that_never_moved_has_a_plane_still():
+def test_own_planes_of_a_constant_path():
     paths = Paths(np.ones((1, 4, 3), np.float32), np.arange(4), lambda flat: flat)
     planes = own_planes(paths)
     np.testing.assert_allclose(np.linalg.norm(planes.u[0]), 1, rtol=1e-5)
     np.testing.assert_allclose(planes.centre[0], 1)
 
 
-def test_lines_pass_through_the_end_of_each_run(scene):
+def test_on_lines_pass_through_the_end_of_each_run(scene):
     data = on_lines(scene, 3, "none")
     assert data["loss"].dims == ("run", "plane", "alpha")
     ends = height(np.stack(scene.ends))
     np.testing.assert_allclose(data["loss"].sel(alpha=0), np.repeat(ends[:, None], 3, axis=1), rtol=1e-4, atol=1e-6)
 
 
-def test_spectra_are_those_of_the_quadratic(scene):
+def test_spectra_of_a_quadratic(scene):
     data = spectra(scene)
     step = float(data["eigenvalue"][1] - data["eigenvalue"][0])
     np.testing.assert_allclose(data["density"].sum("eigenvalue") * step, 1, rtol=1e-2)
@@ -161,7 +161,7 @@ def test_spectra_are_those_of_the_quadratic(scene):
     np.testing.assert_allclose(data["top"], np.tile(CURVATURES, (4, 1)), atol=1e-3)
 
 
-def test_the_map_of_curvature_of_a_bowl_that_is_flat_one_way(scene):
+def test_curvature_on_of_a_singular_quadratic(scene):
     found = shared_plane("pca", scene.loss, scene.paths)
     shared = on_shared_plane(scene, "pca", found, points=(5, 5))
     data = curvature_on(scene, shared, found.plane, 3)

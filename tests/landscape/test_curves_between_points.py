@@ -1,4 +1,4 @@
-"""Curves between points: their formulas in NumPy, and their ends to the bit."""
+"""Curves between points against formulas in NumPy."""
 
 import math
 
@@ -17,7 +17,7 @@ POINTS = [network(i, scale=10.0**i) for i in range(4)]
 
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.integers(2, 4), st.floats(0, 1, width=32))
-def test_bezier_is_de_casteljaus_and_polygon_is_linear_between_corners(count, t):
+def test_on_curve_equals_de_casteljau_and_linear_interpolation(count, t):
     rows = np.stack([vector(p) for p in POINTS[:count]])
     scale = np.abs(rows).max()
     levels = rows
@@ -31,21 +31,21 @@ def test_bezier_is_de_casteljaus_and_polygon_is_linear_between_corners(count, t)
 
 @pytest.mark.parametrize("curve", ["bezier", "polygon"])
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_the_ends_are_the_ends_to_the_bit(curve, count):
+def test_on_curve_ends_are_exact(curve, count):
     follow = jax.jit(jax.vmap(lambda t: on_curve(POINTS[:count], t, curve)))
     ends = follow(jnp.array([0.0, 1.0]))
     for i, params in ((0, POINTS[0]), (1, POINTS[count - 1])):
         np.testing.assert_array_equal(vector(jax.tree.map(lambda leaf, i=i: leaf[i], ends)), vector(params))
 
 
-def test_its_derivative_at_the_start_points_to_the_second_point():
+def test_on_curve_derivative_at_the_start():
     _, slope = jax.jvp(lambda t: on_curve(POINTS[:3], t), (0.0,), (1.0,))
     np.testing.assert_allclose(vector(slope), 2 * (vector(POINTS[1]) - vector(POINTS[0])), rtol=1e-5)
     assert math.isclose(float(on_curve([jnp.array(1.0), jnp.array(3.0)], 0.25)), 1.5)
 
 
-def test_what_is_no_curve_is_an_error():
+def test_on_curve_refuses_invalid_arguments():
     with pytest.raises(ValueError, match="bezier, polygon"):
         on_curve(POINTS, 0.5, "spline")
-    with pytest.raises(ValueError, match="two points or more, not 1"):
+    with pytest.raises(ValueError, match="two or more points, not 1"):
         on_curve(POINTS[:1], 0.5)

@@ -1,4 +1,4 @@
-"""Directions of any origin: how they are scaled part by part, and the planes that they span."""
+"""Scaling of directions, and the planes that they span."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def by_layer(params):
     return params["layers"].values()
 
 
-def test_filters_of_any_direction_get_the_length_of_the_weights_and_keep_their_way():
+def test_normalised_filter_scales_to_the_weights():
     for d, w, raw in zip(*map(by_layer, (normalised(D, W), W, D)), strict=True):
         np.testing.assert_allclose(length(d["kernel"], axis=0), length(w["kernel"], axis=0), rtol=1e-5)
         np.testing.assert_array_equal(d["bias"], 0)
@@ -48,7 +48,7 @@ def test_filters_of_any_direction_get_the_length_of_the_weights_and_keep_their_w
 
 
 @pytest.mark.parametrize("biases", [False, True])
-def test_a_layer_is_the_leaves_of_one_parent_and_a_tensor_is_a_leaf(biases):
+def test_normalised_layer_and_tensor_parts(biases):
     for d, w, raw in zip(*map(by_layer, (normalised(D, W, "layer", biases=biases), W, D)), strict=True):
         moved = ("bias", "kernel") if biases else ("kernel",)
         assert length(*(d[n] for n in moved)) == pytest.approx(length(*(w[n] for n in moved)), rel=1e-5)
@@ -60,13 +60,13 @@ def test_a_layer_is_the_leaves_of_one_parent_and_a_tensor_is_a_leaf(biases):
             assert length(d[name]) == pytest.approx(length(w[name]), rel=1e-5)
 
 
-def test_items_of_a_list_are_layers_of_their_own():
+def test_normalised_layer_treats_list_items_separately():
     w, d = [W["layers"][0]["kernel"], W["layers"][1]["kernel"]], [D["layers"][0]["kernel"], D["layers"][1]["kernel"]]
     for x, y in zip(normalised(d, w, "layer"), normalised(d, w, "tensor"), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
-def test_parts_that_are_zero_stay_zero_and_nan_comes_through():
+def test_normalised_keeps_zero_parts_and_propagates_nan():
     w, d = jnp.ones((3, 4)).at[:, 1].set(0), jnp.ones((3, 4)).at[:, 2].set(0)
     np.testing.assert_allclose(normalised(d, w), np.ones((3, 4)) * [1, 0, 0, 1], rtol=1e-6)
     gradient = jax.grad(lambda w: normalised(d, w).sum())(w)
@@ -76,20 +76,20 @@ def test_parts_that_are_zero_stay_zero_and_nan_comes_through():
     assert np.isfinite(lost[:, 1:]).all()
 
 
-def test_none_leaves_all_as_it_is_and_a_leaf_keeps_its_dtype():
+def test_normalised_none_is_identity_and_dtypes_are_kept():
     assert normalised(D, W, "none") is D
     half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), D)
     assert {x.dtype for x in jax.tree.leaves(normalised(half, half, "layer"))} == {jnp.dtype(jnp.bfloat16)}
 
 
-def test_a_random_plane_is_of_random_directions():
+def test_random_plane_consists_of_random_directions():
     first, second = jax.random.split(KEY)
     plane = random_plane(KEY, W, "layer", biases=True)
     for direction, key in ((plane.u, first), (plane.v, second)):
         np.testing.assert_array_equal(vector(direction), vector(random_direction(key, W, "layer", biases=True)))
 
 
-def test_directions_are_made_orthogonal_first_and_scaled_last():
+def test_plane_of_orthogonalises_before_scaling():
     oblique = jax.tree.map(lambda x, y: x + 0.2 * y, D, network(3))
     plane = plane_of(W, D, oblique, orthogonalise=True)
     assert abs(float(cosine(plane))) < 1e-6
@@ -99,18 +99,18 @@ def test_directions_are_made_orthogonal_first_and_scaled_last():
     for d, w in zip(by_layer(scaled.v), by_layer(W), strict=True):
         np.testing.assert_allclose(length(d["kernel"], axis=0), length(w["kernel"], axis=0), rtol=1e-5)
     assert abs(float(cosine(scaled))) < 0.5 * abs(float(cosine(plane_of(W, D, oblique, normalise="filter"))))
-    one = {"layers": {0: W["layers"][0]}}  # of a single tensor the scale turns nothing
+    one = {"layers": {0: W["layers"][0]}}  # with a single tensor, scaling keeps the angle
     pair = [{"layers": {0: d["layers"][0]}} for d in (D, oblique)]
     assert abs(float(cosine(plane_of(one, *pair, orthogonalise=True, normalise="tensor")))) < 1e-6
 
 
-def test_nothing_is_left_of_a_parallel_direction():
+def test_plane_of_parallel_directions_has_zero_v():
     plane = plane_of(W, D, jax.tree.map(lambda x: -3 * x, D), orthogonalise=True)
     np.testing.assert_array_equal(vector(plane.v), 0)
     assert abs(float(cosine(random_plane(KEY, W, "tensor", orthogonalise=True)))) < 0.1
 
 
-def test_the_gradient_direction_is_the_unit_gradient():
+def test_gradient_direction_is_the_unit_gradient():
     a = jnp.array([1.0, 4.0])
     direction = gradient_direction(lambda x: jnp.sum(a * x**2) / 2, jnp.array([3.0, 1.0]))
     np.testing.assert_allclose(direction, np.array([3, 4]) / 5, rtol=1e-6)
@@ -121,11 +121,11 @@ def test_the_gradient_direction_is_the_unit_gradient():
 
 @settings(derandomize=True, deadline=None, max_examples=10)
 @given(st.integers(0, 10**6))
-def test_three_points_lie_in_their_plane_at_their_distances(seed):
+def test_triangle_plane_contains_its_points_isometrically(seed):
     points = [network(seed + i) for i in range(3)]
     plane, corners = triangle_plane(*points)
-    told = report(plane)
-    np.testing.assert_allclose([told["norm_u"], told["norm_v"], told["cosine"]], [1, 1, 0], atol=1e-5)
+    reported = report(plane)
+    np.testing.assert_allclose([reported["norm_u"], reported["norm_v"], reported["cosine"]], [1, 1, 0], atol=1e-5)
     for params, corner in zip(points, corners, strict=True):
         a, b, off = project(plane, params)
         np.testing.assert_allclose([a, b], corner, rtol=1e-4, atol=1e-4)
@@ -135,7 +135,7 @@ def test_three_points_lie_in_their_plane_at_their_distances(seed):
         assert np.linalg.norm(corners[i] - corners[j]) == pytest.approx(apart, rel=1e-4)
 
 
-def test_three_points_on_a_line_leave_one():
+def test_triangle_plane_of_collinear_points_has_zero_v():
     b = jax.tree.map(lambda x, d: x + d, W, D)
     c = jax.tree.map(lambda x, d: x - 2 * d, W, D)
     plane, corners = triangle_plane(W, b, c)
@@ -144,7 +144,7 @@ def test_three_points_on_a_line_leave_one():
     np.testing.assert_array_equal(corners[:, 1], 0)
 
 
-def test_the_eigen_plane_is_along_two_of_the_vectors():
+def test_eigen_plane_is_along_two_of_the_vectors():
     rows = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0].astype(np.float32)
     vectors = {"b": jnp.asarray(rows[:4, :2]), "w": jnp.asarray(rows[:4, 2:]).reshape(4, 2, 2)}
     centre = {"b": jnp.ones(2), "w": jnp.ones((2, 2))}
@@ -157,13 +157,13 @@ def test_the_eigen_plane_is_along_two_of_the_vectors():
         eigen_plane(centre, vectors, (0, 4))
 
 
-def test_a_plane_reports_its_lengths_and_its_angle():
+def test_report_has_norms_and_cosine():
     plane = coordinate_plane()._replace(u=jnp.array([3.0, 4.0]), v=jnp.array([0.0, 2.0]))
-    told = {name: float(value) for name, value in report(plane).items()}
-    assert told == pytest.approx({"norm_u": 5, "norm_v": 2, "cosine": 0.8})
+    reported = {name: float(value) for name, value in report(plane).items()}
+    assert reported == pytest.approx({"norm_u": 5, "norm_v": 2, "cosine": 0.8})
 
 
-def test_planes_compile_and_map():
+def test_planes_jit_and_vmap():
     keys = jax.random.split(KEY, 2)
     make = lambda key: plane_of(W, random_direction(key, W), D, orthogonalise=True, normalise="layer")
     together = jax.jit(jax.vmap(make))(keys)

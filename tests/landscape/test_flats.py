@@ -16,7 +16,7 @@ def flat(count, seed=0):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_point_is_the_affine_combination(count):
+def test_point_is_the_affine_combination(count):
     here, a = flat(count), np.array([0.5, -2.0, 3.0])[:count]
     expected = vector(here.centre) + sum(x * vector(d) for x, d in zip(a, here.directions, strict=True))
     np.testing.assert_allclose(vector(point(here, jnp.asarray(a, jnp.float32))), expected, rtol=1e-5, atol=1e-6)
@@ -24,7 +24,7 @@ def test_a_point_is_the_affine_combination(count):
 
 @settings(derandomize=True, deadline=None, max_examples=10)
 @given(st.integers(1, 3), st.integers(0, 10**6))
-def test_the_nearest_point_is_the_least_squares_solution(count, seed):
+def test_nearest_is_the_least_squares_solution(count, seed):
     here, params = flat(count, seed), network(seed + 100, scale=3.0)
     basis = np.stack([vector(d) for d in here.directions], axis=1)
     offset = vector(params) - vector(here.centre)
@@ -34,7 +34,7 @@ def test_the_nearest_point_is_the_least_squares_solution(count, seed):
     np.testing.assert_allclose(off, np.linalg.norm(offset - basis @ solution), rtol=1e-4)
 
 
-def test_directions_that_depend_on_each_other_share_equally_and_leave_nothing_off():
+def test_nearest_with_dependent_directions_is_minimum_norm():
     line = flat(1)
     twice = Flat(line.centre, line.directions * 3)
     a, off = nearest(twice, point(line, [3.0]))
@@ -42,7 +42,7 @@ def test_directions_that_depend_on_each_other_share_equally_and_leave_nothing_of
     assert off < 1e-4
 
 
-def test_a_plane_is_a_flat_of_two_directions():
+def test_plane_equals_a_flat_of_two_directions():
     here = flat(2)
     plane = Plane(here.centre, *here.directions)
     assert all(map(np.array_equal, jax.tree.leaves(plane.flat), jax.tree.leaves(here)))
@@ -51,7 +51,7 @@ def test_a_plane_is_a_flat_of_two_directions():
     np.testing.assert_array_equal(project(plane, network(50)), [*a, off])
 
 
-def test_nan_is_not_taken_for_a_direction_of_zero():
+def test_nearest_propagates_nan_directions():
     here = flat(2)
     lost = jax.tree.map(lambda x: x.at[0].set(jnp.nan), here.directions[0])
     a, off = nearest(Flat(here.centre, (lost, here.directions[1])), network(9))
@@ -59,6 +59,6 @@ def test_nan_is_not_taken_for_a_direction_of_zero():
     assert np.isnan(a).any()
 
 
-def test_other_than_as_many_coordinates_as_directions():
-    with pytest.raises(ValueError, match="2 directions has no point at 3"):
+def test_point_refuses_a_wrong_number_of_coordinates():
+    with pytest.raises(ValueError, match="2 directions needs as many coordinates, not 3"):
         point(flat(2), [1.0, 2.0, 3.0])

@@ -25,7 +25,7 @@ def as_row(params):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("centred", [True, False])
-def test_directions_and_share_equal_numpys(centred):
+def test_pca_plane_equals_numpy(centred):
     path = walk()
     centre = path.mean(axis=0) if centred else path[-1]
     plane, captured = pca_plane(as_tree(path), None if centred else jax.tree.map(lambda x: x[-1], as_tree(path)))
@@ -37,7 +37,7 @@ def test_directions_and_share_equal_numpys(centred):
     np.testing.assert_allclose(captured, (values[:2] ** 2).sum() / (values**2).sum(), rtol=1e-5)
 
 
-def test_the_share_is_about_the_planes_own_centre():
+def test_captured_share_is_about_the_centre_of_the_plane():
     path = as_tree(walk())
     last = jax.tree.map(lambda x: x[-1], path)
     for centre in (None, last):
@@ -51,7 +51,7 @@ def test_the_share_is_about_the_planes_own_centre():
     assert float(pca_plane(path)[1]) != pytest.approx(float(pca_plane(path, last)[1]), abs=1e-4)
 
 
-def test_a_planar_path_lies_in_its_plane():
+def test_pca_plane_contains_a_planar_path():
     angle = np.linspace(0, 5, 40)[:, None]
     basis = np.random.default_rng(3).normal(size=(2, 12))
     path = as_tree(7.0 + angle * np.cos(angle) * basis[:1] + np.sin(angle) * basis[1:])
@@ -62,7 +62,7 @@ def test_a_planar_path_lies_in_its_plane():
 
 
 @pytest.mark.parametrize("points", [1, 2, 5])
-def test_paths_that_leave_directions_open_get_orthonormal_ones(points):
+def test_pca_plane_of_degenerate_paths_is_orthonormal(points):
     start, stride = np.arange(12.0), np.ones(12) * (points == 2)
     plane, captured = pca_plane(as_tree(start + np.arange(points)[:, None] * stride))
     u, v = as_row(plane.u), as_row(plane.v)
@@ -72,7 +72,7 @@ def test_paths_that_leave_directions_open_get_orthonormal_ones(points):
         np.testing.assert_allclose(u, np.ones(12) / np.sqrt(12), atol=1e-6)
 
 
-def test_it_compiles_and_maps():
+def test_pca_plane_jit_and_vmap():
     paths = [as_tree(walk(seed=seed)) for seed in range(3)]
     together = jax.jit(jax.vmap(pca_plane))(jax.tree.map(lambda *x: jnp.stack(x), *paths))
     for i, path in enumerate(paths):
@@ -80,20 +80,20 @@ def test_it_compiles_and_maps():
             np.testing.assert_allclose(mapped[i], alone, atol=1e-4)
 
 
-def test_a_large_path_does_not_overflow_its_share():
+def test_pca_plane_captured_does_not_overflow():
     plane, captured = pca_plane(as_tree(1e25 * walk()))
     assert captured == pytest.approx(float(pca_plane(as_tree(walk()))[1]), rel=1e-4)
     assert np.isfinite(as_row(plane.u)).all()
 
 
 @pytest.mark.parametrize(("points", "size"), [(0, 3), (4, 1)])
-def test_too_little_for_a_plane(points, size):
+def test_pca_plane_refuses_too_few_points_or_parameters(points, size):
     with pytest.raises(ValueError, match="at least one point and two parameters"):
         pca_plane(jnp.zeros((points, size)))
 
 
 @pytest.mark.slow
-def test_the_share_of_any_plane_is_what_pca_tells_of_its_own_and_less_elsewhere():
+def test_captured_share_equals_pca_and_is_smaller_for_other_planes():
     path = as_tree(walk())
     last = jax.tree.map(lambda x: x[-1], path)
     for centre in (None, last):

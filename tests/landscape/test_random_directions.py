@@ -25,7 +25,7 @@ def norms(leaf, axes):
 
 
 @pytest.mark.smoke
-def test_each_filter_has_the_norm_of_its_weights_outputs_last(params):
+def test_random_direction_filter_norms(params):
     plane = random_plane(KEY, params)
     for direction in (plane.u, plane.v):
         for get, axes in ((lambda p: p["dense"]["kernel"], 0), (lambda p: p["conv"], (0, 1, 2))):
@@ -34,7 +34,7 @@ def test_each_filter_has_the_norm_of_its_weights_outputs_last(params):
         np.testing.assert_array_equal(direction["dense"]["bias"], 0)
 
 
-def test_each_tensor_has_the_norm_of_its_weights(params):
+def test_random_direction_tensor_norms(params):
     plane = random_plane(KEY, params, "tensor", biases=True)
     for d, w in zip(jax.tree.leaves(plane.u), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(norms(d, None), norms(w, None), rtol=1e-5)
@@ -42,7 +42,7 @@ def test_each_tensor_has_the_norm_of_its_weights(params):
     assert filters.std() > 0.01
 
 
-def test_raw_directions_are_standard_normal_and_differ():
+def test_random_direction_none_is_standard_normal():
     plane = random_plane(KEY, jnp.zeros((100, 300)), "none")
     for d in (plane.u, plane.v):
         assert abs(float(d.mean())) < 5 / np.sqrt(30_000)
@@ -50,12 +50,12 @@ def test_raw_directions_are_standard_normal_and_differ():
     assert abs(float(cosine(plane))) < 5 / np.sqrt(30_000)
 
 
-def test_biases_move_when_asked(params):
+def test_random_direction_with_biases(params):
     bias = random_plane(KEY, params, biases=True).u["dense"]["bias"]
     np.testing.assert_allclose(norms(bias, None), norms(params["dense"]["bias"], None), rtol=1e-5)
 
 
-def test_rescaling_a_relu_network_leaves_the_filter_normalised_slice_and_not_the_raw_one():
+def test_random_plane_filter_is_invariant_to_relu_rescaling():
     keys = jax.random.split(jax.random.key(1), 4)
     x, y = jax.random.normal(keys[0], (32, 8)), jax.random.normal(keys[1], (32, 3))
     net = (jax.random.normal(keys[2], (8, 16)), jax.random.normal(keys[3], (16, 3)))
@@ -76,7 +76,7 @@ def test_rescaling_a_relu_network_leaves_the_filter_normalised_slice_and_not_the
     assert float(jnp.abs(surface(rescaled, "none") / raw - 1).max()) > 0.5
 
 
-def test_it_compiles_maps_over_keys_and_has_finite_gradients(params):
+def test_random_plane_jit_vmap_and_finite_gradients(params):
     keys = jax.random.split(KEY, 2)
     together = jax.jit(jax.vmap(lambda key: random_plane(key, params).u))(keys)
     for i, key in enumerate(keys):
@@ -89,8 +89,8 @@ def test_it_compiles_maps_over_keys_and_has_finite_gradients(params):
     np.testing.assert_allclose(gradient["dense"]["kernel"], 2 * params["dense"]["kernel"], rtol=1e-3, atol=1e-3)
 
 
-def test_nothing_to_move_is_an_error():
-    with pytest.raises(ValueError, match="none would move"):
+def test_random_direction_refuses_biases_only():
+    with pytest.raises(ValueError, match="direction would be zero"):
         random_plane(KEY, jnp.ones(5))
     assert random_plane(KEY, jnp.ones(5), "none").u.shape == (5,)
     with pytest.raises(ValueError, match="filter, layer, tensor, none"):

@@ -50,7 +50,7 @@ def grid(plane, x, y):
 @pytest.mark.smoke
 @settings(derandomize=True, deadline=None, max_examples=10)
 @given(st.integers(1, 5), st.integers(1, 5), st.floats(-3, 3), st.floats(-3, 3))
-def test_a_quadratic_on_any_grid_is_not_transposed(columns, rows, left, low):
+def test_surface_of_a_quadratic_is_not_transposed(columns, rows, left, low):
     x, y = left + np.linspace(0, 2, columns), low + np.linspace(0, 1, rows)
     data = surface(quadratic, PLANE, x, y)
     assert data["loss"].dims == ("y", "x")
@@ -59,13 +59,13 @@ def test_a_quadratic_on_any_grid_is_not_transposed(columns, rows, left, low):
     np.testing.assert_array_equal(data["y"], y)
 
 
-def test_a_surface_tells_the_scale_and_the_angle_of_its_axes():
+def test_surface_attributes_are_norms_and_cosine():
     attributes = surface(quadratic, PLANE, X, Y).attrs
     told = [attributes[name] for name in ("norm_u", "norm_v", "cosine")]
     np.testing.assert_allclose(told, [np.sqrt(1.25), np.sqrt(5), -0.5 / np.sqrt(1.25 * 5)], rtol=1e-6)
 
 
-def test_a_line_is_a_parabola_and_a_block_has_the_first_direction_last():
+def test_line_and_block_of_a_quadratic():
     data = line(quadratic, PLANE.centre, PLANE.u, X)
     assert data["loss"].dims == ("alpha",)
     np.testing.assert_allclose(data["loss"], exact(grid(PLANE, X, np.zeros(1)))[0], rtol=1e-5)
@@ -75,11 +75,11 @@ def test_a_line_is_a_parabola_and_a_block_has_the_first_direction_last():
     assert cube["loss"].dims == ("c", "b", "a")
     points = grid(PLANE, X, Y) + z[:, None, None, None] * np.array([0, 0, 1])
     np.testing.assert_allclose(cube["loss"], exact(points), rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="a flat of 3 directions needs as many axes, not a, b"):
+    with pytest.raises(ValueError, match="a flat with 3 directions needs as many axes, not a, b"):
         block(quadratic, flat, {"a": X, "b": Y})
 
 
-def test_several_measures_and_cells_that_are_not_finite_stay_as_they_are():
+def test_surface_of_several_measures_and_nan_cells():
     def measures(params):
         return {"loss": jnp.log(params[0]), "slope": jax.grad(quadratic)(params)}
 
@@ -89,7 +89,7 @@ def test_several_measures_and_cells_that_are_not_finite_stay_as_they_are():
     np.testing.assert_allclose(data["slope"], grid(PLANE, data["x"].values, Y) @ H, rtol=1e-4, atol=1e-4)
 
 
-def test_together_it_is_what_it_is_one_by_one_and_in_chunks():
+def test_surface_equals_a_loop_for_every_chunk():
     whole = surface(quadratic, PLANE, X, Y)["loss"].values
     looped = [[float(jax.jit(lambda a, b: quadratic(at(PLANE, a, b)))(a, b)) for a in X] for b in Y]
     np.testing.assert_allclose(whole, looped, rtol=1e-6)
@@ -97,7 +97,7 @@ def test_together_it_is_what_it_is_one_by_one_and_in_chunks():
         np.testing.assert_allclose(surface(quadratic, PLANE, X, Y, chunk=chunk)["loss"], whole, rtol=1e-6)
 
 
-def test_many_runs_have_each_a_plane_of_its_own():
+def test_surfaces_have_one_plane_per_run():
     planes = [random_plane(key, jnp.ones(3) * i, "none") for i, key in enumerate(jax.random.split(KEY, 3))]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *planes)
     data = surfaces(quadratic, stacked, X, Y, runs=["gd", "adam", "sam"])
@@ -105,21 +105,21 @@ def test_many_runs_have_each_a_plane_of_its_own():
     for name, plane in zip(data["run"].values, planes, strict=True):
         np.testing.assert_allclose(data["loss"].sel(run=name), exact(grid(plane, X, Y)), rtol=1e-4, atol=1e-4)
     assert surfaces(quadratic, stacked, X, Y)["run"].values.tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="2 names for 3 planes"):
+    with pytest.raises(ValueError, match="2 labels for 3 planes"):
         surfaces(quadratic, stacked, X, Y, runs=["gd", "adam"])
     with pytest.raises(ValueError, match="lengths"):
         surfaces(quadratic, stacked._replace(u=jnp.ones((2, 3))), X, Y)
 
 
 @pytest.mark.smoke
-def test_many_planes_are_one_program(compilations):
+def test_surfaces_are_one_program(compilations):
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), PLANE)
     before = compilations()
     surfaces(lambda params: quadratic(params) + 1, stacked, X, Y)
     assert compilations() - before == 2  # the start, which does nothing, and the whole of the rest
 
 
-def test_random_planes_and_lines_are_those_of_their_keys():
+def test_random_planes_and_lines_depend_on_their_keys():
     params = {"kernel": jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32), "bias": jnp.ones(4)}
     weights = jnp.arange(12.0).reshape(3, 4)
     loss = lambda p: jnp.sum(weights * p["kernel"] ** 2) + jnp.sum(p["bias"])
@@ -144,7 +144,7 @@ def test_random_planes_and_lines_are_those_of_their_keys():
     assert float(data["loss"].std("plane").max()) > 0.1
 
 
-def test_rescaling_a_relu_network_leaves_the_filter_normalised_line_of_any_direction_and_not_the_raw_one():
+def test_line_filter_normalised_is_invariant_to_relu_rescaling():
     keys = jax.random.split(KEY, 4)
     inputs, wanted = jax.random.normal(keys[0], (32, 8)), jax.random.normal(keys[1], (32, 3))
     net = (jax.random.normal(keys[2], (8, 16)), jax.random.normal(keys[3], (16, 3)))
@@ -183,6 +183,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)  # 
 
 
 @pytest.mark.slow
-def test_a_grid_of_a_million_parameters_is_never_held():
+def test_surface_does_not_hold_the_params_of_all_cells():
     done = subprocess.run([sys.executable, "-c", GRID_OF_A_LARGE_NETWORK], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1  # GiB; all cells at once would be 150, the 300 planes together 2.3

@@ -29,7 +29,7 @@ def data():
     return jnp.asarray(rng.normal(size=(60, 2)), jnp.float32), jnp.asarray(rng.normal(size=60), jnp.float32)
 
 
-def test_the_mean_over_batches_is_the_whole_and_its_error_that_of_their_spread(data):
+def test_batched_mean_and_standard_error(data):
     inputs, wanted = (np.asarray(each, np.float64) for each in data)
     grid = surface(batched(squared_error, data, 6, KEY), PLANE, X, Y)
     order = np.asarray(jax.random.permutation(KEY, 60)).reshape(6, 10)
@@ -44,23 +44,23 @@ def test_the_mean_over_batches_is_the_whole_and_its_error_that_of_their_spread(d
     assert list(whole) == ["loss"]
 
 
-def test_examples_left_over_are_not_seen(data):
+def test_batched_drops_the_remainder(data):
     measured = batched(squared_error, data, 7, KEY)(jnp.ones(2))
     kept = np.asarray(jax.random.permutation(KEY, 60))[:56]
     seen = squared_error(jnp.ones(2), tuple(each[kept] for each in data))
     np.testing.assert_allclose(measured["loss"], seen, rtol=1e-5)
 
 
-def test_batches_that_can_not_be(data):
+def test_batched_refuses_invalid_arguments(data):
     for batches in (0, 1, 61):
-        with pytest.raises(ValueError, match="2 batches at least, and there are 60"):
+        with pytest.raises(ValueError, match="between 2 and the 60 examples"):
             batched(squared_error, data, batches, KEY)
-    with pytest.raises(ValueError, match="drawn from a key"):
+    with pytest.raises(ValueError, match="pass key="):
         batched(squared_error, data, 3)
 
 
 @pytest.mark.parametrize("size", [2, 70])
-def test_curvature_over_a_plane_is_that_of_the_dense_hessian(size):
+def test_curvature_surface_equals_the_dense_hessian(size):
     rng = np.random.default_rng(1)
     scales = jnp.asarray(rng.uniform(0.5, 2, size), jnp.float32)
     loss = lambda p: jnp.sum(scales * jnp.cos(p)) + 0.5 * jnp.sum(p) ** 2
@@ -80,7 +80,7 @@ def test_curvature_over_a_plane_is_that_of_the_dense_hessian(size):
     assert (grid["residual"] < 0.1).all()
 
 
-def test_without_curvature_the_ratio_is_zero_and_without_numbers_nan():
+def test_curvature_surface_ratio_is_zero_without_curvature_and_nan_without_loss():
     level = curvature_surface(jnp.sum, PLANE, X, Y, KEY)
     np.testing.assert_array_equal(level["ratio"], 0)
     lost = curvature_surface(lambda p: jnp.sum(p**2) + jnp.log(p[0]), PLANE, np.array([-1.0, 1.0]), Y, KEY)
@@ -90,8 +90,8 @@ def test_without_curvature_the_ratio_is_zero_and_without_numbers_nan():
 
 @settings(derandomize=True, deadline=None, max_examples=8)
 @given(st.floats(-3, 3), st.floats(1e-3, 1e3), st.floats(2, 50))
-def test_the_range_of_a_paraboloid_is_where_it_reaches_the_multiple(offset, steep, multiple):
-    # Off its minimum at -offset, so that the window is not centred.
+def test_fitted_range_of_a_paraboloid(offset, steep, multiple):
+    # The minimum is at -offset, so the window is not centred.
     numbers = jnp.array([offset, steep])  # an array, so that it is one program for all of them
     loss = lambda p: 1 + (p[0] + numbers[0]) ** 2 + numbers[1] * p[1] ** 2
     (left, right), (low, high) = fitted_range(loss, PLANE, multiple=multiple)
@@ -102,13 +102,13 @@ def test_the_range_of_a_paraboloid_is_where_it_reaches_the_multiple(offset, stee
     np.testing.assert_allclose([low, high], [-across, across], rtol=2e-3)
 
 
-def test_what_is_not_finite_ends_the_range_too():
+def test_fitted_range_ends_where_the_loss_is_not_finite():
     loss = lambda p: 1 + 0.01 * (p[0] ** 2 + p[1] ** 2) + 0 * jnp.log(p[0] + 2)
     (left, right), _ = fitted_range(loss, PLANE)
     np.testing.assert_allclose([left, right], [-2, 30], rtol=2e-3)
 
 
-def test_a_range_that_can_not_be_found_says_why():
+def test_fitted_range_reports_why_it_fails():
     with pytest.raises(ValueError, match="along v the loss never reaches 10"):
         fitted_range(lambda p: 1 + p[0] ** 2, PLANE)
     with pytest.raises(ValueError, match=r"centre is 0, which is not below the 0 wanted.*`level`"):
@@ -120,7 +120,7 @@ def test_a_range_that_can_not_be_found_says_why():
 
 
 def counting(fn):
-    """The function, and the places at which it was evaluated."""
+    """The function, and the list of points at which it was evaluated."""
     seen = []
 
     def counted(params):
@@ -132,7 +132,7 @@ def counting(fn):
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_a_finer_grid_evaluates_its_new_cells_alone_and_is_the_direct_one(factor):
+def test_refined_evaluates_new_cells_only(factor):
     coarse = surface(ripple, PLANE, X, Y)
     counted, seen = counting(ripple)
     finer = refined(coarse, counted, PLANE, factor, chunk=1)
@@ -148,7 +148,7 @@ def test_a_finer_grid_evaluates_its_new_cells_alone_and_is_the_direct_one(factor
     assert finer.attrs == coarse.attrs
 
 
-def test_refined_twice_it_is_refined_by_four_and_paths_stay():
+def test_refined_twice_equals_factor_four_and_keeps_paths():
     measures = lambda p: {"loss": ripple(p), "point": p}
     coarse = surface(measures, PLANE, X, Y).assign(path_x=("step", np.arange(3.0)))
     twice = refined(refined(coarse, measures, PLANE), measures, PLANE)
@@ -159,7 +159,7 @@ def test_refined_twice_it_is_refined_by_four_and_paths_stay():
     np.testing.assert_array_equal(twice["path_x"], np.arange(3.0))
 
 
-def test_what_can_not_be_refined():
+def test_refined_refuses_invalid_arguments():
     coarse = surface(ripple, PLANE, X, Y)
     with pytest.raises(ValueError, match="factor must be at least 2"):
         refined(coarse, ripple, PLANE, 1)
@@ -167,5 +167,5 @@ def test_what_can_not_be_refined():
         refined(coarse.expand_dims(run=2), ripple, PLANE)
     with pytest.raises(ValueError, match="no interval"):
         refined(coarse.isel(x=[0]), ripple, PLANE)
-    with pytest.raises(ValueError, match="holds loss, but the function gives height"):
+    with pytest.raises(ValueError, match="holds loss, but fn returns height"):
         refined(coarse, lambda p: {"height": ripple(p)}, PLANE)

@@ -1,4 +1,4 @@
-"""Hidden units put in another network's order: the same function, and the order that was there."""
+"""Weight matching: the function is kept, and permutations are inverted."""
 
 import itertools
 
@@ -21,7 +21,7 @@ def outputs(params, x):
 
 
 def whole(params):
-    """With weights that are whole numbers, so that float32 sums are exact in any order."""
+    """With integer weights, so that float32 sums are exact in any order."""
     return jax.tree.map(lambda x: jnp.round(4 * x), params)
 
 
@@ -39,7 +39,7 @@ def shuffled(params, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_function_is_the_same_to_the_bit(seed):
+def test_aligned_keeps_the_function_exactly(seed):
     params, reference = whole(network(seed, SIZES)), network(seed + 10, SIZES)
     x = jnp.asarray(np.random.default_rng(seed).integers(-5, 5, size=(20, 4)), jnp.float32)
     moved = aligned(params, reference)
@@ -49,14 +49,14 @@ def test_the_function_is_the_same_to_the_bit(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_shuffled_network_is_put_back(seed):
+def test_aligned_inverts_a_permutation(seed):
     reference = network(seed, SIZES)
     np.testing.assert_array_equal(vector(aligned(shuffled(reference, seed), reference)), vector(reference))
     np.testing.assert_array_equal(vector(aligned(reference, reference)), vector(reference))
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_with_one_hidden_layer_no_order_is_nearer(seed):
+def test_aligned_is_optimal_for_one_hidden_layer(seed):
     params, reference = network(seed, (3, 5, 2)), network(seed + 20, (3, 5, 2))
     first, last = params["layers"][0], params["layers"][1]
     distances = []
@@ -70,7 +70,7 @@ def test_with_one_hidden_layer_no_order_is_nearer(seed):
     assert found == pytest.approx(min(distances), rel=1e-6)
 
 
-def test_deeper_networks_come_no_farther_and_stay_where_no_layer_gains():
+def test_aligned_of_deeper_networks_is_a_local_optimum():
     params, reference = network(1, (4, 8, 8, 8, 3)), network(2, (4, 8, 8, 8, 3))
     once = aligned(params, reference)
     away = lambda p: np.linalg.norm(vector(p) - vector(reference))
@@ -78,7 +78,7 @@ def test_deeper_networks_come_no_farther_and_stay_where_no_layer_gains():
     np.testing.assert_array_equal(vector(aligned(once, reference)), vector(once))
 
 
-def test_what_can_not_be_matched_is_an_error():
+def test_aligned_refuses_invalid_arguments():
     params = network(0)
     with pytest.raises(ValueError, match="multilayer perceptron"):
         aligned({"w": jnp.ones((2, 2))}, params)

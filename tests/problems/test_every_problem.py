@@ -1,4 +1,4 @@
-"""What holds for every registered problem."""
+"""Properties of every registered problem."""
 
 import inspect
 
@@ -14,13 +14,13 @@ NUMBERS = [(kind, name) for kind, e in ENTRIES.items() for name, p in e.paramete
 every_problem = pytest.mark.parametrize("kind", ENTRIES)
 
 
-def test_each_exported_factory_is_registered_under_its_name():
+def test_problems_are_registered_under_their_names():
     assert {kind: entry.make.__name__ for kind, entry in ENTRIES.items()} == {name: name for name in problems.__all__}
     assert len(ENTRIES) == 13
 
 
 @every_problem
-def test_it_is_described(kind):
+def test_problems_have_docstrings(kind):
     entry = ENTRIES[kind]
     assert entry.source
     assert " = " in entry.summary
@@ -31,7 +31,7 @@ def test_it_is_described(kind):
 
 
 @every_problem
-def test_value_gradient_and_metrics_are_finite_and_jit_agrees(kind):
+def test_problems_are_finite_and_equal_under_jit(kind):
     problem = ENTRIES[kind].make()
     key = jax.random.key(0)
     params = jax.tree.map(lambda leaf: leaf + 0.01, problem.init(key))
@@ -47,7 +47,7 @@ def test_value_gradient_and_metrics_are_finite_and_jit_agrees(kind):
 
 
 @every_problem
-def test_init_is_a_function_of_the_key_and_maps_over_keys(kind):
+def test_problems_init_depends_on_the_key_only(kind):
     problem, keys = ENTRIES[kind].make(), jax.random.split(jax.random.key(5), 3)
     mapped = jax.vmap(lambda key: ENTRIES[kind].make().init(key))(keys)
     for i, key in enumerate(keys):
@@ -55,7 +55,7 @@ def test_init_is_a_function_of_the_key_and_maps_over_keys(kind):
 
 
 @pytest.mark.parametrize(("kind", "name"), NUMBERS)
-def test_traced_hyperparameter_is_the_loop_over_its_values(kind, name):
+def test_problems_traced_number_equals_a_loop(kind, name):
     key, values, make = jax.random.key(1), [0.5, 2.0], ENTRIES[kind].make
     data, start = make().data, make().init(key)
     params = jax.tree.map(lambda leaf: leaf + 0.1, start)
@@ -78,7 +78,7 @@ def test_traced_hyperparameter_is_the_loop_over_its_values(kind, name):
 
 
 @every_problem
-def test_float64_throughout_under_x64(kind, x64):
+def test_problems_are_float64_under_x64(kind, x64):
     problem = ENTRIES[kind].make()
     params = jax.eval_shape(problem.init, jax.random.key(0))
     outputs = jax.eval_shape(problem.value_and_grad, params, problem.data)
@@ -86,7 +86,7 @@ def test_float64_throughout_under_x64(kind, x64):
 
 
 @every_problem
-def test_examples_are_counted_without_loading_them(kind):
+def test_problems_count_examples_without_loading(kind):
     entry, problem = ENTRIES[kind], ENTRIES[kind].make()
     if problem.data is None:
         assert "examples" not in entry.info
@@ -98,7 +98,7 @@ def test_examples_are_counted_without_loading_them(kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ENTRIES if "domain" in ENTRIES[kind].make().facts])
-def test_start_and_known_points_lie_in_the_window(kind):
+def test_problems_start_and_minimisers_lie_in_the_domain(kind):
     problem = ENTRIES[kind].make()
     lo, hi = np.transpose(problem.facts["domain"])
     points = [problem.init(jax.random.key(0)), *problem.facts.get("minimisers", [problem.facts.get("saddle_point")])]

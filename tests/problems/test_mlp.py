@@ -1,4 +1,4 @@
-"""The flax network, against one written by hand in NumPy float64, and what it compiles to."""
+"""The flax network against NumPy float64, and its compiled program."""
 
 from collections import Counter
 
@@ -48,7 +48,7 @@ def backpropagated(params, x, y, activation, l2):
 @pytest.mark.parametrize(
     ("activation", "widths", "l2"), [("relu", (7,), 0.0), *((activation, (6, 5), 0.3) for activation in BY_HAND)]
 )
-def test_value_and_gradient_are_those_worked_out_by_hand(activation, widths, l2):
+def test_mlp_value_and_gradient_equal_numpy(activation, widths, l2):
     problem = mlp("wine", widths, activation=activation, l2=l2)
     shapes, rng = jax.eval_shape(problem.init, jax.random.key(0)), np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.3, leaf.shape)), shapes)
@@ -59,7 +59,7 @@ def test_value_and_gradient_are_those_worked_out_by_hand(activation, widths, l2)
 
 
 @pytest.mark.smoke
-def test_gelu_is_the_tanh_approximation():
+def test_mlp_gelu_is_the_tanh_approximation():
     params = {"layers": {0: {"bias": jnp.zeros(1), "kernel": jnp.ones((13, 1)) / 13}}}
     params["layers"][1] = {"bias": jnp.zeros(3), "kernel": jnp.asarray([[1.0, 0.0, 0.0]])}
     z = 0.7
@@ -69,7 +69,7 @@ def test_gelu_is_the_tanh_approximation():
     np.testing.assert_allclose(loss, np.log(np.exp(h) + 2) - h, rtol=1e-6)
 
 
-def test_without_hidden_layers_it_is_logistic_regression():
+def test_mlp_without_hidden_layers_is_logistic_regression():
     network, regression = mlp("wine", ()), logistic_regression("wine")
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(13, 3)), jnp.float32)
     params = {"layers": {0: {"bias": jnp.arange(3.0), "kernel": kernel}}}
@@ -77,7 +77,7 @@ def test_without_hidden_layers_it_is_logistic_regression():
     np.testing.assert_allclose(network.loss(params, network.data), regression.loss(same, regression.data), rtol=1e-6)
 
 
-def test_params_are_plain_dicts_of_default_floats():
+def test_mlp_params_are_plain_dicts_of_default_floats():
     params = mlp().init(jax.random.key(0))
     assert type(params) is type(params["layers"]) is type(params["layers"][0]) is dict
     shapes = {0: {"bias": (32,), "kernel": (64, 32)}, 1: {"bias": (10,), "kernel": (32, 10)}}
@@ -87,7 +87,7 @@ def test_params_are_plain_dicts_of_default_floats():
 
 
 @pytest.mark.parametrize(("init", "variance"), [("lecun", 1 / 64), ("he", 2 / 64), ("glorot", 2 / (64 + 300))])
-def test_variance_of_the_kernels_at_the_start(init, variance):
+def test_mlp_init_variance(init, variance):
     params = mlp(widths=(300,), init=init).init(jax.random.key(0))
     kernel = np.asarray(params["layers"][0]["kernel"])
     np.testing.assert_allclose(kernel.var(), variance, rtol=0.03)
@@ -95,7 +95,7 @@ def test_variance_of_the_kernels_at_the_start(init, variance):
     assert not params["layers"][0]["bias"].any()
 
 
-def test_first_built_inside_a_program_it_works_outside_too():
+def test_mlp_first_built_under_jit_works_outside():
     functional_mlp.cache_clear()
     inside = jax.jit(lambda key: mlp("wine", ()).init(key))(jax.random.key(0))
     outside = mlp("wine", ())
@@ -114,7 +114,7 @@ def primitives(jaxpr):
             yield equation.primitive.name
 
 
-def test_gradient_over_runs_is_five_matrix_products_and_nothing_indexed():
+def test_mlp_gradient_over_runs_is_five_matrix_products():
     problem = mlp()
     runs = jax.eval_shape(jax.vmap(problem.init), jax.random.split(jax.random.key(0), 4))
     step = jax.vmap(problem.value_and_grad, in_axes=(0, None))
@@ -123,7 +123,7 @@ def test_gradient_over_runs_is_five_matrix_products_and_nothing_indexed():
     assert not [name for name in counts if "gather" in name or "scatter" in name or "callback" in name]
 
 
-def test_initialisation_is_a_small_program():
+def test_mlp_init_is_a_small_program():
     counts = Counter(primitives(jax.make_jaxpr(mlp().init)(jax.random.key(0)).jaxpr))
     assert counts["random_bits"] == 2  # a draw for each kernel, none for the biases
     assert sum(counts.values()) < 80
@@ -140,19 +140,19 @@ def test_cross_entropy_of_large_logits_and_accuracy_of_ties():
     ("given", "message"),
     [
         ({"widths": (8, 0)}, "at least 1"),
-        ({"activation": "swish"}, "'swish' is none of relu"),
-        ({"init": "zeros"}, "'zeros' is none of lecun"),
+        ({"activation": "swish"}, "'swish' must be one of relu"),
+        ({"init": "zeros"}, "'zeros' must be one of lecun"),
         ({"data": "diabetes"}, "is a number"),
         ({"data": "mnist"}, "no data set"),
     ],
 )
-def test_what_cannot_be_built_is_refused(given, message):
+def test_mlp_refuses_invalid_arguments(given, message):
     with pytest.raises(ValueError, match=message):
         mlp(**given)
 
 
 @pytest.mark.usefixtures("x64")
-def test_a_skip_adds_what_a_layer_is_given_wherever_the_widths_agree():
+def test_mlp_skip_adds_inputs_of_equal_width():
     problem = mlp("wine", (6, 6, 4, 4), activation="tanh", skip=True)
     params, x = problem.init(jax.random.key(0)), np.asarray(problem.data.x)
     h = x

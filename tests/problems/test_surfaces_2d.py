@@ -1,4 +1,4 @@
-"""The functions of the plane, against their textbook formulas in NumPy float64 and against scipy's minimiser."""
+"""Two-dimensional functions against their formulas in NumPy float64 and SciPy's minimiser."""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def window_points(problem, n, seed=0):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", TEXTBOOK)
-def test_value_is_the_textbooks_and_gradient_that_of_its_finite_differences(name):
+def test_surfaces_2d_value_and_gradient(name):
     problem, f, h = make(name), TEXTBOOK[name], 1e-5
     points = window_points(problem, 200)
     values, grads = jax.jit(jax.vmap(lambda p: problem.value_and_grad(p, None)))(jnp.asarray(points))
@@ -49,7 +49,7 @@ def test_value_is_the_textbooks_and_gradient_that_of_its_finite_differences(name
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", WITH_MINIMUM)
-def test_minimisers_have_the_minimum_and_no_gradient(name):
+def test_surfaces_2d_minimisers_have_the_minimum_and_no_gradient(name):
     problem = make(name)
     measure = jax.jit(jax.vmap(lambda p: problem.value_and_grad(p, None)))
     values, grads = measure(problem.facts["minimisers"])
@@ -60,7 +60,7 @@ def test_minimisers_have_the_minimum_and_no_gradient(name):
 @pytest.mark.parametrize(
     ("name", "formula"), [(n, TEXTBOOK[n]) for n in WITH_MINIMUM if n not in ("rastrigin", "ackley")]
 )
-def test_a_search_from_many_starts_finds_these_minimisers_and_no_other(name, formula):
+def test_surfaces_2d_minimisers_are_complete(name, formula):
     problem = make(name)
     (x0, x1), (y0, y1) = problem.facts["domain"]
     starts = [(x, y) for x in np.linspace(x0, x1, 6) for y in np.linspace(y0, y1, 6)]
@@ -75,7 +75,7 @@ def test_a_search_from_many_starts_finds_these_minimisers_and_no_other(name, for
 
 
 @pytest.mark.parametrize("name", WITH_MINIMUM)
-def test_nothing_in_the_window_is_below_the_minimum(name):
+def test_surfaces_2d_minimum_is_lowest_in_the_domain(name):
     problem = make(name)
     x, y = (np.linspace(*ends, 301) for ends in problem.facts["domain"])
     assert TEXTBOOK[name](x[:, None], y).min() >= problem.facts["minimum"] - 1e-12
@@ -85,7 +85,7 @@ def test_nothing_in_the_window_is_below_the_minimum(name):
 @pytest.mark.parametrize(
     "given", [{"name": "quadratic_2d", "condition": 0.25}, {"name": "quadratic_2d"}, {"name": "saddle"}]
 )
-def test_hessian_and_its_extremes(given):
+def test_surfaces_2d_hessian_and_its_extremes(given):
     problem = make(**given)
     hessian = jax.jit(jax.hessian(problem.loss), static_argnums=1)(jnp.asarray([0.3, -2.0]), None)
     np.testing.assert_allclose(hessian, problem.facts["hessian"], rtol=1e-15)
@@ -94,7 +94,7 @@ def test_hessian_and_its_extremes(given):
     assert problem.facts.get("strong_convexity", least) == least
 
 
-def test_saddles_have_no_minimum_and_are_flat_at_the_saddle_point():
+def test_saddles_have_no_minimum_and_zero_gradient_at_the_saddle():
     for name in ("saddle", "monkey_saddle"):
         problem = make(name)
         assert "minimum" not in problem.facts
@@ -118,7 +118,7 @@ def test_rosenbrock_of_other_coefficients():
     np.testing.assert_array_equal(problem.facts["minimisers"], [[2.0, 4.0]])
 
 
-def test_default_start_does_not_depend_on_the_seed():
+def test_surfaces_2d_default_start_is_independent_of_the_seed():
     for name in TEXTBOOK:
         points = np.asarray(jax.vmap(make(name).init)(jax.random.split(jax.random.key(3), 4)))
         assert (points == points[0]).all()
@@ -126,7 +126,7 @@ def test_default_start_does_not_depend_on_the_seed():
     np.testing.assert_array_equal(make("beale", start=(2.0, -1.0)).init(jax.random.key(0)), [2.0, -1.0])
 
 
-def test_spread_is_the_standard_deviation_of_the_start():
+def test_surfaces_2d_spread_is_the_standard_deviation_of_the_start():
     keys = jax.random.split(jax.random.key(0), 4000)
     points = np.asarray(jax.jit(jax.vmap(make("himmelblau", start=(1.0, -2.0), spread=0.5).init))(keys))
     np.testing.assert_allclose(points.mean(axis=0), [1.0, -2.0], atol=0.04)

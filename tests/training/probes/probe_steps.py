@@ -1,4 +1,4 @@
-"""Steps at which probes are measured, and what they see."""
+"""Steps at which probes are measured."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from gdlab.types import Step
 
 
 def step_at(problem, params, batch=None, *, index=0, key=0, preconditioner=lambda: None):
-    """The first step of gradient descent of rate 0.1 from a point."""
+    """The first step of gradient descent with lr 0.1 from a point."""
     value, grads = problem.value_and_grad(params, batch)
     updates = jax.tree.map(lambda g: -0.1 * g, grads)
     seen = (problem, params, grads, updates, (), value, batch, jnp.asarray(index), jax.random.key(key))
@@ -19,7 +19,7 @@ def step_at(problem, params, batch=None, *, index=0, key=0, preconditioner=lambd
 
 
 def measured(probe, step):
-    """What a probe says of a step that is its first."""
+    """The value of a probe at its first measurement."""
     init, measure = as_pair(probe)
     return jax.jit(lambda: measure(init(step.problem, step.params), step)[1])()
 

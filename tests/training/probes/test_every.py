@@ -1,4 +1,4 @@
-"""A probe measured at every n-th step: what it says, what it carries and what it costs."""
+"""A probe measured at every n-th step: values, carry and cost."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def series(probe, steps=13, **how):
 
 
 def counting(measurements):
-    """A probe that counts its measurements in the program, and tells the host of each."""
+    """A probe that counts its measurements in the program, and appends their steps to a list on the host."""
 
     def measure(carry, step):
         jax.debug.callback(lambda at: measurements.append(int(at)), step.index)
@@ -27,13 +27,13 @@ def counting(measurements):
 
 
 @pytest.mark.parametrize("n", [1, 3, 20])
-def test_it_says_the_same_at_multiples_and_nothing_elsewhere(n):
+def test_every_measures_at_multiples_only(n):
     found, full = series(every(grad_norm, n)), series(grad_norm)
     np.testing.assert_array_equal(found[::n], full[::n])
     assert np.isnan(np.delete(found, np.s_[::n])).all()
 
 
-def test_whole_numbers_and_truth_values_are_minus_one_elsewhere():
+def test_every_fills_integers_and_booleans_with_minus_one():
     for probe in (lambda step: step.index.astype(jnp.uint8), lambda step: step.index < 100, lambda step: step.index):
         found = series(every(probe, 4))
         assert found.dtype == jnp.int32
@@ -41,23 +41,23 @@ def test_whole_numbers_and_truth_values_are_minus_one_elsewhere():
         np.testing.assert_array_equal(found[::4], [int(probe_value) for probe_value in series(probe)[::4]])
 
 
-def test_arrays_keep_their_shape():
+def test_every_keeps_the_shape_of_arrays():
     found = series(every(lambda step: step.params, 5))
     assert found.shape == (13, 3)
     np.testing.assert_array_equal(np.isnan(found).all(1), np.arange(13) % 5 != 0)
 
 
-def test_what_it_carries_waits():
+def test_every_keeps_the_carry_in_between():
     found = series(every(counting([]), 4))
     np.testing.assert_array_equal(found, [0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3])
 
 
-def test_with_records_of_their_own_it_is_measured_at_common_multiples():
+def test_every_measures_at_common_multiples_with_records():
     found = series(every(counting([]), 6), steps=25, every=4)
     np.testing.assert_array_equal(found, [0, -1, -1, 1, -1, -1, 2])  # steps 0, 4, 8, 12, ...
 
 
-def test_over_many_runs_nothing_is_measured_in_between():
+def test_every_under_vmap_measures_nothing_in_between():
     measurements = []
 
     def run(lr):
@@ -70,7 +70,7 @@ def test_over_many_runs_nothing_is_measured_in_between():
     assert set(measurements) == {0, 5, 10}
 
 
-def test_over_many_runs_the_program_keeps_its_branch():
+def test_every_under_vmap_keeps_its_branch():
     def run(lr, probe):
         return descend(BOWL, rules.gd(lr=lr), jax.random.key(0), steps=12, probes={"p": probe}).series["p"]
 
@@ -82,7 +82,7 @@ def test_over_many_runs_the_program_keeps_its_branch():
     assert conditionals(lambda step: jnp.linalg.eigvalsh(jnp.outer(step.params, step.params))) == 0
 
 
-def test_a_sweep_is_a_loop_over_its_runs_and_blank_after_a_divergence():
+def test_every_in_a_sweep_equals_a_loop_and_is_filled_after_divergence():
     rates = [0.05, 0.2, 0.6]  # the last is above 2 / 4: it grows until it is not finite
     probes = {"s": every(sharpness(), 10), "d": distance(), "n": every(counting([]), 10)}
     how = {"steps": 400, "every": 5, "probes": probes}
@@ -100,20 +100,20 @@ def test_a_sweep_is_a_loop_over_its_runs_and_blank_after_a_divergence():
     np.testing.assert_allclose(data["s"].sel(lr=0.05)[::2], 4, rtol=1e-4)
 
 
-def test_probes_are_made_of_their_entries():
+def test_probe_of_makes_probes_from_entries():
     assert probe_of(register.probes["grad_norm"]) is grad_norm
     found = series(probe_of(register.probes["sharpness"], iterations=3))
     np.testing.assert_allclose(found, 4, rtol=1e-5)
-    with pytest.raises(ValueError, match="grad_norm has no options, so no of"):
+    with pytest.raises(ValueError, match="grad_norm takes no options, but got of"):
         probe_of(register.probes["grad_norm"], of=3)
     with pytest.raises(TypeError, match="steps"):
         probe_of(register.probes["sharpness"], steps=3)
 
 
-def test_every_built_in_probe_says_what_it_costs():
+def test_built_in_probes_have_a_cost():
     assert all(entry.info["cost"] for entry in register.probes.values() if entry.make.__module__.startswith("gdlab."))
 
 
-def test_a_number_of_steps_below_one_is_refused():
+def test_every_refuses_n_below_one():
     with pytest.raises(ValueError, match="at least 1"):
         every(grad_norm, 0)

@@ -36,8 +36,8 @@ def test_noise_scale_and_signal_ratio_equal_numpy(examples):
 
 
 @pytest.mark.usefixtures("x64")
-def test_its_numerator_and_denominator_have_no_bias():
-    """Over many batches of 4, the means of both are those of the whole: tr(Sigma) and |G|^2."""
+def test_noise_scale_numerator_and_denominator_are_unbiased():
+    """Over many batches of 4, the means of both equal those of all examples: tr(Sigma) and |G|^2."""
     problem, x, y = regression(4000)
     w = np.array([0.5, 1.0, -1.0])
     g = example_gradients(x, y, w, 0.0)
@@ -52,7 +52,7 @@ def test_its_numerator_and_denominator_have_no_bias():
         np.testing.assert_allclose(measured(noise_scale, step), trace / square, rtol=1e-9)
 
 
-def test_in_a_run_it_is_of_the_batch_and_of_one_example_nothing():
+def test_noise_scale_in_a_run_is_of_the_batch_and_nan_for_one_example():
     problem, _, _ = regression()
     probes = {"noise": noise_scale, "ratio": gradient_signal_ratio}
     for size, finite in ((16, True), (1, False)):
@@ -62,7 +62,7 @@ def test_in_a_run_it_is_of_the_batch_and_of_one_example_nothing():
             assert np.isfinite(series[name]).all() == finite
 
 
-def test_parameters_that_no_example_moves_are_not_counted():
+def test_gradient_signal_ratio_skips_parameters_without_gradient():
     base, x, y = regression()
     dead = Problem(init=lambda key: {}, loss=lambda p, batch: base.loss({k: p[k] for k in "bw"}, batch))
     params = {"b": jnp.zeros(()), "dead": jnp.ones(5), "w": jnp.zeros(3)}
@@ -71,7 +71,7 @@ def test_parameters_that_no_example_moves_are_not_counted():
     np.testing.assert_allclose(found, np.mean(g.mean(0) ** 2 / g.var(0, ddof=1)), rtol=1e-4)
 
 
-def test_without_data_there_are_no_examples():
+def test_noise_probes_refuse_problems_without_data():
     for probe in (noise_scale, gradient_signal_ratio):
         with pytest.raises(ValueError, match="with data"):
             measured(probe, step_at(bowl(1.0, 2.0), jnp.ones(2)))

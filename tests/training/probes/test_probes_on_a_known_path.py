@@ -1,4 +1,4 @@
-"""What probes say of a path that is known in closed form."""
+"""Probes on a path known in closed form."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ C, START = np.array([1.0, 3.0, 9.0]), np.array([2.0, -1.0, 0.5])
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("n", [1, 3])
-def test_the_cosine_of_gradients_on_a_bowl(n):
+def test_grad_cosine_on_a_quadratic(n):
     """The gradient at step t is c (1 - lr c)^t x0."""
     lr = 0.15
     probes = {"cosine": every(grad_cosine(), n)}
@@ -37,7 +37,7 @@ def test_the_cosine_of_gradients_on_a_bowl(n):
     np.testing.assert_allclose(found[n::n], np.sum(g[1:] * g[:-1], axis=1) / lengths[1:] / lengths[:-1], rtol=1e-10)
 
 
-def test_from_side_to_side_of_a_valley_it_is_minus_one():
+def test_grad_cosine_is_minus_one_across_a_valley():
     how = {"steps": 9, "probes": {"cosine": grad_cosine()}}
     found = descend(bowl(1.0), rules.gd(lr=1.9), jax.random.key(0), **how).series["cosine"]
     np.testing.assert_allclose(found[1:], -1, rtol=1e-6)
@@ -45,7 +45,7 @@ def test_from_side_to_side_of_a_valley_it_is_minus_one():
 
 @pytest.mark.smoke
 @pytest.mark.usefixtures("x64")
-def test_the_distance_from_the_start():
+def test_distance_from_the_start():
     problem = bowl(*C, start=START)
     how = {"steps": 20, "every": 3, "probes": {"d": distance()}}
     found = descend(problem, rules.gd(lr=0.15), jax.random.key(0), **how).series["d"]
@@ -54,7 +54,7 @@ def test_the_distance_from_the_start():
     assert found[0] == 0
 
 
-def test_the_layers_norms_are_those_of_their_leaves():
+def test_layer_norms_equal_those_of_their_leaves():
     problem = mlp(data="wine", widths=(4, 5))
     params = problem.init(jax.random.key(0))
     step = step_at(problem, params, problem.data)
@@ -68,12 +68,12 @@ def test_the_layers_norms_are_those_of_their_leaves():
     np.testing.assert_allclose(measured(update_norm, step), 0.1 * np.linalg.norm(found), rtol=1e-5)
 
 
-def test_the_trace_of_a_diagonal_hessian_is_exact_from_one_probe():
+def test_hessian_trace_of_a_diagonal_hessian_is_exact():
     step = step_at(bowl(*C), jnp.asarray(START, jnp.float32))
     np.testing.assert_allclose(measured(hessian_trace(probes=1), step), C.sum(), rtol=1e-6)
 
 
-def test_the_trace_of_linear_regression_within_four_standard_errors():
+def test_hessian_trace_of_linear_regression():
     """H = 2/n X'X with a column of ones."""
     problem, x, _ = regression()
     z = np.column_stack([np.ones(len(x)), x])
@@ -84,5 +84,5 @@ def test_the_trace_of_linear_regression_within_four_standard_errors():
     assert abs(measured(probe, step) - np.trace(h)) < 4 * deviation
     part = step_at(problem, problem.init(None), jax.tree.map(lambda leaf: leaf[:9], problem.data))
     assert abs(measured(hessian_trace(probes=64, data="all"), part) - np.trace(h)) < 4 * deviation
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="probes must be at least 1"):
         hessian_trace(probes=0)

@@ -36,13 +36,13 @@ def hessian(x, batch):
 
 
 @pytest.mark.parametrize("every_n", [1, 20])
-def test_of_a_quadratic_it_is_the_largest_curvature_at_every_step(every_n):
+def test_sharpness_of_a_quadratic(every_n):
     problem = quadratic(spectrum=(0.01, 0.5, 1.0, 2.0, 3.0, 7.0, 7.5), rotation_seed=3)
     trace = descend(problem, rules.gd(lr=0.1), jax.random.key(1), steps=60, every=every_n, probes={"s": sharpness()})
     np.testing.assert_allclose(trace.series["s"], 7.5, rtol=1e-4)
 
 
-def test_it_is_the_algebraically_largest_not_the_largest_in_size():
+def test_sharpness_is_algebraically_largest():
     problem = bowl(-9.0, -2.0, 0.5, 1.0, 1.5, 2.0)
     np.testing.assert_allclose(measured(sharpness(), step_at(problem, jnp.ones(6))), 2, rtol=1e-3)
     below = bowl(*(-1.0 - np.arange(8)))
@@ -51,7 +51,7 @@ def test_it_is_the_algebraically_largest_not_the_largest_in_size():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rule", "batch_size"), [("gd", None), ("adam", None), ("momentum", 32)])
-def test_along_the_training_of_a_network_it_is_that_of_the_dense_hessian(rule, batch_size):
+def test_sharpness_during_training_equals_the_dense_hessian(rule, batch_size):
     problem, _ = network()
     made = {"gd": rules.gd(lr=0.5), "adam": rules.adam(lr=0.01), "momentum": rules.momentum(lr=0.1)}[rule]
     probes = {"x": position, "s": sharpness(data="all")}
@@ -61,7 +61,7 @@ def test_along_the_training_of_a_network_it_is_that_of_the_dense_hessian(rule, b
         np.testing.assert_allclose(found, np.linalg.eigvalsh(hessian(x, problem.data))[-1], rtol=1e-3)
 
 
-def test_on_the_batch_it_is_that_of_the_batch():
+def test_sharpness_of_the_batch():
     problem, tree = network()
     x = jax.random.normal(jax.random.key(3), (139,)) / 3
     batch = jax.tree.map(lambda a: a[:16], problem.data)
@@ -71,7 +71,7 @@ def test_on_the_batch_it_is_that_of_the_batch():
     np.testing.assert_allclose(measured(sharpness(data="all"), step), whole, rtol=1e-3)
 
 
-def test_a_largest_eigenvalue_that_is_overtaken_is_noticed():
+def test_sharpness_follows_a_change_of_the_largest_eigenvalue():
     """The Hessian of x_i^4 / 12 is diag(x^2). Only the first coordinate moves, from the largest down to 0."""
     first = np.concatenate([[3.0, 2.5], np.linspace(0, 2, 40)])
     problem = Problem(init=lambda key: jnp.asarray(first, jnp.float32), loss=lambda x, batch: jnp.sum(x**4) / 12)
@@ -81,7 +81,7 @@ def test_a_largest_eigenvalue_that_is_overtaken_is_noticed():
     np.testing.assert_allclose(series["s"][10:], 2.5**2, rtol=1e-3)
 
 
-def test_preconditioned_it_is_that_of_the_dense_matrix_over_adams_denominator():
+def test_preconditioned_sharpness_equals_the_dense_matrix_of_adam():
     problem, _ = network()
     b1, b2, eps = 0.9, 0.99, 1e-3
     rule = rules.adam(lr=0.01, b1=b1, b2=b2, eps=eps)
@@ -96,19 +96,19 @@ def test_preconditioned_it_is_that_of_the_dense_matrix_over_adams_denominator():
             np.testing.assert_allclose(series["seen"][t - 1], expected, rtol=2e-3)
 
 
-def test_without_a_preconditioner_the_two_are_one():
+def test_preconditioned_sharpness_without_preconditioner_is_sharpness():
     problem, _ = network()
     series = descend(problem, rules.gd(lr=0.1), jax.random.key(0), steps=10, probes=PROBES).series
     np.testing.assert_array_equal(series["seen"], series["sharpness"])
 
 
-def test_a_coordinate_without_a_preconditioner_of_its_own_makes_it_nan():
+def test_preconditioned_sharpness_is_nan_for_zero_entries():
     step = step_at(bowl(1.0, 2.0), jnp.ones(2), preconditioner=lambda: jnp.asarray([1.0, 0.0]))
     assert jnp.isnan(measured(preconditioned_sharpness(), step))
 
 
 @pytest.mark.slow
-def test_top_subspace_share_is_that_of_dense_eigenvectors():
+def test_top_subspace_share_equals_dense_eigenvectors():
     problem, tree = network()
     x = jax.random.normal(jax.random.key(5), (139,)) / 3
     step = step_at(problem, tree(x), problem.data)
@@ -121,21 +121,21 @@ def test_top_subspace_share_is_that_of_dense_eigenvectors():
     np.testing.assert_allclose(measured(top_subspace_share(k=8, steps=60, data="all"), batch), expected, rtol=2e-3)
 
 
-def test_a_share_of_all_directions_is_one():
+def test_top_subspace_share_of_all_directions_is_one():
     step = step_at(bowl(1.0, 2.0, 3.0), jnp.asarray([1.0, -1.0, 2.0]))
     np.testing.assert_allclose(measured(top_subspace_share(k=5), step), 1, rtol=1e-6)
 
 
-def test_refusals():
+def test_sharpness_probes_refuse_invalid_arguments():
     for wrong in (
         lambda: sharpness(iterations=0),
         lambda: preconditioned_sharpness(0),
         lambda: top_subspace_share(k=9, steps=8),
     ):
-        with pytest.raises(ValueError, match=r"at least one|between"):
+        with pytest.raises(ValueError, match=r"at least 1|between"):
             wrong()
     problem, *_ = regression()
-    with pytest.raises(ValueError, match="data is one of batch, all"):
+    with pytest.raises(ValueError, match="data must be one of batch, all"):
         measured(sharpness(data="batches"), step_at(problem, problem.init(None), problem.data))
     stream = Problem(
         init=lambda key: jnp.ones(2),
