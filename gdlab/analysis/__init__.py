@@ -1,1 +1,1 @@
-"""What results say: the best point, the range of good learning rates, the tuning budget, and verdicts on claims."""
+"""Analysis of results: best point, range of good learning rates, tuning budget, and verdicts on claims."""

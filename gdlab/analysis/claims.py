@@ -1,8 +1,8 @@
-"""Claims: what a paper says, as a number with a tolerance, and whether what was measured bears it out.
+"""Claims: a statement of a paper as a number with a tolerance, and a verdict on it from measured values.
 
-A claim is written down before it is checked: what is said and where, what is expected, how it is measured, and why the
-tolerance is as wide as it is. Checking gives one of four verdicts: held; failed; uncertain, where seeds don't settle on
-which side of a bound the measured value lies; and unchecked, where the experiment as it was run can't tell.
+A claim is written before it is checked: the statement and its source, the expected value, how it is measured, and the
+reason for the tolerance. There are four verdicts: held; failed; uncertain, where the seeds do not decide on which side
+of a bound the value lies; and unchecked, where the experiment as it was run can't decide.
 """
 
 import math
@@ -17,7 +17,7 @@ COVERAGE = 0.95
 
 
 class Expected(NamedTuple):
-    """The range [low, high] in which a measured value bears a claim out, and the range in words."""
+    """The range [low, high] in which a measured value supports a claim, and the range in words."""
 
     low: float
     high: float
@@ -25,7 +25,7 @@ class Expected(NamedTuple):
 
 
 def near(value: float, *, rel: float = 0.0, abs: float = 0.0, name: str = "") -> Expected:
-    """Within max(rel |value|, abs) of a value; `name` says what the value is: "2/lr"."""
+    """Within max(rel |value|, abs) of a value; `name` is the name of the value, such as "2/lr"."""
     width = max(rel * math.fabs(value), abs)
     about = f"{100 * rel:g}%" if rel * math.fabs(value) >= abs else f"{abs:g}"
     return Expected(value - width, value + width, f"{f'{name} = ' if name else ''}{value:.5g} ± {about}")
@@ -37,29 +37,29 @@ def between(low: float, high: float) -> Expected:
 
 
 def at_least(bound: float) -> Expected:
-    """Not below a bound."""
+    """At or above a bound."""
     return Expected(bound, math.inf, f"at least {bound:.4g}")
 
 
 def at_most(bound: float) -> Expected:
-    """Not above a bound."""
+    """At or below a bound."""
     return Expected(-math.inf, bound, f"at most {bound:.4g}")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that a measured number bears out, or does not.
+    """A statement that a measured number supports or contradicts.
 
     Attributes:
         name: a word or two, for tables.
-        statement: what is said, in a sentence.
-        source: who says it, where: paper and section or figure.
-        expected: where the measured value must lie.
-        measured: a value for each seed, or each run of some; one value where nothing is random.
+        statement: the statement, as a sentence.
+        source: paper and section or figure.
+        expected: the range in which the measured value must lie.
+        measured: a value for each seed or run; one value if nothing is random.
         how: how the value is measured.
-        tolerance: why the tolerance is as wide as it is.
-        over_seeds: "mean": the claim is of the mean over seeds, known to its 95% t-interval; "each": of every seed.
-        unchecked: why this run can't tell, where it can't: it is too short, too small. Then `measured` is not judged.
+        tolerance: the reason for the width of the tolerance.
+        over_seeds: "mean": the claim is about the mean over seeds, with its 95% t-interval; "each": about every seed.
+        unchecked: why this run can't decide the claim, or "". If given, `measured` is not judged.
     """
 
     name: str
@@ -74,17 +74,19 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not self.unchecked and not len(self.measured):
-            raise ValueError(f"the claim {self.name!r} has no measured value: give one, or say why it is unchecked")
+            raise ValueError(
+                f"the claim {self.name!r} has no measured value: give one, or set `unchecked` to the reason"
+            )
 
 
 class Verdict(NamedTuple):
-    """What became of a claim.
+    """The verdict on a claim.
 
     Attributes:
-        status: whether the claim held.
-        value: the mean over seeds; where every seed counts, the value that is furthest out (NaN: there is none).
-        low, high: the 95% t-interval of the mean, or the range of the seeds; `value` twice where there is one seed.
-        reason: what there is to say beside the numbers.
+        status: held, failed, uncertain or unchecked.
+        value: the mean over seeds; for claims about every seed, the value furthest outside the range; NaN if none.
+        low, high: the 95% t-interval of the mean, or the range of the seeds; both equal `value` for one seed.
+        reason: an explanation in addition to the numbers, or "".
     """
 
     status: Status
@@ -95,11 +97,11 @@ class Verdict(NamedTuple):
 
 
 def judge(claim: Claim) -> Verdict:
-    """Whether a claim holds.
+    """The verdict on a claim.
 
-    Of the mean: held where its interval lies in the expected range, failed where it lies outside, else uncertain. Of
-    each seed: held where all lie in the range, failed where none does, else uncertain. A seed without a number, since
-    its run diverged, say, can't bear out anything: the claim failed.
+    About the mean: held if its interval lies in the expected range, failed if it lies outside, else uncertain. About
+    each seed: held if all lie in the range, failed if none does, else uncertain. If a seed has no number (its run
+    diverged, for example), the claim failed.
     """
     if claim.unchecked:
         return Verdict("unchecked", math.nan, math.nan, math.nan, claim.unchecked)
@@ -112,9 +114,9 @@ def judge(claim: Claim) -> Verdict:
         inside = (low <= values) & (values <= high)
         outward = np.maximum(low - values, values - high)
         status: Status = "held" if inside.all() else "uncertain" if inside.any() else "failed"
-        reason = "" if inside.all() else f"{int(inside.sum())} of {values.size} runs lie in it"
+        reason = "" if inside.all() else f"{int(inside.sum())} of {values.size} runs lie in the expected range"
         return Verdict(status, float(values[np.argmax(outward)]), float(values.min()), float(values.max()), reason)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all bounds settles nothing
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values give an uncertain verdict
         mean, half = float(values.mean()), _half_interval(values)
     if mean - half >= low and mean + half <= high:
         return Verdict("held", mean, mean - half, mean + half)
@@ -124,7 +126,7 @@ def judge(claim: Claim) -> Verdict:
 
 
 def record(claim: Claim, verdict: Verdict) -> dict[str, Any]:
-    """A claim and its verdict for a JSON file, in which what is not finite is null."""
+    """A claim and its verdict for a JSON file; values that are not finite are null."""
     return {
         "name": claim.name,
         "status": verdict.status,

@@ -1,4 +1,4 @@
-"""How wide the range of good learning rates is, and how much the seeds disagree in it."""
+"""The width of the range of good learning rates, and the spread over seeds at the best rate."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 def rate_band(
     data: "xarray.Dataset", metric: str = "final_loss", tolerance: float = 0.1, *, direction: Direction | None = None
 ) -> "xarray.Dataset":
-    """The good rates of each rule: those around the best one whose median over seeds is nearly as good.
+    """The range of good rates of each rule: around the best rate, those whose median over seeds is nearly as good.
 
-    Nearly: it has given back at most the share `tolerance` of what the best rate has gained over the start, the first
-    recorded loss (for an accuracy, over 0). The band ends before the first rate that is worse. Of other axes, each rate
-    is given the best values. A diverged run counts as the worst there is.
+    A median m is nearly as good as the best median b if m <= b + tolerance (start - b), where start is the median of
+    the first recorded loss (0 for a metric where more is better, with the signs of all reversed). The range ends before
+    the first rate that is worse. For each rate, other axes take their best values. A diverged run counts as the worst
+    possible value; missing runs are left out.
 
     Returns:
-        A Dataset over `rule`, if there is one: `best`, `low` and `high`, rates; `decades`, log10(high / low); `spread`,
-        how far apart the best and the worst seed are at the best rate, infinite where one of them diverged. NaN where
-        no rate has a finite median.
+        A Dataset over `rule`, if there is one: the rates `best`, `low` and `high`; `decades`, log10(high / low);
+        `spread`, the difference between the worst and the best seed at the best rate, infinite if one diverged. NaN
+        where no rate has a finite median.
 
     Raises:
         gdlab.errors.SelectionError: no such metric, or one with steps.

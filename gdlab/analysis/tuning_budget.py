@@ -1,4 +1,4 @@
-"""How good the best point is that so much tuning finds, and how well the seeds pin down the point that was chosen."""
+"""Expected best of k tries, and bootstrap intervals over seeds."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from gdlab.errors import SelectionError
 if TYPE_CHECKING:
     import xarray
 
-# Fewer seeds than this make no interval.
+# The least number of seeds for an interval.
 LEAST_SEEDS = 3
-# Resampled values held in memory at once.
+# The most resampled values in memory at once.
 HELD = 2**22
 
 
@@ -28,28 +28,29 @@ def expected_best(
     seed: int = 0,
     direction: Direction | None = None,
 ) -> "xarray.Dataset":
-    """The best score that trying k of a rule's n points finds, over all the ways to choose the k.
+    """The best score among k of the n points of a rule, as a distribution over all choices of the k points.
 
-    A point's score is the median over its seeds, infinitely bad where half of them or more diverged. By default the k
-    are chosen without replacement, every set of k points as likely as any other: that is what trying k of the n points
-    of a sweep is; at k = n it is the best score of the sweep; and of independent random draws it is the unbiased
-    estimate of what k further draws would find (Tang et al. 2020). With `replacement` the k draws are independent draws
-    from the n points (Dodge et al. 2019), so that some are spent on a point twice, and what is found is worse by that.
-    An axis that a rule does not have makes no further points for it.
+    The score of a point is the median over its seeds, infinitely bad where half of them or more diverged. By default
+    the k points are drawn without replacement, all sets of k points being equally likely; at k = n the result is the
+    best score of the sweep. If the points are independent random draws, it is the unbiased estimate for k further draws
+    (Tang et al. 2020). With `replacement`, the k draws are independent draws from the n points (Dodge et al. 2019);
+    some points are then drawn twice, and the result is worse. An axis that a rule does not have adds no points to it,
+    and points without any run are left out.
 
-    The intervals are bootstrap percentiles over points: they say what other points of the same kind might have given,
-    not what other seeds might have. As k nears n they rest on the few best points and are too narrow, and never reach
-    beyond the best score there is. Points of a grid are no random draws, and those that an adaptive search proposed
-    depend on each other: of the former take the intervals as a guide, of the latter not at all.
+    The intervals are bootstrap percentiles over points: they describe the variation over other points of the same
+    distribution, not over other seeds. For k close to n they depend on the few best points and are too narrow, and they
+    never exceed the best score of the sweep. The points of a grid are not random draws, so the intervals are only a
+    guide for them; the points of an adaptive search depend on each other, so the intervals are not valid for them.
 
     Args:
         data: the results of a sweep.
         metric: a variable with one value per run.
-        k: how many points are tried; by default 1, 2, 4, ... and the number of points.
+        k: the numbers of points; by default 1, 2, 4, ... and the number of points.
         replacement: draw with replacement.
-        resamples: of the bootstrap.
+        resamples: the number of bootstrap resamples.
         confidence: of the intervals.
-        seed: decides the resamples.
+        seed: of the resampling.
+        direction: as in `gdlab.analysis.selection.best`.
 
     Returns:
         A Dataset over `rule`, if there is one, and `k`: `expected` and `median`, the mean and the median of the best of
@@ -91,24 +92,25 @@ def seed_interval(
 ) -> "xarray.Dataset":
     """The bootstrap percentile interval of the median over seeds, at the point that `best` chooses by `metric`.
 
-    It is the interval of `of`, by default of `metric` itself. It lies within the range of the seeds, so with s seeds it
-    covers the true median with probability 1 - 2^(1 - s) at the very most, whatever the confidence asked for: 0.75
-    with 3 seeds, 0.94 with 5. It knows nothing of the choice: a point that was chosen because its seeds did well is
-    likely to do a little worse with other seeds.
+    The interval is that of the median of `of`, by default of `metric`. It lies within the range of the seeds, so with s
+    seeds it covers the true median with a probability of at most 1 - 2^(1 - s), for any `confidence`: 0.75 with 3
+    seeds, 0.94 with 5. It does not account for the selection: a point chosen because its seeds did well is likely to do
+    slightly worse with other seeds.
 
     Args:
         data: the results of a sweep.
-        metric: what the point is chosen by.
-        of: another metric, whose median at that point is wanted.
-        resamples: of the bootstrap.
+        metric: the metric by which the point is chosen.
+        of: the metric whose interval is computed; by default `metric`.
+        resamples: the number of bootstrap resamples.
         confidence: of the interval.
-        seed: decides the resamples.
+        seed: of the resampling.
+        direction: of `metric`, as in `gdlab.analysis.selection.best`; that of another metric `of` follows from it.
 
     Returns:
-        A Dataset over `rule`, if there is one: `median`, `low`, `high`, the bad end infinite where too many seeds
-        diverged; `seeds`, how many there are; `coverage`, the smaller of `confidence` and the most that so many seeds
-        allow. Low, high and coverage are NaN with fewer than 3 seeds; all but `seeds` are where no point has a finite
-        median.
+        A Dataset over `rule`, if there is one: `median`, `low`, `high` (the worse end is infinite where too many seeds
+        diverged); `seeds`, the number of runs at the point; `coverage`, the smaller of `confidence` and the bound
+        above. `low`, `high` and `coverage` are NaN with fewer than 3 seeds; all but `seeds` are NaN where no point has
+        a finite median.
 
     Raises:
         SelectionError: no such metric, one with steps, or a confidence that is not between 0 and 1.
@@ -148,7 +150,7 @@ def _interval_of(
 
 
 def _points(data: "xarray.Dataset", metric: str, direction: Direction | None) -> Iterator[np.ndarray]:
-    """For each rule the scores of its points, each point once, without those that have no run."""
+    """For each rule, the scores of its points: each point once, points without a run left out."""
     scores = median(score(data, metric, direction=direction))
     dims = [dim for dim in scores.dims if dim != RULE]
     own = {dim: np.atleast_1d(matters(data, metric, str(dim)).values) for dim in dims}
@@ -163,7 +165,7 @@ def _budgets(k: int | Sequence[int] | None, most: int) -> np.ndarray:
         return np.unique([*(2 ** np.arange(most.bit_length())), most])
     budgets = np.atleast_1d(np.asarray(k))
     if budgets.dtype.kind not in "iu" or (budgets < 1).any():
-        raise SelectionError(f"k counts the points that are tried, so it is a whole number from 1 on, not {k}")
+        raise SelectionError(f"k is a number of points, so it must be an integer of at least 1, not {k}")
     return budgets
 
 
@@ -214,7 +216,7 @@ def _mean(points: np.ndarray, survival: np.ndarray) -> np.ndarray:
 
 
 def _median(points: np.ndarray, survival: np.ndarray) -> np.ndarray:
-    """The median of the best of k, midway where two points share it: points [b, n], ascending, to [b, k]."""
+    """The median of the best of k, the midpoint where two points share it: points [b, n], ascending, to [b, k]."""
     rounding = 1e-9
     first = (survival[1:] <= 0.5 + rounding).argmax(axis=0)
     last = (survival[1:] < 0.5 - rounding).argmax(axis=0)
@@ -222,9 +224,9 @@ def _median(points: np.ndarray, survival: np.ndarray) -> np.ndarray:
 
 
 def _ends(resamples: int, confidence: float) -> tuple[int, int]:
-    """The places of an interval's ends among sorted resamples."""
+    """The indices of the ends of an interval among the sorted resamples."""
     if not 0 < confidence < 1:
-        raise SelectionError(f"the confidence of an interval is between 0 and 1, not {confidence}")
+        raise SelectionError(f"the confidence of an interval must be between 0 and 1, not {confidence}")
     if resamples < 1:
         raise SelectionError(f"a bootstrap needs at least one resample, not {resamples}")
     tail = (1 - confidence) / 2

@@ -81,10 +81,13 @@ def _runs(count: int) -> str:
 
 def summary(folder: Path) -> None:
     """Print the contents of a results folder: runs, best hyperparameters, claims, failures and files."""
+    from gdlab.analysis.selection import missing
+
     data, info = results.open_results(folder), results.provenance_of(folder)
-    runs = int(np.prod([data.sizes[dim] for dim in data["final_loss"].dims]))
-    product = " x ".join(f"{data.sizes[dim]} {dim}" for dim in data["final_loss"].dims)
-    click.echo(printable(f"{info['name']}: {product} = {_runs(runs)}"))
+    absent = missing(data)
+    gone, product = int(absent.sum()), " x ".join(f"{size} {dim}" for dim, size in absent.sizes.items())
+    without = f", {gone:,} of them missing" if gone else ""
+    click.echo(printable(f"{info['name']}: {product} = {_runs(absent.size)}{without}"))
     diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())
     click.echo(f"{diverged} diverged, {converged} met a tolerance; {_times(info)}")
     print_best(data, "final_loss")
@@ -148,26 +151,31 @@ def print_reproduced(done: "Sequence[Reproduced]") -> None:
 
 def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:
     """Tables by rule: best hyperparameters, good learning rates, and the expected best of each number of points."""
-    from gdlab.analysis.selection import best, matters
+    from gdlab.analysis.selection import best, locate, matters, median, reason_not_found, rule_per_batch_size, score
     from gdlab.analysis.tuning_budget import seed_interval
 
+    data = rule_per_batch_size(data, metric)
     chosen, interval = best(data, metric), seed_interval(data, metric)
     axes = [str(name) for name in chosen.coords if name != "rule"]
     others = [name for name in ("final_loss", "eval_loss", "eval_accuracy") if name in data and name != metric]
     rules = [str(rule) for rule in chosen["rule"].values] if "rule" in chosen.dims else [""]
-    table = _table(*axes, f"median {metric}", "seed interval", *others, "runs", "diverged")
+    places = locate(data, metric)
+    elsewhere = {name: median(score(data, name)).isel(places) for name in others}
+    lacking = ["missing"] if chosen["missing"].any() else []
+    table = _table(*axes, f"median {metric}", "seed interval", *others, "runs", "diverged", *lacking)
     for index, rule in enumerate(rules):
         at = {"rule": index} if "rule" in chosen.dims else {}
         one, spread = chosen.isel(at), interval.isel(at)
         if not one["found"]:
-            table.add_row(_cell(rule), *("-" for _ in axes), "diverged", "-", *("-" for _ in others), *_counts(one))
+            reason = reason_not_found(one)
+            blanks = ["-"] * len(others)
+            table.add_row(_cell(rule), *("-" for _ in axes), reason, "-", *blanks, *_counts(one, lacking))
             continue
-        there = _at(data, one, axes)
         own = [bool(np.atleast_1d(matters(data, metric, axis).values)[index]) for axis in axes]
         cells = [_shown_value(one[axis].item()) if has else "any" for axis, has in zip(axes, own, strict=True)]
         cells += [shown_number(one[metric].item()), _range(spread["low"].item(), spread["high"].item(), 3)]
-        more = [shown_number(float(np.median(there[name].values))) for name in others]
-        table.add_row(_cell(rule), *cells, *more, *_counts(one))
+        more = [shown_number(float(elsewhere[name].isel(at))) for name in others]
+        table.add_row(_cell(rule), *cells, *more, *_counts(one, lacking))
     console().print(table)
     coverage = interval["coverage"].max().item()  # NaN if no rule has an interval
     if not np.isnan(coverage):
@@ -240,18 +248,8 @@ def print_costs(costs: "Iterable[Cost]") -> None:
         click.echo(f"{cost.kind:24}{1e3 * cost.seconds:9.3f}  {theirs}".rstrip())
 
 
-def _at(data: "xarray.Dataset", one: "xarray.Dataset", axes: list[str]) -> "xarray.Dataset":
-    """The runs at the chosen values of the axes, one for each seed."""
-    there = data.sel(rule=one["rule"].item()) if "rule" in data.dims else data
-    for axis in axes:
-        if axis in there.coords and there[axis].dims:
-            (dim,) = there[axis].dims
-            there = there.isel({dim: np.flatnonzero(there[axis].values == one[axis].item())})
-    return there
-
-
-def _counts(one: "xarray.Dataset") -> tuple[str, str]:
-    return str(int(one["runs"])), str(int(one["diverged"]))
+def _counts(one: "xarray.Dataset", lacking: Sequence[str]) -> list[str]:
+    return [str(int(one[name])) for name in ("runs", "diverged", *lacking)]
 
 
 def shown_number(value: Any) -> str:
@@ -260,7 +258,12 @@ def shown_number(value: Any) -> str:
 
 
 def _shown_value(value: Any) -> str:
-    """The value of an axis. Integers arrive as floats if some points lack the axis; they are printed in full."""
+    """The value of an axis, "default" (NaN) where a part of a chain lacks it.
+
+    Integers arrive as floats if some points lack the axis; they are printed in full.
+    """
+    if isinstance(value, float) and np.isnan(value):
+        return "default"
     is_integer = isinstance(value, float) and value.is_integer() and abs(value) < 2**31
     return str(int(value)) if is_integer else shown_number(value)
 

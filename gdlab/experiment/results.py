@@ -110,6 +110,8 @@ def open_results(path: str | Path) -> "xarray.Dataset":
     for metric, direction in info.get("directions", {}).items():
         if metric in data:
             data[metric].attrs["direction"] = direction
+    if "loss" in data and info.get("batch_size") is not None:
+        data["loss"].attrs["batch_size"] = info["batch_size"]
     for series, layers in info.get("layers", {}).items():
         if series in data:
             data[series].attrs["layers"] = layers

@@ -214,6 +214,7 @@ def _work(
             info["stability"] = stability_of_sharpness(resolved)
             info["layers"] = layer_names(resolved)
             info["directions"] = metric_directions(resolved.problem, space(resolved.over))
+            info["batch_size"] = resolved.config.train.batch_size
             info |= provenance.work(timings, began, datetime.now().astimezone(), before=info)
             results.write_runs(folder)
             results.write_provenance(folder, info)

@@ -1,4 +1,7 @@
-"""Figures: a labelled Dataset in, a matplotlib Figure out. Importing this does not import matplotlib."""
+"""Figures: each function takes a labelled Dataset and returns a matplotlib Figure.
+
+Importing this package does not import matplotlib.
+"""
 
 from gdlab.figures.curvature import curvature_map
 from gdlab.figures.curves import loss_curves
@@ -14,6 +17,7 @@ from gdlab.figures.spectral import spectrum
 from gdlab.figures.style import RuleStyle, rule_styles
 from gdlab.figures.surface import landscape
 from gdlab.figures.surface_3d import surface_3d
+from gdlab.figures.wording import without_notes
 
 __all__ = [
     "RuleStyle",
@@ -31,4 +35,5 @@ __all__ = [
     "sharpness_map",
     "spectrum",
     "surface_3d",
+    "without_notes",
 ]

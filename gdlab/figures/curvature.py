@@ -1,4 +1,4 @@
-"""How far the loss is from convex, over a plane."""
+"""Figure of the convexity of the loss on a plane."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -25,12 +25,12 @@ def curvature_map(
     """|least / greatest eigenvalue of the Hessian| on a plane: pale where the loss is nearly convex, dark where not.
 
     The eigenvalues are those of the whole Hessian, in all parameters, at each point of the plane. Grey lines are level
-    lines of the loss. Points without a finite ratio are hatched, and their number is said.
+    lines of the loss. Points without a finite ratio are hatched and counted in the caption.
 
     Args:
         data: as for `landscape`, with `curvature_ratio` over (y, x); `loss` may be missing.
-        steps: how many between the least ratio and the greatest.
-        log: whether levels are evenly spaced in the logarithm of the ratio; "auto": if that spans over two decades.
+        steps: the number of colour steps between the least and the greatest ratio.
+        log: whether levels are evenly spaced in the logarithm of the ratio; "auto": if it spans over two decades.
         width: "single" or "double" column.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What happened during the runs: a series against the step."""
+"""Figure of a recorded series over the steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdlab import register
-from gdlab.analysis.selection import SEED, STEP
+from gdlab.analysis.selection import BATCH_SIZE, SEED, STEP
 from gdlab.errors import SelectionError
 from gdlab.figures.curves_data import Series, series_of
-from gdlab.figures.frame import frame, surround
-from gdlab.figures.panels import at_most, dims_of, panels, rule_names, selected
+from gdlab.figures.drawable import needs_panels
+from gdlab.figures.frame import HANDLE, LETTER, LINE, frame, surround
+from gdlab.figures.panels import dims_of, panels, rate_axis, rule_names, selected
 from gdlab.figures.scale import Scale, scale
 from gdlab.figures.spread import described
-from gdlab.figures.style import RuleStyle, Width, rule_styles, style
+from gdlab.figures.style import RuleStyle, Width, inches, rule_styles, style
 from gdlab.figures.wording import counts
 
 if TYPE_CHECKING:
@@ -23,39 +24,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure(
-    "loss_curves", dims=("step",), of="sweep", needs=at_most(1, lambda options: options.get("over", ("lr",)))
-)
+@register.figure("loss_curves", dims=("step",), of="sweep", needs=needs_panels())
 def loss_curves(
     data: "xarray.Dataset",
     *,
     series: str = "loss",
     at: Literal["best"] | Mapping[str, Any] = "best",
     metric: str = "final_loss",
-    over: Sequence[str] = ("lr",),
+    over: Sequence[str] | None = None,
     select: Mapping[str, Any] | None = None,
     ylim: tuple[float, float] | None = None,
     width: Width = "double",
 ) -> "Figure":
     """A series against the step, for each rule at its best learning rate: median and band over seeds, unsmoothed.
 
-    A run that converged early keeps its last value to the end; from the step at which a run diverged on it counts as
-    infinite, so a line ends where half of the seeds have diverged. The vertical axis is logarithmic if the series spans
-    more than a decade.
+    A run that converged early keeps its last value to the end. A run that diverged counts as infinite from that step
+    on, so a line ends where half of the seeds have diverged. The vertical axis is logarithmic if the series spans more
+    than a decade and is no accuracy. The loss of runs with batches is that of the step's batch, and is labelled so.
 
     Args:
         data: the results of a sweep in which series were recorded.
         series: `loss` or the name of a probe with one number per step.
         at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
-        metric: what "best" goes by (see `gdlab.analysis.selection.best`).
-        over: the axes, among those of the sweep, whose best values each rule is shown at.
-        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis beside `rule`,
-            `seed` and those of `over` makes panels; of others a value has to be chosen.
-        ylim: the ends of the vertical axis.
+        metric: the metric that decides "best" (see `gdlab.analysis.selection.best`).
+        over: the axes, among those of the sweep, whose best values each rule is shown at; by default the
+            learning rate, `lr` or `lr.peak`.
+        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis other than
+            `rule`, `seed` and those of `over` makes panels; further axes need a value here.
+        ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such series or metric; axes left over; a selection that is not there.
+        SelectionError: no such series or metric; too many axes; a value of `select` that does not exist.
     """
     styles = rule_styles(rule_names(data))
     if series not in data or STEP not in data[series].dims:
@@ -64,29 +64,41 @@ def loss_curves(
     if isinstance(at, str) and at != "best":
         raise SelectionError(f"at is 'best' or a mapping of axes to values, not {at!r}")
     data = selected(data, {**(select or {}), **({} if isinstance(at, str) else at)})
-    along = dims_of(data, over)
-    fixed = ["lr"] if "lr" in data.coords and data["lr"].ndim == 0 else []
+    rate = rate_axis(data)
+    along = dims_of(data, [rate] if over is None else over)
+    fixed = [rate] if rate in data.coords and data[rate].ndim == 0 else []
     shown = [series_of(panel, series, metric, along, fixed) for panel in panels(data, series, along)]
     middles = np.concatenate([one.spread.middle.ravel() for one in shown])
     bands = np.concatenate([part.ravel() for one in shown for part in (one.spread.low, one.spread.high)])
-    vertical = scale(middles, bands, limits=ylim)
+    vertical = scale(middles, bands, limits=ylim, linear=series.endswith("accuracy"))
     with style():
         legends = [_handles(one, styles) for one in shown]
-        made = frame(len(shown), width, legends[0] if len(shown) == 1 else [])
+        above = LINE * (1.5 + max(map(len, legends))) if len(shown) > 1 else 0
+        longest = max(len(label) for one in shown for label in one.labels)
+        most = min(max(int(inches("double") / (HANDLE + LETTER * longest)), 1), 3)
+        legend = legends[0] if len(shown) == 1 else []
+        made = frame(len(shown), width, legend, panel=1.9 + above if above else 0, most=most)
         for axes, one, handles in zip(made.panels, shown, legends, strict=True):
             _draw(axes, one, styles, vertical)
-            if len(shown) > 1 and handles:
-                axes.legend(
-                    handles=handles, fontsize=6.5, loc="upper right", frameon=True, framealpha=0.8, edgecolor="w"
-                )
+            if len(shown) > 1 and handles:  # above the panel, where it covers no line
+                axes.set_title("")
+                box = axes.legend(handles=handles, title=one.title, fontsize=6.5, loc="lower left", alignment="left")
+                box.set_bbox_to_anchor((0, 1), axes.transAxes)
         kept = bool((data["converged_at"] >= 0).any()) if "converged_at" in data else False
         sentences = [
             described(data.sizes.get(SEED, 1)),
             "Converged runs keep their last value" if kept else "",
             f"Chosen from {counts(data, metric)}" if along else counts(data, metric),
         ]
-        surround(made, data, width, xlabel="step", ylabel=series.replace("_", " "), sentences=sentences)
+        surround(made, data, width, xlabel="step", ylabel=_label(data, series), sentences=sentences)
     return made.figure
+
+
+def _label(data: "xarray.Dataset", series: str) -> str:
+    """The vertical label: the loss of a run with batches is that of the step's batch, not of all of the data."""
+    axis = np.atleast_1d(data[BATCH_SIZE].values).tolist() if BATCH_SIZE in data.coords else []
+    batches = any(str(size) != "all" for size in axis) or data[series].attrs.get(BATCH_SIZE) is not None
+    return "loss on the step's batch" if series == "loss" and batches else series.replace("_", " ")
 
 
 def _handles(one: Series, styles: Mapping[str, RuleStyle]) -> "list[Artist]":

@@ -1,4 +1,4 @@
-"""The bars over a frame that say at which learning rates runs diverged."""
+"""Bars above a panel that show at which learning rates runs diverged."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,12 +15,12 @@ SOLID, HATCHED = "all diverged", "some diverged"
 
 
 def evenly_spaced(rates: np.ndarray) -> bool:
-    """Whether rising rates belong on a linear axis: three or more with one difference, or one that has no logarithm."""
+    """Whether rising rates need a linear axis: three or more with equal differences, or one that is not positive."""
     return bool(rates[0] <= 0) or (len(rates) > 2 and np.allclose(np.diff(rates), rates[1] - rates[0], rtol=1e-3))
 
 
 def edges(rates: np.ndarray) -> np.ndarray:
-    """The ends of the cells around rising rates: halfway to the neighbours, on the axis that the rates belong on."""
+    """The edges of the cells around rising rates: midway between neighbours, on a linear or logarithmic axis."""
     if evenly_spaced(rates):
         if len(rates) == 1:
             return rates[0] + np.array([-0.5, 0.5])
@@ -33,12 +33,12 @@ def edges(rates: np.ndarray) -> np.ndarray:
 
 
 def bars(axes: "Axes", ends: np.ndarray, lost: np.ndarray, colours: Sequence[str]) -> "Axes | None":
-    """A row of bars for each rule above a frame, or nothing if no run diverged.
+    """Draw a row of bars for each rule above a panel; None if no run diverged.
 
     Args:
-        axes: the frame; its horizontal axis is shared.
-        ends: the ends of the cells, from `edges`.
-        lost: the share of the seeds that diverged, [rules, rates].
+        axes: the panel, whose horizontal axis is shared.
+        ends: the edges of the cells, from `edges`.
+        lost: the share of the runs that diverged, [rules, rates].
         colours: a colour for each rule.
     """
     from matplotlib.patches import Rectangle

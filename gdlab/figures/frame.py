@@ -1,4 +1,4 @@
-"""The frame of a figure of panels: the grid, what stands around it, and the small print."""
+"""The layout of a figure of panels: the grid, the legend, the title, the labels and the caption."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Inches: a line of the legend; a letter in it; what stands before its letters. A legend beside the panels is no wider.
+# Inches: height of a legend line, width of a letter, width of the line sample; the widest legend beside the panels.
 LINE, LETTER, HANDLE, BESIDE = 0.165, 0.06, 0.5, 2.5
 
 
 class Frame(NamedTuple):
-    """A figure, its panels, how many of them stand side by side, and the axes that hold a legend below them."""
+    """A figure, its panels, the number of panels side by side, and the axes that hold a legend below them."""
 
     figure: "Figure"
     panels: "list[Axes]"
@@ -26,12 +26,12 @@ class Frame(NamedTuple):
     below: "Axes | None"
 
 
-def frame(count: int, width: Width, handles: "Sequence[Artist]", panel: float = 0) -> Frame:
-    """Panels on shared axes, still empty, up to three side by side or one in a single column; and the legend.
+def frame(count: int, width: Width, handles: "Sequence[Artist]", panel: float = 0, most: int = 3) -> Frame:
+    """Empty panels on shared axes, at most `most` side by side (one in a single column), and the legend.
 
-    `panel` is how high a panel is, in inches, if not the usual.
+    `panel` is the height of a panel in inches, if not the default.
     """
-    rows = math.ceil(count / (3 if width == "double" else 1))
+    rows = math.ceil(count / (most if width == "double" else 1))
     columns = math.ceil(count / rows)
     longest = HANDLE + LETTER * max((len(str(handle.get_label())) for handle in handles), default=0)
     beside = width == "double" and longest <= BESIDE
@@ -62,7 +62,7 @@ def frame(count: int, width: Width, handles: "Sequence[Artist]", panel: float = 
 def surround(
     made: Frame, data: "xarray.Dataset", width: Width, *, xlabel: str, ylabel: str, sentences: Iterable[str]
 ) -> None:
-    """Title, labels and caption."""
+    """Add title, axis labels and caption."""
     title(made.figure, data)
     caption(made.figure, sentences, width)
     for place, axes in enumerate(made.panels):

@@ -1,4 +1,4 @@
-"""How gradients spread over the layers of a network during training."""
+"""Figure of the norms of the gradients of a network's layers over the steps."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,10 +8,11 @@ import numpy as np
 from gdlab import register
 from gdlab.analysis.selection import RULE, SEED, STEP, best, locate
 from gdlab.errors import SelectionError
+from gdlab.figures.drawable import needs_no_other_axis
 from gdlab.figures.fates import edges
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.heat import heat, scale_of_colours
-from gdlab.figures.panels import MOST, dims_of, rule_names, selected
+from gdlab.figures.panels import MOST, dims_of, rate_axis, rule_names, selected
 from gdlab.figures.recorded import recorded
 from gdlab.figures.style import Width, style
 from gdlab.figures.wording import counts, number, spelled
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure("gradient_flow", dims=("step",), of="sweep", source="after Glorot, Bengio 2010, figure 7")
+@register.figure(
+    "gradient_flow",
+    dims=("step",),
+    of="sweep",
+    source="after Glorot, Bengio 2010, figure 7",
+    needs=needs_no_other_axis(lambda options: MOST),
+)
 def gradient_flow(
     data: "xarray.Dataset",
     *,
@@ -31,41 +38,42 @@ def gradient_flow(
     select: Mapping[str, Any] | None = None,
     width: Width = "double",
 ) -> "Figure":
-    """The norm of each layer's gradient as a colour over (step, layer), the first layer at the foot; a panel per rule.
+    """The gradient norm of each layer as a colour over (step, layer), the first layer at the bottom (a panel per rule).
 
-    Each rule is shown at its best rate, its norms the medians over seeds. Cells in which half of the seeds or more have
-    diverged are hatched.
+    Each rule is shown at its best rate, with medians over seeds. Cells where half of the seeds or more have diverged
+    are hatched.
 
     Args:
-        data: the results of a sweep in which `series` was recorded: over the axes, `step`, and one dim more, that of
-            the layers, whose coordinate or whose attribute `layers` names them.
+        data: the results of a sweep in which `series` was recorded: over the axes, `step`, and a dim of the
+            layers. Their names are its coordinate, or the attribute `layers` of the variable.
         series: the name of the probe.
         at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
-        metric: what "best" goes by (see `gdlab.analysis.selection.best`).
-        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some: of rules, say.
+        metric: the metric that decides "best" (see `gdlab.analysis.selection.best`).
+        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such series or metric; axes left over; a selection that is not there.
+        SelectionError: no such series or metric; too many axes; a value of `select` that does not exist.
     """
     if isinstance(at, str) and at != "best":
         raise SelectionError(f"at is 'best' or a mapping of axes to values, not {at!r}")
     data = selected(data, {**(select or {}), **({} if isinstance(at, str) else at)})
     values = recorded(data, series)
     layers = values.dims[-1]
-    along = [dim for dim in dims_of(data, ["lr"]) if dim in values.dims]
+    axis = rate_axis(data)
+    along = [dim for dim in dims_of(data, [axis]) if dim in values.dims]
     others = [str(dim) for dim in values.dims if dim not in (RULE, SEED, STEP, layers, *along)]
     if layers == STEP or layers in (RULE, SEED, *along) or others:
         wrong = f"varies along {spelled(others)} too: select one" if others else "has no dim of layers after the step"
         raise SelectionError(f"gradient_flow is over step and layer, and {series} {wrong}")
     words = [[name] for name in rule_names(data)]
     if along:
-        rates = np.atleast_1d(best(data, metric, along)["lr"])
+        rates = np.atleast_1d(best(data, metric, along)[axis]).astype(float)
         values = values.isel(locate(data, metric, along))
     else:
-        rates = np.broadcast_to(data["lr"] if "lr" in data.coords else np.nan, len(words))
+        rates = np.broadcast_to(data[axis] if axis in data.coords else np.nan, len(words))
     for place, rate in enumerate(rates):
-        words[place] += [f"lr {number(rate)}"] if np.isfinite(rate) else ["every rate diverged"] if along else []
+        words[place] += [f"{axis} {number(rate)}"] if np.isfinite(rate) else ["no best rate"] if along else []
     if SEED in values.dims:
         values = values.median(SEED, skipna=False)
     if RULE not in values.dims:
@@ -96,7 +104,7 @@ def gradient_flow(
 
 
 def _names(series: "xarray.DataArray", dim: str) -> list[str]:
-    """The layers' names, or their numbers from 1."""
+    """The names of the layers, or their numbers from 1."""
     if dim in series.coords:
         return [str(name) for name in series[dim].values]
     named = [str(name) for name in series.attrs.get("layers", ())]

@@ -1,4 +1,4 @@
-"""A colour for each cell, hatched where there is no number."""
+"""Heat maps: a colour for each cell, hatched where there is no finite value."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def scale_of_colours(values: np.ndarray) -> "Normalize":
-    """Colours from the least finite value to the greatest: in the logarithm where a line would be drawn on one (see
-    `gdlab.figures.scale.scale`).
-    """
+    """Colours from the least finite value to the greatest, logarithmic where `gdlab.figures.scale.scale` is."""
     from matplotlib.colors import LogNorm, Normalize
 
     finite = values[np.isfinite(values)]
@@ -27,10 +25,10 @@ def scale_of_colours(values: np.ndarray) -> "Normalize":
 
 
 def heat(axes: "Axes", x: np.ndarray, y: np.ndarray, values: np.ndarray, norm: "Normalize") -> Any:
-    """Cells [y, x] between edges, coloured; those that are infinite or missing show the hatched paper."""
+    """Draw cells [y, x] between edges; infinite and missing ones show the hatched background."""
     axes.grid(False)
     axes.patch.set(facecolor="white", edgecolor=PALE, hatch="////")
-    # What a logarithmic scale has no colour for, zero, has the coldest.
+    # Zero, for which a logarithmic scale has no colour, has the lowest colour.
     shown = values if norm.vmin is None else np.maximum(values, norm.vmin)
     mesh = axes.pcolormesh(x, y, np.ma.masked_invalid(shown), norm=norm, cmap="viridis", rasterized=True)
     mesh.set_gid("heat")

@@ -1,4 +1,4 @@
-"""The landscapes of a grid: which there are, where their panels stand, and what they are called."""
+"""The panels of a grid of landscapes: their data, positions and names."""
 
 import math
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from gdlab.figures.wording import spelled
 if TYPE_CHECKING:
     import xarray
 
-# The most panels that paper of a journal's width holds, side by side and in all; a row of panels that is not broken.
+# The most panels side by side and in all on a page; the most panels in a single row.
 ABREAST, MOST, ROW = 10, 80, 6
 
 
 class Cell(NamedTuple):
-    """One landscape: where its panel stands, and whether its run diverged."""
+    """One landscape: the position of its panel, and whether its run diverged."""
 
     row: int
     column: int
@@ -25,10 +25,10 @@ class Cell(NamedTuple):
 
 
 def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
-    """The dims downward and across; of one dim alone only the second.
+    """The dims of the rows and of the columns; with one dim the first is None.
 
     Raises:
-        SelectionError: no loss over y, x and one or two other dims; more panels than can be read.
+        SelectionError: no loss over y, x and one or two other dims; too many panels.
     """
     if "loss" not in data or not {"x", "y"} < set(data["loss"].dims):
         raise SelectionError("a grid of landscapes needs a variable 'loss' over y, x and the dims of its panels")
@@ -36,7 +36,9 @@ def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
     sizes = [data.sizes[dim] for dim in others]
     if len(others) > 2:
         example = f"select={{{others[-1]!r}: ...}}"
-        raise SelectionError(f"panels stand along two dims, and the loss varies along {spelled(others)}: use {example}")
+        raise SelectionError(
+            f"panels can vary along two dims, and the loss varies along {spelled(others)}: use {example}"
+        )
     if math.prod(sizes) > MOST or (len(others) == 2 and sizes[1] > ABREAST):
         raise SelectionError(
             f"{math.prod(sizes)} panels, {' × '.join(map(str, sizes))} along {spelled(others)}, are too many (the most "
@@ -47,7 +49,7 @@ def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
 
 def cells_of(data: "xarray.Dataset", down: str | None, across: str) -> Iterator[Cell]:
     """The panels, row by row."""
-    # In one row up to the width of a rule zoo; more break into rows that are about as long as there are rows.
+    # Up to ROW panels are one row; more are arranged in a square.
     size = data.sizes[across]
     columns = size if down or size <= ROW else min(ABREAST, math.ceil(math.sqrt(size)))
     for row in range(data.sizes[down] if down else 1):

@@ -1,4 +1,4 @@
-"""Many landscapes side by side, a small panel for each."""
+"""Figure of many landscapes, a small panel for each."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Inches: what stands around the panels.
+# Inches: the margins around the panels.
 LEFT, RIGHT, TOP = 0.25, 0.75, 0.45
 LOST = COLOURS[1]
 
@@ -35,24 +35,23 @@ def landscape_grid(
     select: Mapping[str, Any] | None = None,
     width: Width = "double",
 ) -> "Figure":
-    """A landscape for each run, small: rules downward, rates across; each on a plane of its own, so without numbers.
+    """A small landscape for each run: a row for each rule, a column for each rate; each panel on its own plane.
 
-    The panel of a run that diverged says so, and has a red frame. Points whose loss is not finite are hatched. Unless
-    the panels share their levels, each has its own, from its least loss to its greatest, which stand below it.
+    The panel of a run that diverged is labelled and has a red frame. Points whose loss is not finite are hatched.
+    Unless the panels share their levels, each has its own, from its least to its greatest loss, written below it.
 
     Args:
-        data: `loss` over y, x and one or two other dims (rule, lr, run ...), the coordinates x and y shared (shares of
-            a plane, say); over those other dims perhaps `diverged` or `diverged_at` (-1: never), and, with `point`
-            besides, a run's path as `path_x` and `path_y`. Where the rates differ from rule to rule, the coordinate lr
-            is over both dims.
-        share: whether all panels have the same levels, those of one colour bar.
-        steps: how many between the least loss and the greatest.
-        log: whether levels are evenly spaced in log(loss - min + eps); "auto": where that spans over two decades.
-        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some.
+        data: `loss` over y, x and one or two other dims (rule, lr, run ...), with shared coordinates x and y. Optional:
+            `diverged` or `diverged_at` (-1: did not diverge) over the other dims; `path_x` and `path_y` over the other
+            dims and `point`, the path of each run. If rules have different rates, the coordinate lr is over both dims.
+        share: whether all panels have the same levels and one colour bar.
+        steps: the number of colour steps between the least and the greatest loss.
+        log: whether levels are evenly spaced in log(loss - min + eps); "auto": if it spans over two decades.
+        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: other dims; more panels than can be read; a selection that is not there.
+        SelectionError: other dims; too many panels; a value of `select` that does not exist.
     """
     data = selected(data, select)
     down, across = dims_of_grid(data)
@@ -108,7 +107,7 @@ def _draw(axes: "Axes", cell: Cell, chosen: Levels, below: bool) -> Any:
 
 
 def _label(data: "xarray.Dataset", cells: list[Cell], panels: "list[Axes]", down: str | None, across: str) -> None:
-    """The names of the rows at their left; those of the columns over the first row, or of each panel where they vary"""
+    """Label the rows on the left, and the columns above the first row, or each panel if names vary by row."""
     own = [name for name, axis in data.coords.items() if len(axis.dims) == 2 and set(axis.dims) == {down, across}]
     for cell, axes in zip(cells, panels, strict=True):
         if down and cell.column == 0:
@@ -123,10 +122,8 @@ def _sentences(data: "xarray.Dataset", cells: list[Cell], share: bool) -> list[s
     ended = sum(cell.diverged for cell in cells)
     return [
         str(data.attrs.get("paths", "")),
-        "Each panel is a plane of its own"
-        if "path_x" not in data
-        else "Each panel is a plane of its own; white: start",
-        "" if share else "Colours run from each panel's least loss to its greatest, below it",
+        "Each panel has its own plane" if "path_x" not in data else "Each panel has its own plane; white: start",
+        "" if share else "Colours run from each panel's least to its greatest loss, written below it",
         f"{len(cells)} runs, {ended or 'none'} diverged",
-        f"Hatched: where the loss is not finite, {lost:,} of {data['loss'].size:,} points" if lost else "",
+        f"Hatched: loss not finite, {lost:,} of {data['loss'].size:,} points" if lost else "",
     ]

@@ -1,4 +1,4 @@
-"""The levels of a contour plot, evenly spaced in the loss or in its logarithm."""
+"""Levels of a contour plot, evenly spaced in the loss or in its logarithm."""
 
 from typing import Literal, NamedTuple
 
@@ -8,11 +8,12 @@ from gdlab.errors import SelectionError
 
 
 class Levels(NamedTuple):
-    """Rising levels, from the least finite loss to the greatest.
+    """Rising levels from the least to the greatest finite loss.
 
     Attributes:
         values: the levels.
-        offset: they are evenly spaced in log(loss - offset), offset just below the least loss; None: in the loss.
+        offset: a number just below the least loss; levels are evenly spaced in log(loss - offset), or in the loss if
+            it is None.
     """
 
     values: np.ndarray
@@ -20,11 +21,10 @@ class Levels(NamedTuple):
 
 
 def levels(loss: np.ndarray, count: int, log: Literal["auto"] | bool = "auto") -> Levels:
-    """Levels for the finite cells of a surface, `count` steps between them.
+    """`count` + 1 levels for the finite cells of a surface.
 
-    "auto" is logarithmic if the height above the least loss, from its 5% quantile over the cells to the highest, spans
-    more than two decades (that of a round bowl does not). In log(loss - min + eps), eps is the 1% quantile of the
-    height, or a millionth of the whole, if that is more.
+    Let h = loss - min. "auto" is logarithmic if max(h) is more than 100 times the 5% quantile of h over the cells (for
+    a round bowl it is not). In log(h + eps), eps is the larger of the 1% quantile of h and max(h) / 10^6.
 
     Raises:
         SelectionError: fewer than one step.
@@ -40,9 +40,9 @@ def levels(loss: np.ndarray, count: int, log: Literal["auto"] | bool = "auto") -
     if high > low and (log is True or (log == "auto" and high - low > 100 * typical)):
         eps = max(float(near), 1e-6 * (high - low))
         values, offset = low - eps + np.geomspace(eps, high - low + eps, count + 1), low - eps
-        values[[0, -1]] = low, high  # not a rounding short of the cells at the ends
+        values[[0, -1]] = low, high  # exactly, so that rounding leaves out no cell
     if (np.diff(values) > 0).all():
         return Levels(values, offset)
-    # Flat, or so nearly that the steps can't be told apart: one step, wide enough to hold every value.
+    # The surface is flat, up to rounding: one step that contains every value.
     room = 0.5 * max(abs(low), abs(high)) or 0.5
     return Levels(np.array([low - room, high + room]), None)

@@ -1,6 +1,6 @@
-"""The part of a Dataset that a figure shows, cut into panels."""
+"""Selection of the part of a Dataset that a figure shows, and its division into panels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import xarray
 
 MOST = 12
+# The axes that are learning rates: that of a rule, and the highest of a schedule.
+RATE_AXES = ("lr", "lr.peak")
 
 
 class Panel(NamedTuple):
@@ -23,20 +25,25 @@ class Panel(NamedTuple):
 
 
 def rule_names(data: "xarray.Dataset") -> list[str]:
-    """The rules in the order of the Dataset; one nameless rule if it has none."""
+    """The names of the rules in the order of the Dataset; one empty name if it has no rules."""
     return [str(name) for name in np.atleast_1d(data[RULE].values)] if RULE in data.coords else [""]
 
 
 def dims_of(data: "xarray.Dataset", axes: Sequence[str]) -> list[str]:
-    """The dims along which axes run: their own, or the one that they are zipped in; those that are fixed have none."""
+    """The dims of axes: their own or that of the zipped axes; an axis of one fixed value has none."""
     return list(dict.fromkeys(str(dim) for axis in axes if axis in data.coords for dim in data[axis].dims))
 
 
+def rate_axis(data: "xarray.Dataset") -> str:
+    """The name of the axis of learning rates: `lr`, or `lr.peak` where a schedule's highest rate is swept."""
+    return next((name for name in RATE_AXES if name in data.coords), RATE_AXES[0])
+
+
 def selected(data: "xarray.Dataset", select: Mapping[str, Any] | None) -> "xarray.Dataset":
-    """The slices nearest to the values asked for; a list keeps a slice for each, one value drops the dim.
+    """The slices nearest to the selected values; a list keeps a slice for each value, a single value drops the dim.
 
     Raises:
-        SelectionError: no such axis, or (of an axis that is not of numbers) no such value.
+        SelectionError: no such axis, or no such value of an axis that is not numeric.
     """
     for axis, wanted in (select or {}).items():
         if axis not in data.coords or data[axis].ndim != 1:
@@ -50,10 +57,10 @@ def selected(data: "xarray.Dataset", select: Mapping[str, Any] | None) -> "xarra
 
 
 def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list[Panel]:
-    """One panel for each value of the dim that is neither `rule`, `seed`, `step` nor in `within`; or just one panel.
+    """A panel for each value of the dim that is not `rule`, `seed`, `step` or in `within`; else one panel.
 
     Raises:
-        SelectionError: more than one such dim, or more panels than can be read.
+        SelectionError: more than one such dim, or too many panels.
     """
     for dim in (SEED, RULE):
         if dim not in data.dims:
@@ -66,8 +73,8 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
     if len(others) > 1:
         example = f"select={{{others[1]!r}: {_literal(data, others[1])}}}"
         raise SelectionError(
-            f"{spelled(others)} vary beside {spelled([d for d in data[variable].dims if d not in others])}; there can "
-            f"be panels for one of them: choose a value of the other{'s' * (len(others) > 2)}, as in {example}"
+            f"{spelled(others)} vary beside {spelled([d for d in data[variable].dims if d not in others])}, and only "
+            f"one of them can have panels: select a value of the other{'s' * (len(others) > 2)}, as in {example}"
         )
     (dim,) = others
     if data.sizes[dim] > MOST:
@@ -76,26 +83,6 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
             f"select={{{dim!r}: [{_literal(data, dim)}]}}"
         )
     return [Panel(_title(data, dim, i), data.isel({dim: i})) for i in range(data.sizes[dim])]
-
-
-def at_most(others: int, along: Callable[[Mapping[str, Any]], Sequence[str]]) -> Callable[..., str]:
-    """The `needs` of a figure (see `gdlab.register.figure`) that shows at most so many dims besides its own.
-
-    Its own are rule, seed and those of the axes `along(options)`; a value in the options `select` and `at` fixes a dim.
-    """
-
-    def needs(axes: Mapping[str, tuple[str, int]], options: Mapping[str, Any]) -> str:
-        choices = [options.get(name) for name in ("select", "at")]
-        fixed = {n for c in choices if isinstance(c, Mapping) for n, v in c.items() if not isinstance(v, list | tuple)}
-        own = {axes[name][0] for name in (RULE, SEED, *along(options), *fixed) if name in axes}
-        names = [name for name, (dim, size) in axes.items() if dim not in own and size > 1]
-        count = len({axes[name][0] for name in names})
-        if count <= others:
-            return ""
-        room = "has no room for other axes" if others == 0 else "has room for one other axis"
-        return f"{room}, and {spelled(names)} vary: choose a value, as in select: {{{names[-1]}: ...}}"
-
-    return needs
 
 
 def _place(axis: str, values: np.ndarray, wanted: Any) -> int:
@@ -109,7 +96,7 @@ def _place(axis: str, values: np.ndarray, wanted: Any) -> int:
 
 def _title(data: "xarray.Dataset", dim: str, place: int) -> str:
     axes = [name for name, coord in data.coords.items() if coord.dims == (dim,)]
-    # A dim of zipped axes may be numbered itself; its axes say more.
+    # A dim of zipped axes may have numbers itself; its axes are more informative.
     axes = [name for name in axes if name != dim] or axes
     return ", ".join(f"{name} = {numbers(data[name].values.tolist())[place]}" for name in axes) or f"{dim} {place}"
 

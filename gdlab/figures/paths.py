@@ -1,4 +1,4 @@
-"""Paths of runs on a plane, known minima, and their legend."""
+"""Paths of runs on a plane, known minima, and their legend entries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +18,8 @@ START, INK = "#FFFFFF", "#1A1A1A"
 
 
 class Path(NamedTuple):
-    """The finite points of a run's path: of which rule, the how-manieth of the runs, where on the plane, and which of
-    the points recorded they are.
+    """The finite points of the path of a run: the rule, the index of the run, the coordinates on the plane, and the
+    indices of the points among those recorded.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Path(NamedTuple):
 
     @property
     def length(self) -> float:
-        """How long it is on the plane."""
+        """The length on the plane."""
         return float(np.hypot(np.diff(self.x), np.diff(self.y)).sum())
 
 
 def draw_paths(axes: "Axes", data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> None:
-    """Each rule's path in its colour, cased in white; where it started and ended; known minima as stars."""
+    """Draw each path in the colour of its rule with a white outline, its start and end, and known minima as stars."""
     from matplotlib.patheffects import Normal, Stroke
 
-    # The longest first: where paths share a valley, each shows beyond the ends of the shorter ones.
+    # The longest first, so that shorter paths in the same valley are drawn on top.
     for name, _, x, y, _ in sorted(paths(data), key=lambda path: -path.length):
         look = styles[name]
         (line,) = axes.plot(x, y, color=look.colour, ls=look.dash, lw=1.5, zorder=3, solid_joinstyle="round")
@@ -54,7 +54,7 @@ def draw_paths(axes: "Axes", data: "xarray.Dataset", styles: Mapping[str, RuleSt
 
 
 def handles(data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> "list[Artist]":
-    """An entry for each rule, with the rate of its run and whether it ends outside the frame; for start and minimum."""
+    """Legend entries: each rule with its rate and whether it ends outside the frame; the start; the minimum."""
     from matplotlib.lines import Line2D
 
     entries: list[Artist] = []
@@ -78,7 +78,7 @@ def handles(data: "xarray.Dataset", styles: Mapping[str, RuleStyle]) -> "list[Ar
 def _words(
     data: "xarray.Dataset", name: str, runs: Sequence[int], ends: Mapping[int, tuple[float, float]]
 ) -> list[str]:
-    """What the legend says of the runs of a rule: their rates, and how many of them diverged or end outside."""
+    """The legend text of the runs of a rule: their rates, and how many diverged or end outside the frame."""
     many = len(runs) > 1
     rates = np.broadcast_to(data["lr"].values, data.sizes[RULE])[runs] if "lr" in data.coords else np.array([])
     lost = np.atleast_1d(data["path_diverged"].values)[runs].sum() if "path_diverged" in data else 0
@@ -104,7 +104,7 @@ def _words(
 
 
 def paths(data: "xarray.Dataset") -> Iterator[Path]:
-    """Each run's finite points; a run without any has no path."""
+    """The path of each run that has a finite point."""
     if "path_x" not in data:
         return
     for run, (name, x, y) in enumerate(

@@ -1,4 +1,4 @@
-"""A plane as figures show it: its surface, filled with colours, and the words around it."""
+"""Elements of figures of a plane: filled contours, colour bar, limits, and sentences of the caption."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.contour import QuadContourSet
     from matplotlib.figure import Figure
 
-# Of a colour map towards white, so that paths stand out.
+# The share of white mixed into a colour map, so that paths stand out.
 MUTED = 0.55
 
 
 def surface_of(data: "xarray.Dataset", name: str = "loss") -> "xarray.DataArray":
-    """A variable over a plane, as [y, x].
+    """A variable over a plane, with the dims (y, x).
 
     Raises:
         SelectionError: no such variable over the dims y and x alone.
@@ -33,8 +33,8 @@ def surface_of(data: "xarray.Dataset", name: str = "loss") -> "xarray.DataArray"
 
 
 def with_rules(data: "xarray.Dataset") -> "xarray.Dataset":
-    """The same, with the dim `rule` on its paths: also where there is one path, or one without a name; or where they
-    are of runs, several of which may be of one rule.
+    """The Dataset with the dim `rule` on its paths, also for a single path, and for runs, of which several may have the
+    same rule.
     """
     if "path_x" not in data or RULE in data["path_x"].dims:
         return data
@@ -45,12 +45,12 @@ def with_rules(data: "xarray.Dataset") -> "xarray.Dataset":
 
 
 def rule_labels(data: "xarray.Dataset") -> list[str]:
-    """The names of the rules whose paths lie on a plane, none if it has none."""
+    """The names of the rules with paths on a plane; empty without paths."""
     return list(dict.fromkeys(str(name) for name in data[RULE].values)) if RULE in data.coords else []
 
 
 def muted(cmap: str, count: int, share: float = MUTED) -> np.ndarray:
-    """So many colours of a map, [count, 3], a share of the way to white."""
+    """`count` colours of a map, [count, 3], with a share of white mixed in."""
     import matplotlib
 
     shades = matplotlib.colormaps[cmap](np.linspace(0, 1, count))[:, :3]
@@ -60,7 +60,7 @@ def muted(cmap: str, count: int, share: float = MUTED) -> np.ndarray:
 def contours(
     axes: "Axes", surface: "xarray.DataArray", chosen: Levels, cmap: str = "viridis"
 ) -> "QuadContourSet | None":
-    """Filled contours with white lines between them, on paper that is hatched; None if no cell is finite."""
+    """Draw filled contours with white lines between them on a hatched background; None if no cell is finite."""
     axes.grid(False)
     axes.patch.set(facecolor="white", edgecolor=PALE, hatch="////")
     values = np.ma.masked_invalid(surface.values.astype(float))
@@ -76,7 +76,7 @@ def contours(
 def colour_bar(
     figure: "Figure", axes: "Axes | list[Axes]", filled: "QuadContourSet", chosen: Levels, label: str
 ) -> None:
-    """A bar for the contours of one panel, or of several that share their levels."""
+    """Add a colour bar for one panel, or for several that share their levels."""
     ticks = chosen.values[:: max(1, (len(chosen.values) - 1) // 5)]
     bar = figure.colorbar(filled, ax=axes, ticks=ticks, pad=0.02, aspect=28)
     bar.ax.set_yticklabels(numbers(ticks.tolist()))
@@ -86,14 +86,14 @@ def colour_bar(
 
 
 def spacing(chosen: Levels, label: str) -> str:
-    """How levels lie, in words, where they are not even in the loss itself."""
+    """The spacing of the levels in words; empty if they are evenly spaced in the loss."""
     if chosen.offset is None:
         return ""
     return f", levels even in log({label} {'−' if chosen.offset >= 0 else '+'} {number(abs(chosen.offset))})"
 
 
 def place(axes: "Axes", data: "xarray.Dataset", surface: "xarray.DataArray") -> dict[str, str]:
-    """Set the ends and the proportions of a panel; and the labels of its axes, as `xlabel` and `ylabel`."""
+    """Set the limits and the aspect of a panel; return the labels of its axes as `xlabel` and `ylabel`."""
     axes.set_xlim(float(surface["x"].min()), float(surface["x"].max()))
     axes.set_ylim(float(surface["y"].min()), float(surface["y"].max()))
     spans = [float(np.ptp(surface[name].values)) for name in ("x", "y")]
@@ -103,19 +103,23 @@ def place(axes: "Axes", data: "xarray.Dataset", surface: "xarray.DataArray") -> 
 
 
 def told(data: "xarray.Dataset", surface: np.ndarray, what: str = "loss", lost_cells: str = "Hatched") -> list[str]:
-    """The small print: which paths, which plane, how far they are from it, how many points are not finite."""
+    """Sentences of the caption: which paths, which plane, the distance of the paths, points that are not finite."""
     kind, captured = data.attrs.get("plane"), data.attrs.get("captured")
     sentences = []
     if "paths" in data.attrs and "path_x" in data:
         sentences.append(str(data.attrs["paths"]))
+    if "path_x" in data and "path_step" in data.variables:
+        apart = np.diff(np.unique(data["path_step"].values[np.isfinite(data["path_step"].values)]))
+        if len(apart) and apart.max() > 1:
+            sentences.append(f"Straight lines join the recorded steps, up to {apart.max():.0f} apart")
     if kind == "pca":
         share = "" if captured is None else f"; it captures {100 * float(captured):.3g}% of the paths' variance"
         sentences.append(f"Plane: along the two principal directions of the paths{share}")
     elif kind == "random":
         sentences.append("Plane: two random directions")
     if kind != "exact" and "path_off_plane" in data and np.isfinite(data["path_off_plane"]).any():
-        sentences.append(f"Points are projected onto it from up to {number(data['path_off_plane'].max())} away")
+        sentences.append(f"Paths are projected onto it from a distance of up to {number(data['path_off_plane'].max())}")
     lost = int((~np.isfinite(surface)).sum())
     if lost:
-        sentences.append(f"{lost_cells}: where the {what} is not finite, {lost:,} of {surface.size:,} points")
+        sentences.append(f"{lost_cells}: {what} not finite, {lost:,} of {surface.size:,} points")
     return sentences

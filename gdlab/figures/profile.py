@@ -1,4 +1,4 @@
-"""The loss along a line through parameter space, or along many."""
+"""Figure of the loss along lines through parameter space."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,13 +26,13 @@ ALPHA, LINES, ERROR = "alpha", "plane", "_se"
 
 
 class Profiles(NamedTuple):
-    """What the figure shows: for each name a line over alpha, its band, and the share of the losses not finite."""
+    """The content of the figure: for each name a line over alpha, its band, and the share of non-finite losses."""
 
     names: list[str]
     alpha: np.ndarray
     spread: Spread
     lost: np.ndarray
-    lines: int  # how many random lines each stands on; 0: the line is the loss itself
+    lines: int  # the number of random lines; 0: the line is the loss itself
 
 
 @register.figure("line_profile", of="lines", source="Goodfellow, Vinyals, Saxe 2015; Li et al. 2018")
@@ -46,21 +46,21 @@ def line_profile(
 ) -> "Figure":
     """The loss along a line, at start + alpha * direction; over many random lines, their median and a band.
 
-    With the dim `plane` the band is that from the 10% to the 90% quantile of its lines (below 10 of them, from the
-    least to the greatest); a loss that is not finite counts as infinite. Without it, the band is the loss give or take
-    one standard error, if that is known. Bars on top of the frame show where losses are not finite: filled where all
-    lines are, hatched where some. The vertical axis is logarithmic if the lines span more than a decade.
+    With the dim `plane`, the band is from the 10% to the 90% quantile of its lines (below 10 lines, from the least to
+    the greatest), and a loss that is not finite counts as infinite. Without it, the band is the loss plus and minus one
+    standard error, if that is given. Bars above the panel show where losses are not finite: filled for all lines,
+    hatched for some. The vertical axis is logarithmic if the lines span more than a decade.
 
     Args:
-        data: `metric` over alpha, perhaps over `plane` (random lines) and over one of `rule` and `run` (a line each);
-            perhaps `metric` + "_se", its standard error; attributes `x_label`, `loss_label`, `paths` (a sentence).
-        metric: which variable.
-        ylim: the ends of the vertical axis.
-        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some: of rules, say.
+        data: `metric` over alpha, optionally over `plane` (random lines) and over `rule` or `run` (a line each);
+            optionally `metric` + "_se", its standard error; attributes `x_label`, `loss_label`, `paths` (a sentence).
+        metric: the variable.
+        ylim: the limits of the vertical axis.
+        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such variable; dims besides those, or more lines than the eye can follow.
+        SelectionError: no such variable; other dims; too many lines.
     """
     data = selected(data, select)
     shown = _profiles(data, metric)
@@ -75,7 +75,7 @@ def line_profile(
         sentences = [str(data.attrs.get("paths", "")), _described(data, metric, shown)]
         if shown.lost.any():
             partly = ((shown.lost > 0) & (shown.lost < 1)).any()
-            sentences.append(f"Bars on top: where the loss is not finite{'; hatched: of some lines' if partly else ''}")
+            sentences.append(f"Bars on top: loss not finite{'; hatched: on some lines' if partly else ''}")
         labels = {"xlabel": str(data.attrs.get("x_label", ALPHA)), "ylabel": str(data.attrs.get("loss_label", metric))}
         surround(made, data, width, **labels, sentences=sentences)
     return made.figure
@@ -137,11 +137,11 @@ def _draw(axes: "Axes", shown: Profiles, styles: Mapping[str, RuleStyle], vertic
     strip = bars(axes, edges(alpha), shown.lost, [styles[name].colour for name in shown.names])
     if strip is not None:
         strip.set_ylabel("not finite", rotation=0, ha="right", va="center", fontsize=6.5, color=GREY)
-    (strip or axes).set_title(" ", fontsize=2)  # keeps the strip clear of the figure's title
+    (strip or axes).set_title(" ", fontsize=2)  # keeps the bars apart from the title of the figure
 
 
 def _described(data: "xarray.Dataset", metric: str, shown: Profiles) -> str:
     if shown.lines > 1:
         band = "10–90% quantiles" if shown.lines >= ENOUGH else "least to greatest"
         return f"Line: median over {shown.lines} random lines; band: {band}"
-    return "Band: one standard error either way" if metric + ERROR in data and not shown.lines else ""
+    return "Band: plus and minus one standard error" if metric + ERROR in data and not shown.lines else ""

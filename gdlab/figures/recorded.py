@@ -1,4 +1,4 @@
-"""A series of a sweep as it was recorded: at some steps only, and to the end of each run."""
+"""A recorded series of a sweep, with converged and diverged runs continued to the last step."""
 
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def recorded(data: "xarray.Dataset", series: str) -> "xarray.DataArray":
     """A series, in float64, at the steps at which any run has a value.
 
-    From the step at which a run diverged on it is infinite; a run that converged keeps its last value to the end. Other
-    values that are missing stay NaN.
+    It is infinite from the step at which a run diverged; a run that converged keeps its last value to the end. Other
+    missing values stay NaN.
 
     Raises:
-        SelectionError: no such series, or one without any value.
+        SelectionError: no such series, or a series without values.
     """
     if series not in data or STEP not in data[series].dims:
         known = [str(name) for name, variable in data.data_vars.items() if STEP in variable.dims]
@@ -28,7 +28,7 @@ def recorded(data: "xarray.Dataset", series: str) -> "xarray.DataArray":
     values = data[series].astype(float)
     seen = values.notnull().any([dim for dim in values.dims if dim != STEP])
     if not seen.any():
-        raise SelectionError(f"the series {series!r} has no value at any step, of any run")
+        raise SelectionError(f"the series {series!r} has no values")
     values = values.isel({STEP: np.flatnonzero(seen.values)})
     if "converged_at" in data:
         whole = values.transpose(..., STEP)

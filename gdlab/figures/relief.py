@@ -1,4 +1,4 @@
-"""A loss on a plane as heights: for figures and files in three dimensions."""
+"""Heights of a loss on a plane, for figures and files in three dimensions."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Relief(NamedTuple):
-    """Heights from 0, the least finite loss, to 1, the greatest: even in the loss, or in log(loss - offset).
+    """Heights from 0 (the least finite loss) to 1 (the greatest), linear in the loss or in log(loss - offset).
 
     Attributes:
         low, high: the losses at heights 0 and 1.
-        offset: just below the least loss; None: heights are even in the loss itself.
+        offset: a number just below the least loss; None: heights are linear in the loss.
     """
 
     low: float
@@ -26,7 +26,7 @@ class Relief(NamedTuple):
     offset: float | None
 
     def height(self, loss: np.ndarray) -> np.ndarray:
-        """How high losses stand: below 0 and above 1 beyond the ends; NaN where there is no finite height."""
+        """The heights of losses: below 0 and above 1 outside [low, high]; NaN where the height is not finite."""
         loss = np.asarray(loss, float)
         if self.offset is None:
             heights = (loss - self.low) / (self.high - self.low)
@@ -37,7 +37,7 @@ class Relief(NamedTuple):
         return np.where(np.isfinite(heights), heights, np.nan)
 
     def loss(self, height: np.ndarray) -> np.ndarray:
-        """The losses at heights, the inverse of `height`."""
+        """The losses at heights; the inverse of `height`."""
         height = np.asarray(height, float)
         if self.offset is None:
             return self.low + height * (self.high - self.low)
@@ -45,15 +45,13 @@ class Relief(NamedTuple):
 
 
 def relief(loss: np.ndarray, log: Literal["auto"] | bool = "auto") -> Relief:
-    """The heights that suit a surface; `log` as in `gdlab.figures.levels.levels`."""
+    """The heights of a surface; `log` as in `gdlab.figures.levels.levels`."""
     ends = levels(loss, 1, log)
     return Relief(float(ends.values[0]), float(ends.values[-1]), ends.offset)
 
 
 def on_surface(surface: "xarray.DataArray", x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A surface [y, x] between its points, bilinear in each cell; NaN outside, and in cells with a corner that is not
-    finite.
-    """
+    """Bilinear interpolation of a surface [y, x]; NaN outside, and in cells with a corner that is not finite."""
     values = np.where(np.isfinite(surface.values), surface.values.astype(float), np.nan)
     (row, up), (column, along) = (
         _cell(surface[axis].values.astype(float), np.asarray(at, float)) for axis, at in (("y", y), ("x", x))
@@ -64,8 +62,8 @@ def on_surface(surface: "xarray.DataArray", x: np.ndarray, y: np.ndarray) -> np.
 
 
 def lifted(data: "xarray.Dataset", surface: "xarray.DataArray") -> Iterator[tuple[Path, np.ndarray]]:
-    """Each path with the loss of the surface under its points: `path_plane_loss` where that is known, else
-    interpolated; NaN outside the frame and where the surface is not finite.
+    """Each path with the loss of the surface at its points: `path_plane_loss` if it is given, else interpolated; NaN
+    outside the plane and where the surface is not finite.
     """
     for path in paths(data):
         loss = on_surface(surface, path.x, path.y)
@@ -76,7 +74,7 @@ def lifted(data: "xarray.Dataset", surface: "xarray.DataArray") -> Iterator[tupl
 
 
 def _cell(grid: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cell of a rising grid in which each point lies, and how far along it, from 0 to 1; NaN outside."""
+    """The cell of a rising grid that contains each point, and the position in it from 0 to 1; NaN outside."""
     cell = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
     share = (at - grid[cell]) / (grid[cell + 1] - grid[cell])
     return cell, np.where((at >= grid[0]) & (at <= grid[-1]), share, np.nan)

@@ -1,15 +1,16 @@
-"""Many rules side by side: a panel for each, with all the others behind it."""
+"""Figure of many rules: a panel for each, with the medians of the others in grey."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdlab import register
-from gdlab.analysis.selection import SEED
+from gdlab.analysis.selection import SEED, sign_of
 from gdlab.errors import SelectionError
+from gdlab.figures.drawable import needs_no_other_axis, needs_rate
 from gdlab.figures.fates import edges, evenly_spaced
-from gdlab.figures.panels import at_most, dims_of, panels
+from gdlab.figures.panels import dims_of, panels, rate_axis
 from gdlab.figures.scale import Scale
 from gdlab.figures.sensitivity_data import Curves, curves_of, scale_of
 from gdlab.figures.spread import described
@@ -22,18 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOUR, LOST = COLOURS[0], COLOURS[1]
-# Inches: how wide a panel is at least, and how high.
+# Inches: the least width and the height of a panel.
 NARROWEST, HIGH = 1.05, 0.95
-# Letters of a title that a panel holds at full size; a longer one is set smaller.
+# The most letters of a title at full size; a longer one has smaller letters.
 LETTERS = 21
 
 
 @register.figure(
     "rule_panels",
-    dims=("lr",),
     of="sweep",
     source="Tufte, Envisioning Information, 1990, on small multiples",
-    needs=at_most(0, lambda options: ["lr"]),
+    needs=needs_rate(needs_no_other_axis()),
 )
 def rule_panels(
     data: "xarray.Dataset",
@@ -43,36 +43,37 @@ def rule_panels(
     ylim: tuple[float, float] | None = None,
     width: Width = "double",
 ) -> "Figure":
-    """A metric against the learning rate, a panel for each rule: for more rules than one panel can hold.
+    """A metric against the learning rate, with a panel for each rule.
 
-    In each panel the rule's median and band over seeds stand before the medians of all the others, in grey; a star
-    marks the best rate, and a bar at the top of the frame the rates at which runs diverged, pale where only some of the
-    seeds did. All panels share their axes.
+    Each panel shows the median and band over seeds of its rule, and the medians of the other rules in grey. A star
+    marks the best rate. A bar at the top marks the rates at which runs diverged, pale where only some of the seeds did.
+    All panels share their axes. In a chain, points without a rate are left out.
 
     Args:
-        data: the results of a sweep with the axis `lr`, `rule` and perhaps `seed`, and no other.
+        data: the results of a sweep with the axes `lr` (or `lr.peak`), `rule` and optionally `seed`, and no other.
         metric: a variable with one value per run.
-        order: whether the panels stand in the order of the best medians; otherwise in that of the results.
-        ylim: the ends of the vertical axis.
+        order: whether panels are sorted by the best median; otherwise in the order of the results.
+        ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such metric, no axis `lr`, or axes left over.
+        SelectionError: no such metric, no axis `lr` or `lr.peak`, or other axes.
     """
-    along = dims_of(data, ["lr"])
+    rate = rate_axis(data)
+    along = dims_of(data, [rate])
     if len(along) != 1:
-        raise SelectionError("rule_panels needs an axis 'lr'")
+        raise SelectionError("rule_panels needs an axis 'lr' (or 'lr.peak')")
     found = panels(data, metric, along)
     if len(found) > 1:
         raise SelectionError(
-            f"rule_panels has a panel for each rule, and {found[0].title.partition(' ')[0]} varies too"
+            f"rule_panels has a panel for each rule, but {found[0].title.partition(' ')[0]} varies too"
         )
-    curves = curves_of(found[0], metric, along[0])
+    curves = curves_of(found[0], metric, along[0], rate)
     vertical = scale_of(data, metric, [curves], ylim)
     count = len(curves.names)
     columns = min(count, max(2, int(inches(width) / NARROWEST)))
     rows = math.ceil(count / columns)
-    best = np.where(np.isfinite(curves.best_value), curves.best_value, np.inf)
+    best = np.where(np.isfinite(curves.best_value), sign_of(data, metric) * curves.best_value, np.inf)
     places = np.argsort(best, kind="stable") if order else np.arange(count)
     with style():
         figure = new_figure(width, 0.8 + HIGH * rows)
@@ -86,7 +87,7 @@ def rule_panels(
             axes[-1].tick_params(labelbottom=below, labelleft=place % columns == 0, labelsize=6)
         sentences = [
             "Grey: the other rules",
-            "Star: the best rate, which stands beside the name",
+            "Star: the best rate, given beside the name",
             "Bars on top: rates at which all seeds diverged; pale: some" if curves.lost.any() else "",
             described(data.sizes.get(SEED, 1)),
             counts(data, metric),
@@ -100,18 +101,22 @@ def rule_panels(
 
 def _draw(axes: "Axes", curves: Curves, rule: int, vertical: Scale) -> None:
     middle, low, high = (vertical.place(part) for part in curves.spread)
-    axes.set_xscale("linear" if evenly_spaced(curves.rates) else "log")
-    ends = edges(curves.rates)
+    axes.set_xscale("linear" if evenly_spaced(curves.cells) else "log")
+    ends = edges(curves.cells)
     axes.set_xlim(ends[0], ends[-1])
     vertical.apply(axes)
     axes.minorticks_off()
+    look: dict[str, Any] = {} if curves.joined else {"ls": "none", "marker": ".", "ms": 3}
     for other in range(len(curves.names)):
         if other != rule:
-            axes.plot(curves.rates, np.where(np.isfinite(middle[other]), middle[other], np.nan), color=PALE, lw=0.5)
+            axes.plot(curves.rates, np.where(np.isfinite(middle[other]), middle[other], np.nan), **look, c=PALE, lw=0.5)
     bounded = curves.spread.bounded[rule]
-    axes.fill_between(curves.rates, low[rule], high[rule], where=bounded, color=COLOUR, alpha=0.25, lw=0, zorder=3)
+    if curves.joined:
+        axes.fill_between(curves.rates, low[rule], high[rule], where=bounded, color=COLOUR, alpha=0.25, lw=0, zorder=3)
+    else:
+        axes.vlines(curves.rates[bounded], low[rule][bounded], high[rule][bounded], color=COLOUR, alpha=0.3, lw=1)
     line = np.where(np.isfinite(middle[rule]), middle[rule], np.nan)
-    axes.plot(curves.rates, line, color=COLOUR, lw=1.3, zorder=4)[0].set_gid("median")
+    axes.plot(curves.rates, line, **look, color=COLOUR, lw=1.3, zorder=4)[0].set_gid("median")
     for cell, share in enumerate(curves.lost[rule]):
         if share:
             alpha = 1.0 if share == 1 else 0.35
@@ -123,5 +128,13 @@ def _draw(axes: "Axes", curves: Curves, rule: int, vertical: Scale) -> None:
         star.set_gid("best")
         words += f"  {number(rate)}"
     else:
-        axes.text(0.5, 0.5, "every rate\ndiverged", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        axes.text(
+            0.5,
+            0.5,
+            curves.reasons[rule].replace("rate ", "rate\n"),
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            color=GREY,
+        )
     axes.set_title(words, fontsize=min(6.5, 6.5 * LETTERS / len(words)) if words else 6.5, pad=2, loc="left")

@@ -1,4 +1,4 @@
-"""What the runs of a part of the results are called."""
+"""Names of runs for titles and legends."""
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ def run_names(data: "xarray.Dataset", dim: str) -> list[str]:
 
 
 def name_of(data: "xarray.Dataset", dim: str, place: int) -> str:
-    """What the slice at a place along a dim is called: by the coordinates along the dim that differ, its rule and its
-    rate in any case; by its number where there are none.
+    """The name of the slice at an index along a dim: its rule, its rate and the other coordinates that differ along the
+    dim; its number if there are none.
     """
     along = [name for name, axis in data.coords.items() if axis.dims == (dim,)]
     names = sorted((name for name in along if _tells(data, name, dim)), key=lambda name: name != RULE)
@@ -35,26 +35,26 @@ def _word(name: Hashable, value: Any) -> str:
 
 
 def _tells(data: "xarray.Dataset", name: Hashable, dim: str) -> bool:
-    """Whether a coordinate tells runs apart, or is one that readers ask for; a run's number says nothing more."""
+    """Whether a coordinate is part of the name: rule, rate, or one that differs; the number of a run only if alone."""
     if name == RUN:
         return not any(axis.dims == (dim,) for other, axis in data.coords.items() if other != RUN)
     return name in (RULE, "lr", dim) or len(np.unique(data[name].values.astype(str))) > 1
 
 
 def names_of_lines(data: "xarray.Dataset", variable: str, dims: Sequence[str]) -> list[str]:
-    """The names of the lines of a figure that has one for each rule or each run; one nameless line where there is none.
+    """The names of the lines of a figure with a line for each rule or run; one empty name without such a dim.
 
     Args:
-        dims: what the variable varies along, beside the dims of the figure.
+        dims: the dims of the variable other than those of the figure.
 
     Raises:
-        SelectionError: dims besides `rule` or `run`, or more lines than the eye can follow.
+        SelectionError: dims other than `rule` or `run`, or too many lines.
     """
     if not dims:
         return [""]
     if len(dims) > 1 or dims[0] not in (RULE, RUN):
         raise SelectionError(
-            f"{variable} varies along {spelled(dims)}; there can be a line for each rule or each run: choose a value "
+            f"{variable} varies along {spelled(dims)}, but a line can be a rule or a run only: choose a value "
             f"of the others, as in select={{{dims[-1]!r}: ...}}"
         )
     if data.sizes[dims[0]] > MOST:

@@ -1,4 +1,4 @@
-"""A figure to files, the same bytes each time."""
+"""Write figures to files reproducibly."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from gdlab.figures.style import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What else would be written differs from day to day (dates) or between versions that draw alike.
+# Without the metadata that changes from day to day (dates) or with the version.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None},
@@ -19,12 +19,12 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def save(figure: "Figure", stem: str | Path, formats: Sequence[str] = ("png", "pdf"), dpi: int = 200) -> list[Path]:
-    """Write `STEM.FORMAT` for each format, each whole or not at all, and return the paths.
+    """Write `STEM.FORMAT` for each format atomically, and return the paths.
 
-    The folder is made if need be. With the same version of matplotlib the same figure gives the same bytes.
+    The folder is created if necessary. The same figure and version of matplotlib give the same bytes.
 
     Raises:
-        ValueError: a format other than png, pdf and svg.
+        ValueError: a format other than png, pdf or svg.
         OSError: the folder can't be written.
     """
     unknown = [form for form in formats if form not in _METADATA]

@@ -1,4 +1,4 @@
-"""Where a vertical axis starts and ends, and whether it is logarithmic."""
+"""The limits of a vertical axis, and whether it is logarithmic."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -7,19 +7,19 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A logarithmic axis shows no more decades than this below its top: past it, float32 losses are rounding.
+# The most decades of a logarithmic axis; smaller float32 losses are rounding errors.
 DECADES = 16
 
 
 class Scale(NamedTuple):
-    """A vertical axis: its ends, with room to breathe, and whether it is logarithmic."""
+    """A vertical axis: whether it is logarithmic, and its limits, with a margin."""
 
     log: bool
     low: float
     high: float
 
     def place(self, values: np.ndarray) -> np.ndarray:
-        """Values ready to be drawn: what lies below a logarithmic axis stands on its foot. NaN and infinity stay."""
+        """Values to draw: those below a logarithmic axis are moved to its lower limit. NaN and infinity stay."""
         return np.where(values < self.low, self.low, values) if self.log else values
 
     def apply(self, axes: "Axes") -> None:
@@ -34,18 +34,22 @@ def scale(
     bands: np.ndarray | None = None,
     ceiling: float = np.inf,
     limits: tuple[float, float] | None = None,
+    linear: bool = False,
 ) -> Scale:
     """The scale for lines: logarithmic if none of their values is negative and the positive ones span over a decade.
 
     Args:
-        lines: what must be seen; what is not finite does not count.
-        bands: what should be seen, as far as it reaches past the lines by no more than half of their extent.
-        ceiling: values above this may run out of the frame.
-        limits: the ends, if they are given.
+        lines: the values that the axis must show; those that are not finite are ignored.
+        bands: values that it shows too, if they exceed the lines by at most half of the extent of the lines.
+        ceiling: the axis need not show values above this.
+        limits: the limits, if they are given.
+        linear: never logarithmic, as for an accuracy.
     """
     finite = np.minimum(lines[np.isfinite(lines)], ceiling)
     positive = finite[finite > 0]
-    log = bool(len(positive)) and bool((finite >= 0).all()) and bool(positive.max() > 10 * positive.min())
+    log = (
+        not linear and bool(len(positive)) and bool((finite >= 0).all()) and bool(positive.max() > 10 * positive.min())
+    )
     if limits is not None:
         return Scale(log and limits[0] > 0, *limits)
     if not len(finite):
@@ -62,10 +66,10 @@ def scale(
 
 
 def _reach(low: float, high: float, bands: np.ndarray | None) -> tuple[float, float]:
-    """The ends of lines, moved out to take in bands as far as a wild seed does not flatten the lines."""
+    """The limits of lines, extended to bands that are near, so that one outlying seed does not flatten the lines."""
     if bands is None:
         return low, high
     bands = bands[np.isfinite(bands)]
-    most = (high - low) / 2 or np.inf  # a flat line has no extent to spoil
+    most = (high - low) / 2 or np.inf  # a flat line has no extent
     near = bands[(bands >= low - most) & (bands <= high + most)]
     return min(low, float(near.min(initial=low))), max(high, float(near.max(initial=high)))

@@ -1,4 +1,4 @@
-"""How the outcome depends on the learning rate."""
+"""Figure of the sensitivity of a metric to the learning rate."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,9 @@ import numpy as np
 from gdlab import register
 from gdlab.analysis.selection import SEED, score
 from gdlab.errors import SelectionError
+from gdlab.figures.drawable import needs_panels, needs_rate
 from gdlab.figures.frame import frame, surround
-from gdlab.figures.panels import at_most, dims_of, panels, rule_names, selected
+from gdlab.figures.panels import dims_of, panels, rate_axis, rule_names, selected
 from gdlab.figures.sensitivity_data import curves_of, scale_of
 from gdlab.figures.sensitivity_marks import draw, handles
 from gdlab.figures.spread import described
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@register.figure(
-    "lr_sensitivity", dims=("lr",), of="sweep", source="Wortsman et al. 2023", needs=at_most(1, lambda options: ["lr"])
-)
+@register.figure("lr_sensitivity", of="sweep", source="Wortsman et al. 2023", needs=needs_rate(needs_panels()))
 def lr_sensitivity(
     data: "xarray.Dataset",
     *,
@@ -34,31 +33,35 @@ def lr_sensitivity(
 ) -> "Figure":
     """A metric against the learning rate, for each rule: median and band over seeds, best rate, where runs diverged.
 
-    A diverged run counts as the worst there is, so a line breaks where half of the seeds or more diverged. The bars on
-    top of the frame, a row for each rule, are filled where all seeds diverged and hatched where some did. A star marks
-    the rate with the best median (`gdlab.analysis.selection`). The horizontal axis is logarithmic unless the rates are
-    evenly spaced; the vertical one if the metric spans more than a decade, and it ends at ten times the loss at the
-    start, if that was recorded: lines run out of it.
+    A diverged run counts as the worst possible value, so a line breaks where half of the seeds or more diverged. The
+    bars above the panel, a row for each rule, are filled where all seeds diverged and hatched where some did. A star
+    marks the rate with the best median (`gdlab.analysis.selection`). The horizontal axis is logarithmic unless the
+    rates are evenly spaced. The vertical axis is logarithmic if the metric spans more than a decade and smaller values
+    are better; its upper limit is at most ten times the loss at the start, if that was recorded.
+
+    Where other hyperparameters differ too (a chain, zipped axes), points are not joined by a line, and points without a
+    rate are left out. Missing runs are left out of medians and bands, and counted in the caption.
 
     Args:
-        data: the results of a sweep with an axis `lr`. A variable `stable_lr`, with a value for each rule, is drawn as
-            the rate at which theory says that stability ends, by the name in its attribute `label`.
+        data: the results of a sweep with an axis `lr` or `lr.peak`. A variable `stable_lr`, a value for each
+            rule, is drawn as the theoretical limit of stability, named by its attribute `label`.
         metric: a variable with one value per run.
-        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis beside `rule`,
-            `lr` and `seed` makes panels; of others a value has to be chosen.
-        ylim: the ends of the vertical axis.
+        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis other than
+            `rule`, `lr` and `seed` makes panels; further axes need a value here.
+        ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such metric; no axis `lr`; axes left over; a selection that is not there.
+        SelectionError: no such metric; no axis `lr`; too many axes; a value of `select` that does not exist.
     """
     styles = rule_styles(rule_names(data))
     data = selected(data, select)
-    score(data, metric)  # fails in words where there is no such metric
-    along = dims_of(data, ["lr"])
+    score(data, metric)  # raises an error if there is no such metric
+    rate = rate_axis(data)
+    along = dims_of(data, [rate])
     if len(along) != 1:
-        raise SelectionError("lr_sensitivity needs an axis 'lr'")
-    shown = [curves_of(panel, metric, along[0]) for panel in panels(data, metric, along)]
+        raise SelectionError("lr_sensitivity needs an axis 'lr' (or 'lr.peak')")
+    shown = [curves_of(panel, metric, along[0], rate) for panel in panels(data, metric, along)]
     vertical = scale_of(data, metric, shown, ylim)
     label = str(data["stable_lr"].attrs.get("label", "stability limit")) if "stable_lr" in data else ""
     with style():
@@ -75,5 +78,11 @@ def lr_sensitivity(
             f"{above} median{'s' * (above != 1)} above the frame" if above else "",
             counts(data, metric),
         ]
-        surround(made, data, width, xlabel="learning rate", ylabel=metric.replace("_", " "), sentences=sentences)
+        without = sum(curves.without_rate for curves in shown)
+        sentences += [
+            "" if all(curves.joined for curves in shown) else "Points differ in other hyperparameters too",
+            f"Left out: {without} point{'s' * (without != 1)} without a rate" if without else "",
+        ]
+        xlabel = "learning rate" if rate == "lr" else f"learning rate ({rate})"
+        surround(made, data, width, xlabel=xlabel, ylabel=metric.replace("_", " "), sentences=sentences)
     return made.figure

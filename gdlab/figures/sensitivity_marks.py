@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical: Scale, label: str) -> None:
-    """Fill a panel; `label` names the theory's limit."""
-    ends = edges(curves.rates)
-    axes.set_xscale("linear" if evenly_spaced(curves.rates) else "log")
+    """Draw a panel; `label` names the theory's limit."""
+    ends = edges(curves.cells)
+    axes.set_xscale("linear" if evenly_spaced(curves.cells) else "log")
     axes.set_xlim(ends[0], ends[-1])
     vertical.apply(axes)
     for i, name in enumerate(curves.names):
@@ -27,10 +27,19 @@ def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical
         middle, low, high = (vertical.place(part[i]) for part in curves.spread)
         if not np.array_equal(low, high):
             where = curves.spread.bounded[i]
-            axes.fill_between(curves.rates, low, high, where=where, color=look.colour, alpha=0.16, lw=0)
+            if curves.joined:
+                axes.fill_between(curves.rates, low, high, where=where, color=look.colour, alpha=0.16, lw=0)
+            else:
+                axes.vlines(curves.rates[where], low[where], high[where], color=look.colour, alpha=0.3, lw=1)
         line = np.where(np.isfinite(middle), middle, np.nan)
         (drawn,) = axes.plot(
-            curves.rates, line, color=look.colour, ls=look.dash, marker=look.marker, ms=2.8, label=name
+            curves.rates,
+            line,
+            color=look.colour,
+            ls=look.dash if curves.joined else "none",
+            marker=look.marker,
+            ms=2.8,
+            label=name,
         )
         drawn.set_gid("median")
     for name, rate, value in zip(curves.names, curves.best_rate, curves.best_value, strict=True):
@@ -49,14 +58,16 @@ def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical
             star.set_gid("best")
     _limits(axes, curves, styles, label)
     strip = bars(axes, ends, curves.lost, [styles[name].colour for name in curves.names])
-    # A blank title, too, keeps the strip clear of the figure's own.
+    # An empty title keeps the bars apart from the title of the figure.
     (strip or axes).set_title(curves.title or " ", fontsize=8.5 if curves.title else 2)
     if not np.isfinite(curves.best_rate).any():
-        axes.text(0.5, 0.5, "every rate diverged", transform=axes.transAxes, ha="center", color=GREY)
+        reasons = set(curves.reasons)
+        words = reasons.pop() if len(reasons) == 1 else "no rule has a best rate"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=GREY)
 
 
 def _limits(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], label: str) -> None:
-    """The theory's limits inside the frame; where they are one line, it is named there and then."""
+    """Draw the theoretical limits inside the frame; a single one is labelled."""
     low, high = axes.get_xlim()
     inside = {name: at for name, at in zip(curves.names, curves.limits, strict=True) if low <= at <= high}
     single = len(set(inside.values())) == 1
@@ -80,7 +91,7 @@ def _limits(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], label
 
 
 def handles(shown: Sequence[Curves], styles: Mapping[str, RuleStyle], label: str) -> "list[Artist]":
-    """An entry for each rule, with its best rate where there is one panel; for the star; for limits that differ."""
+    """Legend entries: each rule, with its best rate if there is one panel; the star; limits that differ."""
     from matplotlib.lines import Line2D
 
     entries: list[Artist] = []
@@ -89,7 +100,8 @@ def handles(shown: Sequence[Curves], styles: Mapping[str, RuleStyle], label: str
         look, best = styles[name], _best(shown[0], i) if len(shown) == 1 else ""
         if name:
             words = f"{name}  {best}".strip()
-            entries.append(Line2D([], [], color=look.colour, ls=look.dash, marker=look.marker, ms=2.8, label=words))
+            dash = look.dash if shown[0].joined else "none"
+            entries.append(Line2D([], [], color=look.colour, ls=dash, marker=look.marker, ms=2.8, label=words))
         elif best:
             star, colour = best, look.colour
     if any(np.isfinite(curves.best_rate).any() for curves in shown):
@@ -103,6 +115,6 @@ def handles(shown: Sequence[Curves], styles: Mapping[str, RuleStyle], label: str
 def _best(curves: Curves, rule: int) -> str:
     rate = curves.best_rate[rule]
     if not np.isfinite(rate):
-        return "every rate diverged"
-    edge = len(curves.rates) > 1 and rate in (curves.rates[0], curves.rates[-1])
+        return curves.reasons[rule]
+    edge = len(curves.cells) > 1 and rate in (curves.cells[0], curves.cells[-1])
     return f"best lr {number(rate)}{' (end of range)' if edge else ''}"

@@ -1,4 +1,4 @@
-"""Sharpness during the runs, beside the loss: the edge of stability."""
+"""Figure of the sharpness and the loss over the steps (edge of stability)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,8 +8,9 @@ import numpy as np
 from gdlab import register
 from gdlab.analysis.selection import SEED
 from gdlab.errors import SelectionError
+from gdlab.figures.drawable import needs_no_other_axis
 from gdlab.figures.frame import LINE
-from gdlab.figures.panels import at_most, selected
+from gdlab.figures.panels import selected
 from gdlab.figures.scale import Scale, scale
 from gdlab.figures.sharpness_data import Sharpness, sharpness_of
 from gdlab.figures.sharpness_marks import draw, handles
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Rates of one panel that the eye can follow; panels that stand side by side.
+# The most rates in a panel; the most panels side by side.
 MOST = 5
 ABREAST: dict[Width, int] = {"single": 2, "double": 4}
 
@@ -31,7 +32,7 @@ ABREAST: dict[Width, int] = {"single": 2, "double": 4}
     dims=("lr", "step"),
     of="sweep",
     source="Cohen et al. 2021, figure 1",
-    needs=at_most(0, lambda options: ["lr"]),
+    needs=needs_no_other_axis(lambda options: ABREAST[options.get("width", "double")]),
 )
 def sharpness(
     data: "xarray.Dataset",
@@ -41,24 +42,24 @@ def sharpness(
     select: Mapping[str, Any] | None = None,
     width: Width = "double",
 ) -> "Figure":
-    """Sharpness against the step at several rates, with the threshold of stability of each; below, the loss.
+    """Sharpness against the step at several rates, with the stability threshold of each; below it, the loss.
 
-    A dashed line in a rate's colour is where theory says that stability ends at that rate: for gradient descent at
-    2 / lr. A cross stands where half of the seeds or more have diverged. Lines are medians over seeds; steps at which
-    nothing was measured are left out.
+    A dashed line in the colour of a rate is the theoretical threshold of stability at that rate: 2 / lr for gradient
+    descent. A cross marks where half of the seeds or more have diverged. Lines are medians over seeds; steps without
+    measurements are left out.
 
     Args:
-        data: the results of a sweep with the axes `lr` and perhaps `rule` and `seed`, in which `of_what` was recorded.
-            The thresholds are in `threshold` over (rule, lr), NaN where none is known, and an attribute `of` names the
-            series that they are of; or they are c / lr, the constant c of each rule in `stability_SERIES`.
-        of_what: the greatest eigenvalue of the Hessian, or of the Hessian preconditioned as the rule does it.
+        data: the results of a sweep with the axes `lr` and optionally `rule` and `seed`, and with the series `of_what`.
+            The thresholds are the variable `threshold` over (rule, lr), NaN where unknown, whose attribute `of` names
+            the series; or c / lr, with the constant c of each rule in `stability_SERIES`.
+        of_what: the greatest eigenvalue of the Hessian, or of the Hessian with the preconditioner of the rule.
         lrs: the rates to show, the nearest of the sweep; by default up to five, evenly spaced among those at which some
             rule has two values or more.
-        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some: of rules, say.
+        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such series; more rules than fit side by side; axes left over; a selection that is not there.
+        SelectionError: no such series; too many rules or axes; a value of `select` that does not exist.
     """
     data = selected(data, select)
     curves = sharpness_of(data, of_what)
@@ -104,7 +105,7 @@ def sharpness(
 
 
 def _shown(curves: Sharpness, lrs: Sequence[float] | None) -> list[int]:
-    """The places of the rates that are shown."""
+    """The indices of the rates that are shown."""
     if lrs is not None:
         if not len(lrs):
             raise SelectionError("lrs: no rate to show")
@@ -115,7 +116,7 @@ def _shown(curves: Sharpness, lrs: Sequence[float] | None) -> list[int]:
 
 
 def _scale(one: Sharpness, places: list[int]) -> Scale:
-    """Room for the lines, and for thresholds as far as they are near."""
+    """The scale for the lines, and for thresholds that are near."""
     bands = one.thresholds[:, places].ravel()
     start = one.values[:, places, 0]
     ceiling = 100 * np.max(start, where=np.isfinite(start), initial=-np.inf)
@@ -128,7 +129,7 @@ def _sentences(data: "xarray.Dataset", curves: Sharpness, places: list[int]) -> 
     known = np.isfinite(curves.thresholds).any()
     return [
         f"Lines: medians over {seeds} seeds, a diverged run counting as infinite" if seeds > 1 else "",
-        f"No threshold is known of {spelled(lost)}" if known and lost else "",
+        f"No threshold is known for {spelled(lost)}" if known and lost else "",
         f"{len(places)} of {len(curves.rates)} rates" if len(places) < len(curves.rates) else "",
         f"Chosen from {counts(data, 'final_loss')}" if "final_loss" in data else "",
     ]

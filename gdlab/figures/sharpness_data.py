@@ -1,4 +1,4 @@
-"""What the figures of sharpness show: the series, its median over seeds, and the thresholds of stability."""
+"""The arrays of the figures of sharpness: medians of a series over seeds, and thresholds of stability."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,17 +22,17 @@ class Sharpness(NamedTuple):
     rates: np.ndarray  # rising
     steps: np.ndarray
     values: np.ndarray  # [rule, lr, step]
-    thresholds: np.ndarray  # [rule, lr], NaN where theory knows of none
+    thresholds: np.ndarray  # [rule, lr], NaN where unknown
 
 
 def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
-    """A series over (rule, lr, seed, step), of which rule and seed may be missing.
+    """A series over (rule, lr, seed, step); rule and seed are optional.
 
     The thresholds are the variable `stability_SERIES` over rule, a constant c, divided by lr; or `threshold` over
-    (rule, lr) itself, whose attribute `of` may name the series that it is of.
+    (rule, lr) itself, whose attribute `of` may name the series.
 
     Raises:
-        SelectionError: no such series, or none of a value; no dim lr; other dims.
+        SelectionError: no such series, or one without values; no dim lr; other dims.
     """
     values = recorded(data, series)
     others = [str(dim) for dim in values.dims if dim not in (RULE, LR, SEED, STEP)]

@@ -1,4 +1,4 @@
-"""Sharpness over rates and steps: from which step on a run lives at the edge of stability."""
+"""Figure of the sharpness over rates and steps, with the first step at the edge of stability."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,10 +8,11 @@ import numpy as np
 from gdlab import register
 from gdlab.analysis.selection import SEED
 from gdlab.errors import SelectionError
+from gdlab.figures.drawable import needs_no_other_axis
 from gdlab.figures.fates import edges, evenly_spaced
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.heat import heat, scale_of_colours
-from gdlab.figures.panels import MOST, at_most, selected
+from gdlab.figures.panels import MOST, selected
 from gdlab.figures.sharpness_data import Sharpness, sharpness_of
 from gdlab.figures.style import Width, style
 from gdlab.figures.wording import counts
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     dims=("lr", "step"),
     of="sweep",
     source="after Cohen et al. 2021",
-    needs=at_most(0, lambda options: ["lr"]),
+    needs=needs_no_other_axis(lambda options: MOST),
 )
 def sharpness_map(
     data: "xarray.Dataset",
@@ -38,15 +39,15 @@ def sharpness_map(
 ) -> "Figure":
     """Sharpness as a colour over (step, lr), a panel for each rule; a line where it first reaches the threshold.
 
-    Cells in which half of the seeds or more have diverged are hatched. The line stands at the first step at which
-    sharpness * lr >= c, the rule's constant of stability; a run that lives at the edge of stability goes to and fro
-    across it from then on, so later crossings are not drawn.
+    Cells where half of the seeds or more have diverged are hatched. The line is at the first step with
+    sharpness * lr >= c, the stability constant of the rule. A run at the edge of stability crosses the threshold again
+    and again; later crossings are not drawn.
 
     Args:
         data, of_what, select, width: as for `sharpness`.
 
     Raises:
-        SelectionError: no such series; axes left over; more rules than there can be panels.
+        SelectionError: no such series; too many rules or axes.
     """
     data = selected(data, select)
     found = sharpness_of(data, of_what)
@@ -92,9 +93,9 @@ def _draw(axes: "Axes", found: Sharpness, rule: int, norm: Any) -> Any:
 
 
 def reached(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The place of the first step [lr] at which values [lr, step] are at their threshold [lr] or above; -1: of none.
+    """The index of the first step [lr] at which values [lr, step] are at least their threshold [lr]; -1: no step.
 
-    That a run has diverged does not count: its sharpness is not known.
+    Steps after divergence do not count, because the sharpness is not known there.
     """
     there = np.isfinite(values) & (values >= thresholds[:, None])
     return np.where(there.any(axis=1), there.argmax(axis=1), -1)

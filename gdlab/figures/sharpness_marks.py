@@ -19,7 +19,7 @@ DASH = (0, (4, 2))
 def _colours(count: int) -> np.ndarray:
     import matplotlib
 
-    # The pale end of the map can't be seen on white paper.
+    # The pale end of the map is not visible on white.
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, count))
 
 
@@ -37,14 +37,14 @@ def draw(axes: "Axes", one: Sharpness, rule: int, places: list[int], vertical: S
             axes.axhline(one.thresholds[rule, place], color=colour, ls=DASH, lw=0.9, zorder=2).set_gid("threshold")
         if np.isinf(values).any() and finite.any():
             last = np.flatnonzero(finite)[-1]
-            # Above the frame, if that is where the run left it.
+            # At the upper limit, if the run left the frame there.
             height = min(float(values[last]), vertical.high)
             (cross,) = axes.plot(one.steps[last], height, "x", color=colour, ms=5, mew=1.4, zorder=5, clip_on=False)
             cross.set_gid("diverged")
 
 
 def handles(curves: Sharpness, places: list[int]) -> "list[Artist]":
-    """An entry for each rate shown; for thresholds and crosses, where there are any."""
+    """Legend entries: each rate, and thresholds and crosses if there are any."""
     from matplotlib.lines import Line2D
 
     words = numbers([curves.rates[place] for place in places])

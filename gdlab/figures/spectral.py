@@ -1,4 +1,4 @@
-"""How the eigenvalues of a Hessian are spread."""
+"""Figure of the spectral density of a Hessian."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,7 +22,7 @@ EIGENVALUE = "eigenvalue"
 
 
 class Spectrum(NamedTuple):
-    """One density over the eigenvalues, with the greatest eigenvalues and the trace, as far as they are known."""
+    """A density over the eigenvalues, with the greatest eigenvalues and the trace where known."""
 
     name: str
     density: np.ndarray
@@ -39,28 +39,25 @@ def spectrum(
     select: Mapping[str, Any] | None = None,
     width: Width = "single",
 ) -> "Figure":
-    """The density of the Hessian's eigenvalues, on a logarithmic axis; ticks at its foot: the greatest ones.
+    """The density of the Hessian's eigenvalues, on a logarithmic axis; ticks at the bottom: the greatest ones.
 
-    The density integrates to 1, so an eigenvalue of its own among n stands at a height of about 1 / n. The trace is in
-    the small print.
+    The density integrates to 1, so a single eigenvalue among n has a weight of 1 / n. The caption gives the trace.
 
     Args:
-        data: `density` over eigenvalue, perhaps over one of `rule` and `run` (a line each); over the latter perhaps
-            `trace`, and, with another dim besides, `top`: the greatest eigenvalues. Attributes `width`, the
-            standard deviation of the Gaussians that it was smoothed with, `parameters`, how many eigenvalues there are,
-            `paths` (a sentence).
-        decades: how far below its peak the density is shown; by default to a tenth of the height of an eigenvalue that
-            stands alone, or 8.
+        data: `density` over eigenvalue, optionally over `rule` or `run` (a line each); optionally `trace` over the
+            latter, and `top`, the greatest eigenvalues, with one more dim. Attributes: `width`, the standard deviation
+            of the Gaussians of the smoothing, `parameters`, the number of eigenvalues, `paths` (a sentence).
+        decades: the decades shown below the peak; by default down to a tenth of the peak of a single eigenvalue, or 8.
         xscale: "linear", or "symlog" where a few eigenvalues lie far outside the bulk.
-        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` some: of rules, say.
+        select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such variable; dims besides those, or more lines than the eye can follow; another `xscale`;
+        SelectionError: no such variable; other dims; too many lines; another `xscale`;
             `decades` not above 0.
     """
     if xscale not in ("linear", "symlog"):
-        raise SelectionError(f"xscale is linear or symlog, not {xscale!r}")
+        raise SelectionError(f"xscale must be linear or symlog, not {xscale!r}")
     if decades is not None and not decades > 0:
         raise SelectionError(f"a logarithmic axis shows more than 0 decades, not {decades}")
     data = selected(data, select)
@@ -107,7 +104,7 @@ def _spectra(data: "xarray.Dataset") -> tuple[np.ndarray, list[Spectrum]]:
 
 
 def _decades(data: "xarray.Dataset", peak: float) -> float:
-    """From the peak to a tenth of the height of a Gaussian that holds one of n eigenvalues."""
+    """The decades from the peak to a tenth of the height of a Gaussian with the weight of one eigenvalue."""
     width, size = (float(data.attrs.get(name, 0)) for name in ("width", "parameters"))
     if not (width > 0 and size > 0):
         return 8.0
@@ -115,7 +112,7 @@ def _decades(data: "xarray.Dataset", peak: float) -> float:
 
 
 def _bulk(at: np.ndarray, shown: list[Spectrum]) -> float:
-    """Where a symmetric logarithmic axis stops being linear: nine tenths of the eigenvalues are smaller."""
+    """The end of the linear part of a symmetric logarithmic axis: the 90% quantile of |eigenvalue|."""
     widths = []
     for one in shown:
         weight = np.where(np.isfinite(one.density), one.density, 0) * np.gradient(at)
@@ -140,6 +137,6 @@ def _sentences(data: "xarray.Dataset", shown: list[Spectrum]) -> list[str]:
         f"Of {data.attrs['parameters']:,} eigenvalues" if "parameters" in data.attrs else "",
         f"Smoothed by Gaussians of standard deviation {number(data.attrs['width'])}" if "width" in data.attrs else "",
         str(data.attrs.get("paths", "")),
-        f"Ticks at the foot: {greatest}" if any(len(one.top) for one in shown) else "",
+        f"Ticks at the bottom: {greatest}" if any(len(one.top) for one in shown) else "",
         f"Trace: {', '.join(traces)}" if traces else "",
     ]

@@ -1,4 +1,4 @@
-"""How every figure looks: fonts, widths, and one colour, dash and marker for each rule."""
+"""Style of all figures: fonts, widths, and a colour, dash and marker for each rule."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,12 +57,12 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gdlab",
 }
 
-# Settings that choose a backend or concern windows; a figure made without pyplot has neither.
+# Settings of backends and windows, which do not concern figures without pyplot.
 _NOT_OURS = ("backend", "interactive", "toolbar", "keymap", "webagg", "tk.", "macosx", "date.", "timezone")
 
 
 class RuleStyle(NamedTuple):
-    """How a rule is drawn; the three together tell any two of the first 616 apart, dash and marker the first 77."""
+    """The style of a rule. The first 616 rules have different styles; the first 77 differ in dash or marker alone."""
 
     colour: str
     dash: Any
@@ -70,7 +70,7 @@ class RuleStyle(NamedTuple):
 
 
 def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
-    """A style for each rule by its place in `names`: the rule coordinate of the Dataset, whole and in its order."""
+    """A style for each rule by its index in `names`, the full rule coordinate of the Dataset."""
     return {
         str(name): RuleStyle(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, name in enumerate(names)
@@ -79,7 +79,7 @@ def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The lab's settings, over matplotlib's defaults rather than the user's; what was set before comes back."""
+    """Apply the settings of gdlab on top of the defaults of matplotlib; the previous settings are restored."""
     import matplotlib
 
     defaults: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_OURS)}
@@ -88,18 +88,18 @@ def style() -> Iterator[None]:
 
 
 def inches(width: Width) -> float:
-    """How wide a figure is.
+    """The width of a figure.
 
     Raises:
         ValueError: no such width.
     """
     if width not in WIDTHS:
-        raise ValueError(f"width is one of {', '.join(WIDTHS)}, not {width!r}")
+        raise ValueError(f"width must be one of {', '.join(WIDTHS)}, not {width!r}")
     return WIDTHS[width]
 
 
 def new_figure(width: Width, height: float) -> "Figure":
     """An empty figure of a column's width and a height in inches, without pyplot."""
-    from matplotlib.figure import Figure
+    from gdlab.figures.lab_figure import LabFigure
 
-    return Figure(figsize=(inches(width), height))
+    return LabFigure(figsize=(inches(width), height))

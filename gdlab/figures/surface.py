@@ -1,4 +1,4 @@
-"""The loss on a plane, with the paths of runs on it."""
+"""Figure of the loss on a plane, with the paths of runs."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -22,10 +22,10 @@ def landscape(
     log: Literal["auto"] | bool = "auto",
     width: Width = "double",
 ) -> "Figure":
-    """The loss on a plane as filled contours, dark where it is low, with the path of each rule's run.
+    """The loss on a plane as filled contours, dark where it is low, with a path for each rule.
 
-    A circle marks a path's start, the rule's marker its end, a star a known minimum. Cells whose loss is not finite are
-    hatched, and their number is said. Off an exact plane a path is drawn where it projects to.
+    A circle marks the start of a path, the marker of the rule its end, a star a known minimum. Cells whose loss is not
+    finite are hatched and counted in the caption. On a plane that is not exact, paths are projected onto it.
 
     Args:
         data: `loss` over (y, x) with the coordinates x and y; if there are paths, `path_x` and `path_y` over
@@ -33,7 +33,7 @@ def landscape(
             `path_diverged`, whether the run did; `min_x` and `min_y`, known minima; the coordinate lr(rule); attributes
             `plane` ("exact", "pca" or "random"), `x_label`, `y_label`, `loss_label`, `paths` (a sentence on which runs
             they are) and, for pca, `captured`, the share of the paths' variance that lies in the plane.
-        steps: how many between the least loss and the greatest.
+        steps: the number of colour steps between the least and the greatest loss.
         log: whether levels are evenly spaced in log(loss - min + eps); "auto": if that spans more than two decades.
         width: "single" or "double" column.
 

@@ -1,4 +1,4 @@
-"""The loss on a plane as a landscape in three dimensions."""
+"""Figure of the loss on a plane as a surface in three dimensions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mpl_toolkits.mplot3d import Axes3D
 
-# How far off the surface a path floats, as a share of its height.
+# The distance of a path from the surface, as a share of its height.
 CLEAR = 0.012
-# How opaque is what stands behind a hill.
+# The opacity of what the surface hides.
 HIDDEN = 0.45
 
 
@@ -37,18 +37,18 @@ def surface_3d(
 ) -> "Figure":
     """The loss on a plane as a surface seen from above, with the paths of runs lying on it.
 
-    Where a hill stands between a path and the eye, the path is dotted and pale, as are its ends and minima. Cells with
-    a corner whose loss is not finite are left out, and the number of such points is said. A path is drawn on the
-    surface, at the loss of the plane's point nearest to it, and breaks where that leaves the frame.
+    The parts of paths and the minima that the surface hides are dotted and pale. Cells with a corner whose loss is not
+    finite are left out, and such points are counted in the caption. A path is drawn on the surface, at the loss of the
+    nearest point of the plane, and is interrupted where that is outside the plane.
 
     Args:
         data: as for `landscape`; `path_plane_loss`, over (rule, point), is the loss on the plane under each point.
-        log: whether heights are even in log(loss - min + eps); "auto": if that spans more than two decades.
-        view: where it is seen from: degrees above the plane, degrees around it.
+        log: whether heights are linear in log(loss - min + eps); "auto": if that spans more than two decades.
+        view: elevation and azimuth of the viewpoint, in degrees.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no surface, or one that is only a line.
+        SelectionError: no surface, or fewer than two points along an axis.
     """
     surface = surface_of(data)
     if min(surface.shape) < 2:
@@ -68,7 +68,7 @@ def surface_3d(
 
 
 def _frame(width: Width, entries: "Sequence[Artist]") -> "tuple[Figure, Axes3D]":
-    """A box without perspective, and the legend: beside it if there is room, else below."""
+    """Axes without perspective, and the legend: beside them if there is room, else below."""
     longest = HANDLE + LETTER * max((len(str(entry.get_label())) for entry in entries), default=0)
     beside = width == "double" and longest <= BESIDE
     abreast = max(1, int(inches(width) / longest))
@@ -131,7 +131,7 @@ def _axes(axes: "Axes3D", data: "xarray.Dataset", surface: "xarray.DataArray", h
     label = f"{label}, log heights" if heights.offset is not None else label
     if width == "double":
         axes.set_zlabel(label, labelpad=2)
-    else:  # beside its ticks it would stand outside the column
+    else:  # beside its ticks it would be outside the figure
         axes.text2D(1, 0.9, label, transform=axes.transAxes, ha="right", fontsize=8.5)
     axes.tick_params(pad=-2, labelsize=6.5)
     axes.tick_params(axis="z", pad=2)

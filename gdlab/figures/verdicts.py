@@ -1,4 +1,4 @@
-"""Verdicts at the foot of a figure: a line for each claim that it bears out, or does not."""
+"""Verdicts below a figure: a line for each claim."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from gdlab.figures.style import COLOURS, GREY, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A sign beside the colour, for those who do not see it.
+# A sign in addition to the colour, for colour-blind readers.
 _SIGNS = {
     "held": ("✓", COLOURS[2]),
     "failed": ("✗", COLOURS[1]),
@@ -21,7 +21,7 @@ _CAPTION = 0.11  # inches, a line of the caption
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:
-    """One claim and what was measured of it, of a record in `claims.json`."""
+    """A claim and its measured value, from a record in `claims.json`."""
     if verdict["status"] == "unchecked":
         return f"{verdict['name']}: {verdict['reason']}"
     measured = "no number" if verdict["value"] is None else f"{verdict['value']:.4g}"
@@ -35,7 +35,7 @@ def sentence(verdict: Mapping[str, Any]) -> str:
 
 
 def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
-    """Make a figure higher, and write its verdicts into the room at its foot."""
+    """Extend a figure at the bottom and write its verdicts there."""
     if not verdicts:
         return
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -62,9 +62,9 @@ def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _caption_above(figure: "Figure", place: float) -> float:
-    """Set the caption (`gdlab.figures.wording.caption`) with its foot at a height, and say how many inches it takes.
+    """Move the bottom of the caption (`gdlab.figures.wording.caption`) to a height, and return its height in inches.
 
-    The layout would keep it at the foot of the whole figure, over the verdicts.
+    Otherwise the layout puts it at the bottom of the figure, over the verdicts.
     """
     text = figure._supxlabel  # type: ignore[attr-defined]
     if text is None:

@@ -1,29 +1,36 @@
-"""The words on a figure: numbers, counts of runs, captions."""
+"""Text of figures: numbers, counts of runs, titles and captions."""
 
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdlab.analysis.selection import diverged
+from gdlab.analysis.selection import diverged, missing
 from gdlab.figures.style import GREY, Width, inches
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-_PLURALS = {"rule": "rules", "lr": "rates", "seed": "seeds", "batch_size": "batch sizes"}
+_PLURALS = {
+    "rule": "rules",
+    "lr": "rates",
+    "lr.peak": "rates",
+    "seed": "seeds",
+    "run": "points",
+    "batch_size": "batch sizes",
+}
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number to so many digits, as short as it goes: 3.2e-3, 0.032, 0.5, 0.999, 10, 1e5; other as text."""
+    """A number with so many digits in its shortest form: 3.2e-3, 0.032, 0.5, 0.999, 10, 1e5; other values as text."""
     try:
         value = float(value)
     except (TypeError, ValueError):
         return str(value)
     if not math.isfinite(value):
         return str(value)
-    if 0.9 <= value < 1:  # a decay: how far it is from 1 is what tells it from others
+    if 0.9 <= value < 1:  # a decay: the digits of 1 - value matter
         return f"{value:.{math.ceil(-math.log10(1 - value)) + digits - 1}f}".rstrip("0")
     if value == 0 or 0.01 <= abs(value) < 1000:
         plain = f"{value:.{digits}g}"
@@ -33,7 +40,7 @@ def number(value: Any, digits: int = 2) -> str:
 
 
 def numbers(values: Sequence[Any]) -> list[str]:
-    """Numbers to as many digits as tell them apart, two at least; other things as text."""
+    """Numbers with as many digits as make them different, at least two; other values as text."""
     for digits in range(2, 9):
         words = [number(value, digits) for value in values]
         if len(set(words)) == len(words):
@@ -42,29 +49,40 @@ def numbers(values: Sequence[Any]) -> list[str]:
 
 
 def counts(data: "xarray.Dataset", metric: str) -> str:
-    """How many runs a figure stands on: "480 runs: 5 rules × 24 rates × 4 seeds; 61 diverged"."""
-    fates = diverged(data, metric)
-    factors = [f"{size} {_PLURALS.get(str(dim), dim)}" for dim, size in fates.sizes.items() if size > 1]
+    """The number of runs that a figure shows: "480 runs: 5 rules × 24 rates × 4 seeds; 61 diverged".
+
+    Missing runs are not counted: "470 runs: 5 rules × 24 rates × 4 seeds, 10 missing; 61 diverged".
+    """
+    absent, lost = missing(data, metric), int(diverged(data, metric).sum())
+    gone = int(absent.sum())
+    runs = absent.size - gone
+    factors = [f"{size} {_PLURALS.get(str(dim), dim)}" for dim, size in absent.sizes.items() if size > 1]
     product = f": {' × '.join(factors)}" if len(factors) > 1 else ""
-    lost = int(fates.sum())
-    return f"{fates.size:,} run{'s' * (fates.size != 1)}{product}; {f'{lost:,}' if lost else 'none'} diverged"
+    without = f"{', ' if product else ': '}{gone:,} missing" if gone else ""
+    return f"{runs:,} run{'s' * (runs != 1)}{product}{without}; {f'{lost:,}' if lost else 'none'} diverged"
 
 
 def title(figure: "Figure", data: "xarray.Dataset") -> None:
-    """The name of the experiment and its problem, as far as they are known."""
+    """Add the name of the experiment and its problem as the title, if they are known."""
     words = [str(data.attrs[key]) for key in ("name", "problem") if data.attrs.get(key)]
     if words:
         figure.suptitle(" · ".join(words), x=0.01, ha="left", fontsize=9, fontweight="bold")
 
 
+def without_notes(figure: "Figure") -> None:
+    """Remove the title and the caption of a figure, for a paper that has its own."""
+    figure.suptitle("")
+    figure.supxlabel("")
+
+
 def caption(figure: "Figure", sentences: Iterable[str], width: Width) -> None:
-    """Small print at the foot of a figure, wrapped to its width."""
+    """Add the caption at the bottom of a figure, wrapped to its width."""
     text = " ".join(sentence.rstrip(".") + "." for sentence in sentences if sentence)
     wrapped = textwrap.fill(text, int(inches(width) * 20), break_long_words=False)
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=6.5, color=GREY)
 
 
 def spelled(names: Sequence[Any]) -> str:
-    """Names in a row: "a, b and c"."""
+    """Names as text: "a, b and c"."""
     words = [str(name) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -79,7 +79,8 @@ def sweep(
     Returns:
         A Dataset over the axes: `final_loss`, `best_loss`, `steps_taken`, `diverged_at`, `converged_at` (see
         `gdlab.types.Outcome`) and `eval_NAME` for each metric; with the dim `step`, `loss` and each probe.
-        `final_loss` of a diverged run is NaN. `eval_NAME` has the attribute `direction`: "min" or "max".
+        `final_loss` of a diverged run is NaN. `eval_NAME` has the attribute `direction`: "min" or "max";
+        `loss`, which is that of the step's batch, the attribute `batch_size` where it is set and no axis.
 
     Raises:
         gdlab.engine.space.SpaceError: an axis without values, or an axis that nothing reads.
@@ -112,6 +113,8 @@ def sweep(
         executor=executor,
         assigned=assigned,
     )
+    if batch_size is not None and "loss" in data:
+        data["loss"].attrs["batch_size"] = batch_size
     return mark_directions(data, metric_directions(problem, points))
 
 

@@ -57,7 +57,7 @@ def test_of_each_seed():
     assert status(at_least(1), [1, 2, 3], over_seeds="each") == "held"
     assert status(at_least(4), [1, 2, 3], over_seeds="each") == "failed"
     found = judge(claim(between(2, 4), [0, 2, 3], over_seeds="each"))
-    assert (found.status, found.value, found.reason) == ("uncertain", 0, "2 of 3 runs lie in it")
+    assert (found.status, found.value, found.reason) == ("uncertain", 0, "2 of 3 runs lie in the expected range")
 
 
 def test_a_seed_without_a_number_bears_out_nothing():

@@ -27,7 +27,7 @@ def test_the_ratio_is_coloured_and_the_loss_drawn_over_it(saddle, words):
     )
     (lines,) = [one for one in axes.collections if one.get_gid() == "loss"]
     np.testing.assert_array_equal(lines.levels, levels(saddle["loss"].values, 10).values)
-    assert "Hatched: where the ratio is not finite, 2 of 133 points" in words(figure)
+    assert "Hatched: ratio not finite, 2 of 133 points" in words(figure)
     assert "eigenvalue" in figure.axes[1].get_ylabel()
 
 

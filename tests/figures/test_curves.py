@@ -88,3 +88,45 @@ def test_what_is_not_there_is_named(five):
         loss_curves(five, series="sharpness")
     with pytest.raises(ValueError, match="at is 'best' or"):
         loss_curves(five, at="worst")
+
+
+def test_loss_curves_label_the_loss_of_the_steps_batch(five, make):
+    assert loss_curves(five).axes[0].get_ylabel() == "loss"
+    fixed = five.assign(loss=five["loss"].assign_attrs(batch_size=32))
+    assert loss_curves(fixed).axes[0].get_ylabel() == "loss on the step's batch"
+    assert loss_curves(fixed, series="grad_norm").axes[0].get_ylabel() == "grad norm"
+    swept = make(rules=("gd",), rates=3, seeds=2, steps=5, extra={"batch_size": ["8", "all"]})
+    assert loss_curves(swept).axes[0].get_ylabel() == "loss on the step's batch"
+    assert loss_curves(swept, select={"batch_size": "all"}).axes[0].get_ylabel() == "loss"
+
+
+def test_loss_curves_name_the_step_at_which_all_seeds_converged_and_go_on_to_the_last():
+    nan = np.nan
+    data = small([[4, 1, nan, nan], [4, 1, nan, nan]], diverged_at=[-1, -1], converged_at=[2, 2])
+    (line,) = lines_of(loss_curves(data))
+    np.testing.assert_array_equal(line.get_ydata(), [4, 1, 1, 1])
+    assert "converged at step 2" in line.get_label()
+
+
+def test_loss_curves_leave_missing_runs_out():
+    data = small([[4, 3, 2, 1], [1, 1, 1, 1], [6, 5, 4, 3]], diverged_at=[-1] * 3, converged_at=[-1] * 3)
+    data["loss"][1], data["final_loss"][1] = np.nan, np.nan
+    np.testing.assert_array_equal(lines_of(loss_curves(data))[0].get_ydata(), [5, 4, 3, 2])
+
+
+def test_loss_curves_legends_of_panels_cover_no_line_and_no_other_panel(make):
+    data = make(rules=("gd", "a rule with a long name"), rates=4, extra={"beta": [0.0, 0.5, 0.9]})
+    figure = loss_curves(data)
+    figure.draw_without_rendering()
+    boxes = [axes.get_legend().get_window_extent() for axes in figure.axes]
+    for box in boxes:
+        assert not any(box.overlaps(axes.get_window_extent().shrunk(0.9, 0.9)) for axes in figure.axes)
+        assert sum(box.overlaps(other) for other in boxes) == 1
+        assert box.x1 <= figure.bbox.x1
+
+
+def test_loss_curves_at_the_best_peak_of_a_schedule(five):
+    lines = lines_of(loss_curves(five.rename(lr="lr.peak")))
+    for line, other in zip(lines, lines_of(loss_curves(five)), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), other.get_ydata())
+        assert line.get_label() == other.get_label().replace("lr", "lr.peak")

@@ -66,7 +66,7 @@ def test_diverged_runs_are_marked_and_counted(zoo, words):
     figure = landscape_grid(zoo)
     assert [said(axes) for axes in panels(figure)] == [[], [], ["diverged"], [], [], []]
     assert "6 runs, 1 diverged" in words(figure)
-    assert "Hatched: where the loss is not finite, 18 of 486 points" in words(figure)
+    assert "Hatched: loss not finite, 18 of 486 points" in words(figure)
     never = zoo.drop_vars("path_diverged").assign(diverged_at=(("rule", "lr"), [[-1, -1, -1], [-1, 0, 7]]))
     assert [said(axes) for axes in panels(landscape_grid(never))] == [[], [], [], [], ["diverged"], ["diverged"]]
     zoo["loss"][1, 0] = np.nan

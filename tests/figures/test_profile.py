@@ -97,7 +97,7 @@ def test_losses_that_are_not_finite_break_the_line_and_are_barred(words):
     kinds = [patch.get_gid() for patch in strip.patches if patch.get_gid()]
     assert kinds == ["some diverged", "all diverged"]
     assert strip.get_ylabel() == "not finite"
-    assert "where the loss is not finite; hatched: of some lines" in words(figure)
+    assert "loss not finite; hatched: on some lines" in words(figure)
 
 
 @pytest.mark.parametrize("width", ["single", "double"])

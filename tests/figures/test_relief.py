@@ -103,7 +103,7 @@ def test_cells_without_a_finite_corner_are_left_out_and_said(bowl, words):
     whole = finite[:-1, :-1] & finite[1:, :-1] & finite[:-1, 1:] & finite[1:, 1:]
     figure.draw_without_rendering()
     assert len(mesh.get_facecolor()) == whole.sum()
-    assert "Left out: where the loss is not finite, 13 of 527 points" in words(figure)
+    assert "Left out: loss not finite, 13 of 527 points" in words(figure)
     assert "Left out" not in words(surface_3d(bowl.assign(loss=bowl["loss"].fillna(1.0).where(bowl["loss"] < 99, 1.0))))
 
 

@@ -38,5 +38,5 @@ def test_a_rule_that_always_diverged_says_so(make, words):
 
 
 def test_another_axis_is_refused(make):
-    with pytest.raises(SelectionError, match="a panel for each rule, and beta varies too"):
+    with pytest.raises(SelectionError, match="a panel for each rule, but beta varies too"):
         rule_panels(make(extra={"beta": [0.0, 0.9]}))

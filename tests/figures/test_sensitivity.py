@@ -179,3 +179,64 @@ def test_evenly_spaced_rates_and_a_rate_of_zero_stand_on_a_linear_axis(make):
     assert figure.axes[0].get_xscale() == "linear"
     np.testing.assert_allclose(figure.axes[0].get_xlim(), (-0.025, 0.325))
     np.testing.assert_array_equal(marks(figure, "median")[0].get_xdata(), even)
+
+
+def chain_results(make):
+    """Two rules over a chain of three rates, two of them with another beta, and a point without a rate."""
+    data = make(rules=("gd", "adam"), rates=5, seeds=3, highest=1e-2).rename(lr="run")
+    rates = np.array([1e-3, 1e-2, 1e-3, 1e-1, np.nan])
+    return data.assign_coords(run=np.arange(5), lr=("run", rates), beta=("run", [0.5, 0.5, 0.9, 0.9, 0.9]))
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+def test_lr_sensitivity_of_a_chain_leaves_out_points_without_a_rate_and_joins_none(make, words, width):
+    data = chain_results(make)
+    figure = lr_sensitivity(data, width=width)
+    figure.draw_without_rendering()
+    order = [0, 2, 1, 3]
+    for line, row in zip(marks(figure, "median"), medians(data), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1e-3, 1e-3, 1e-2, 1e-1])
+        np.testing.assert_allclose(line.get_ydata(), np.where(np.isinf(row), np.nan, row)[order])
+        assert line.get_linestyle() == "None"
+    text = words(figure)
+    assert "Left out: 1 point without a rate" in text
+    assert "Points differ in other hyperparameters too" in text
+    with pytest.raises(ValueError, match="no run has a value of lr"):
+        lr_sensitivity(data.isel(run=[4]))
+
+
+def test_lr_sensitivity_of_the_peak_of_a_schedule(five, words):
+    peak = five.rename(lr="lr.peak")
+    for line, row in zip(marks(lr_sensitivity(peak), "median"), medians(five), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), five["lr"])
+        np.testing.assert_allclose(line.get_ydata(), np.where(np.isinf(row), np.nan, row))
+    assert "learning rate (lr.peak)" in words(lr_sensitivity(peak))
+
+
+def test_lr_sensitivity_leaves_missing_runs_out_of_medians_and_counts(five, words):
+    data = five.copy(deep=True)
+    for name in ("diverged_at", "steps_taken"):
+        data[name][0], data[name][1, :, 3] = -1, -1
+    data["final_loss"][0], data["final_loss"][1, :, 3] = np.nan, np.nan
+    figure = lr_sensitivity(data)
+    first, second = marks(figure, "median")[:2]
+    assert np.isnan(first.get_ydata()).all()
+    row = medians(five.isel(seed=slice(3)))[1]
+    np.testing.assert_allclose(second.get_ydata(), np.where(np.isinf(row), np.nan, row))
+    text = words(figure)
+    assert "gd no run" in text
+    assert f"360 runs: 5 rules × 24 rates × 4 seeds, 120 missing; {int((data['diverged_at'] >= 0).sum())} div" in text
+
+
+def test_lr_sensitivity_star_is_at_the_greatest_of_a_metric_with_direction_max(five):
+    data = five.assign(eval_psnr=five["eval_accuracy"].assign_attrs(direction="max"))
+    figure = lr_sensitivity(data, metric="eval_psnr")
+    for star, row in zip(marks(figure, "best"), medians(five, "eval_accuracy", -np.inf), strict=True):
+        assert star.get_ydata()[0] == pytest.approx(row.max())
+
+
+def test_lr_sensitivity_draws_accuracy_on_a_linear_axis(five):
+    small = five.assign(eval_accuracy=five["eval_accuracy"] ** 40)
+    spanned = small["eval_accuracy"].where(small["diverged_at"] < 0)
+    assert spanned.max() > 10 * spanned.min()
+    assert lr_sensitivity(small, metric="eval_accuracy").axes[0].get_yscale() == "linear"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdlab.figures import landscape, loss_curves, lr_sensitivity, rule_styles, save
+from gdlab.figures import landscape, loss_curves, lr_sensitivity, rule_styles, save, without_notes
 from gdlab.figures.style import COLOURS, style
 from gdlab.figures.wording import number, numbers
 
@@ -145,3 +145,27 @@ def test_a_number_reads_back_to_two_digits(value):
 def test_numbers_are_told_apart():
     assert numbers([100.01, 100.02, 100.03]) == ["100.01", "100.02", "100.03"]
     assert numbers([1.0, 2.0]) == ["1", "2"]
+
+
+@pytest.mark.parametrize("label", [r"$\frac{$", r"$\alpha$", "5$", r"$\nope$"])
+def test_any_rule_label_is_drawn_and_valid_mathtext_as_mathtext(make, label, tmp_path):
+    data = make(rules=(label, "gd"), rates=3, seeds=1, steps=3)
+    for figure in (lr_sensitivity(data), loss_curves(data)):
+        assert save(figure, tmp_path / "figure", formats=("png", "svg"))
+        (text,) = [text for text in figure.legends[0].get_texts() if text.get_text().startswith(label)]
+        assert text.get_parse_math() == (label == r"$\alpha$")
+
+
+def test_figure_shows_itself_in_a_notebook(five):
+    picture = lr_sensitivity(five)._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 10_000
+
+
+def test_without_notes_removes_title_and_caption(five, words):
+    figure = lr_sensitivity(five)
+    without_notes(figure)
+    text = words(figure)
+    assert "mlp on digits" not in text
+    assert "runs" not in text
+    assert "learning rate" in text

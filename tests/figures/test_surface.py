@@ -74,7 +74,7 @@ def test_cells_that_are_not_finite_are_hatched_and_counted(data, words):
 def test_the_plane_says_what_it_captures(data, words):
     told = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
     assert "captures 83.1% of the paths' variance" in told
-    assert "from up to 0.25 away" in told
+    assert "from a distance of up to 0.25" in told
     assert "captures" not in words(landscape(data))
     assert "random directions" in words(landscape(data.assign_attrs(plane="random")))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from gdlab.errors import UserError
+from gdlab.figures.paths import INK, START
+from gdlab.figures.style import COLOURS, GREY
 
 # Seconds for which the last picture stays.
 REST = 1.5
@@ -38,9 +40,14 @@ def _unpacked(codes: np.ndarray) -> np.ndarray:
 
 
 def _commonest(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Up to 256 colours [n, 3], those that most pixels have: of surfaces and lines, rather than of the edges between"""
+    """Up to 256 colours [n, 3]: those of rules, text and marks that occur, then those of the most pixels.
+
+    A short path has few pixels, so counting alone could leave out the colour of its rule.
+    """
     codes, counts = np.unique(np.concatenate([_packed(frame).ravel() for frame in frames]), return_counts=True)
-    return _unpacked(codes[np.argsort(-counts, kind="stable")[:256]])
+    named = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (*COLOURS, START, INK, GREY)]
+    first = np.isin(codes, _packed(np.array(named)))
+    return _unpacked(codes[np.lexsort((-counts, ~first))[:256]])
 
 
 def _nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:

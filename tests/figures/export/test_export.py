@@ -13,7 +13,7 @@ import xarray
 from gdlab.errors import SelectionError, UserError
 from gdlab.figures import rule_styles
 from gdlab.figures.export import to_movie, to_page, to_vtk
-from gdlab.figures.export.moving_files import REST
+from gdlab.figures.export.moving_files import REST, write_gif
 
 
 def rosenbrock(x, y):
@@ -138,7 +138,7 @@ def test_a_page_holds_all_it_needs(data, tmp_path):
         rule_styles(data["rule"].values)[name].colour for name in data["rule"].values
     ]
     assert layout["title"]["text"] == "valleys · rosenbrock"
-    assert "Left out: where the loss is not finite, 5 of 153 points." in layout["annotations"][0]["text"]
+    assert "Left out: loss not finite, 5 of 153 points." in layout["annotations"][0]["text"]
     again = to_page(data, tmp_path / "again.html").read_text("utf-8")
     assert again == html
 
@@ -187,6 +187,21 @@ def test_paths_grow_in_a_movie_and_nothing_else_moves(data, tmp_path):
 def test_a_movie_of_the_same_data_has_the_same_bytes(data, tmp_path):
     first = to_movie(data, tmp_path / "one.gif", frames=3, dpi=40).read_bytes()
     assert to_movie(data, tmp_path / "two.gif", frames=3, dpi=40).read_bytes() == first
+
+
+def test_a_gif_keeps_the_colour_of_a_rule_with_few_pixels(tmp_path):
+    from PIL import Image
+
+    picture = np.repeat(np.arange(100 * 100, dtype=np.int32), 4).reshape(100, 400)
+    picture = np.stack([picture >> 8, picture & 255, 0 * picture], axis=-1).astype(np.uint8)
+    colours = [rule_styles(range(8))[str(i)].colour for i in range(8)]
+    rgb = [tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5)) for colour in colours]
+    for place, colour in enumerate(rgb):
+        picture[0, place] = colour
+    write_gif(iter([picture, picture]), tmp_path / "few.gif", 10)
+    with Image.open(tmp_path / "few.gif") as image:
+        shown = np.asarray(image.convert("RGB"))
+    assert [tuple(shown[0, place].tolist()) for place in range(8)] == rgb
 
 
 def test_a_plane_that_moves_has_a_frame_for_each_surface(tmp_path):

@@ -1,0 +1,75 @@
+"""Whether a figure can be drawn of a sweep, from its axes alone: a config is checked with it before its runs begin.
+
+Each function here returns a function `needs(axes, options)` for `gdlab.register.figure`: `axes` is
+`{name: (dim, size)}`
+(zipped axes share a dim, as do those of a chain), `options` are those of the figure. It returns why the figure can't be
+drawn, or an empty text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gdlab.analysis.selection import RULE, SEED
+from gdlab.figures.panels import MOST, RATE_AXES
+from gdlab.figures.wording import spelled
+
+Axes = Mapping[str, tuple[str, int]]
+Needs = Callable[[Axes, Mapping[str, Any]], str]
+
+
+def needs_rate(needs: Needs) -> Needs:
+    """Also an axis of learning rates."""
+
+    def reason(axes: Axes, options: Mapping[str, Any]) -> str:
+        if not set(RATE_AXES) & set(axes):
+            return f"needs the dim {' or '.join(RATE_AXES)}, which the sweep lacks"
+        return needs(axes, options)
+
+    return reason
+
+
+def needs_panels(default: Sequence[str] = RATE_AXES) -> Needs:
+    """A panel for each value of one axis beside `rule`, `seed` and those of the option `over`, or `default`."""
+
+    def reason(axes: Axes, options: Mapping[str, Any]) -> str:
+        left = _left(axes, options, options.get("over") or default)
+        if len(left) > 1:
+            return f"can have panels for one axis, but {spelled(list(left))} vary: choose a value with select"
+        for dim, size in left.items():
+            if size > MOST:
+                return f"would have {size} panels, one for each {dim} (the most is {MOST}): choose some with select"
+        return ""
+
+    return reason
+
+
+def needs_no_other_axis(most_rules: Callable[[Mapping[str, Any]], int] | None = None) -> Needs:
+    """No axis beside `rule`, `seed` and the learning rate; a limited number of rules, which depends on the options."""
+
+    def reason(axes: Axes, options: Mapping[str, Any]) -> str:
+        left = _left(axes, options, RATE_AXES)
+        if left:
+            return f"can't show {spelled(list(left))}: choose a value with select"
+        rules = _selected(axes, options).get(RULE, 1)
+        if most_rules is not None and rules > most_rules(options):
+            return f"can show {most_rules(options)} rules, not {rules}: choose some with select"
+        return ""
+
+    return reason
+
+
+def _left(axes: Axes, options: Mapping[str, Any], own: Sequence[str]) -> dict[str, int]:
+    """The size of each dim that varies and is neither that of an axis in `own` nor `rule` and `seed`."""
+    known = {dim for name, (dim, _) in axes.items() if name in (RULE, SEED, *own)}
+    return {dim: size for dim, size in _selected(axes, options).items() if size > 1 and dim not in known}
+
+
+def _selected(axes: Axes, options: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of the dims after the options `select` and `at`: a value drops a dim, a list keeps several slices."""
+    sizes = dict(axes.values())
+    for option in ("select", "at"):
+        wanted = options.get(option)
+        for name, value in wanted.items() if isinstance(wanted, Mapping) else ():
+            if name in axes:
+                sizes[axes[name][0]] = len(value) if isinstance(value, list | tuple) else 1
+    return sizes
