@@ -6,7 +6,7 @@ from gdlab import register
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.levels import levels
 from gdlab.figures.paths import draw_paths, handles
-from gdlab.figures.plane import colour_bar, contours, place, rule_labels, surface_of, told, with_rules
+from gdlab.figures.plane import colour_bar, contours, place, plane_notes, rule_labels, surface_of, with_rules
 from gdlab.figures.style import GREY, Width, inches, rule_styles, style
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def curvature_map(
         filled = contours(axes, ratio, chosen, "YlOrBr")
         if filled is not None:
             colour_bar(made.figure, axes, filled, chosen, label if chosen.offset is None else "ratio")
-        sentences = told(data, ratio.values, "ratio")
+        sentences = plane_notes(data, ratio.values, "ratio")
         if "loss" in data:
             loss = surface_of(data)
             heights = np.ma.masked_invalid(loss.values.astype(float))

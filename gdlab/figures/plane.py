@@ -102,7 +102,9 @@ def place(axes: "Axes", data: "xarray.Dataset", surface: "xarray.DataArray") -> 
     return {f"{name}label": str(data.attrs.get(f"{name}_label", name)) for name in ("x", "y")}
 
 
-def told(data: "xarray.Dataset", surface: np.ndarray, what: str = "loss", lost_cells: str = "Hatched") -> list[str]:
+def plane_notes(
+    data: "xarray.Dataset", surface: np.ndarray, what: str = "loss", lost_cells: str = "Hatched"
+) -> list[str]:
     """Sentences of the caption: which paths, which plane, the distance of the paths, points that are not finite."""
     kind, captured = data.attrs.get("plane"), data.attrs.get("captured")
     sentences = []

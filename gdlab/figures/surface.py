@@ -6,7 +6,7 @@ from gdlab import register
 from gdlab.figures.frame import frame, surround
 from gdlab.figures.levels import levels
 from gdlab.figures.paths import draw_paths, handles
-from gdlab.figures.plane import colour_bar, contours, place, rule_labels, surface_of, told, with_rules
+from gdlab.figures.plane import colour_bar, contours, place, plane_notes, rule_labels, surface_of, with_rules
 from gdlab.figures.style import Width, inches, rule_styles, style
 
 if TYPE_CHECKING:
@@ -52,5 +52,5 @@ def landscape(
             colour_bar(made.figure, axes, filled, chosen, str(data.attrs.get("loss_label", "loss")))
         draw_paths(axes, data, styles)
         labels = place(axes, data, surface)
-        surround(made, data, width, **labels, sentences=told(data, surface.values))
+        surround(made, data, width, **labels, sentences=plane_notes(data, surface.values))
     return made.figure

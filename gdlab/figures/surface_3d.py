@@ -9,7 +9,7 @@ from gdlab import register
 from gdlab.errors import SelectionError
 from gdlab.figures.frame import BESIDE, HANDLE, LETTER, LINE
 from gdlab.figures.paths import INK, START, handles
-from gdlab.figures.plane import rule_labels, surface_of, told, with_rules
+from gdlab.figures.plane import plane_notes, rule_labels, surface_of, with_rules
 from gdlab.figures.relief import Relief, lifted, on_surface, relief
 from gdlab.figures.relief_mesh import box, mesh, visible
 from gdlab.figures.style import RuleStyle, Width, inches, new_figure, rule_styles, style
@@ -63,7 +63,7 @@ def surface_3d(
         _paths(axes, data, surface, heights, styles)
         _axes(axes, data, surface, heights, width)
         title(figure, data)
-        caption(figure, told(data, surface.values, lost_cells="Left out"), width)
+        caption(figure, plane_notes(data, surface.values, lost_cells="Left out"), width)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Landscapes in other programs' hands: a file for ParaView, a page that turns in a browser, a movie.
+"""Export of landscapes: a file for ParaView, an interactive page for a browser, a movie.
 
 Importing this imports neither matplotlib nor plotly.
 """

@@ -1,4 +1,4 @@
-"""A landscape in motion: the runs going along their paths, or the plane that goes with a run."""
+"""Movies of landscapes: growing paths, or a plane that moves with a run."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,22 +34,22 @@ def to_movie(
 ) -> Path:
     """Write a movie of a landscape: a GIF, or an MP4 where ffmpeg is installed.
 
-    On one plane, the paths grow from their starts. Of a surface at each of many frames (a plane that is centred anew at
-    each step of a run, say), each frame shows its own; colours mean the same loss in all. A GIF of the same data has
-    the same bytes, with the same versions of matplotlib and Pillow.
+    On one plane, the paths grow from their starts. With a surface for each frame (for example a plane centred on each
+    step of a run), each frame shows its own surface, with the same colours for the same loss. The same data and
+    versions of matplotlib and Pillow give the same bytes of a GIF.
 
     Args:
         data: as for the figure `landscape`, with paths; or with `loss` over (frame, y, x), the coordinate `frame` being
             the step; or a landscape for each frame, of which each may have its own x and y, and the attribute `step`.
-        path: where to write; its ending, .gif or .mp4, says what.
-        frames: the most there are of a fixed plane, evenly spaced along the paths.
-        fps: frames in a second.
+        path: the file to write, with the extension .gif or .mp4.
+        frames: the most frames of a fixed plane, evenly spaced along the paths.
+        fps: frames per second.
         steps, log, width: as for the figure `landscape`.
-        dpi: pixels in an inch, of which a double column has 7.
+        dpi: pixels per inch; a double column has 7 inches.
 
     Raises:
-        SelectionError: another ending; no surface; nothing that moves.
-        UserError: an MP4 is asked for, and there is no ffmpeg.
+        SelectionError: another extension; no surface; nothing that moves.
+        UserError: an MP4 without ffmpeg installed.
         OSError: the folder can't be written.
     """
     path = Path(path)
@@ -67,7 +67,7 @@ def to_movie(
 
 
 def _scenes(data: "xarray.Dataset | Sequence[xarray.Dataset]", frames: int) -> Iterator[Scene]:
-    """What each frame shows, and what stands over it."""
+    """The data and the title of each frame."""
     if isinstance(data, Sequence):
         if not data:
             raise SelectionError("a movie needs a landscape for each frame, and there is none")

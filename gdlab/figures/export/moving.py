@@ -1,4 +1,4 @@
-"""The pictures of a movie: one figure, of which each frame redraws what moves."""
+"""The frames of a movie, drawn with one figure in which each frame redraws only the moving parts."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from gdlab.figures.frame import Frame, frame, surround
 from gdlab.figures.levels import Levels
 from gdlab.figures.paths import draw_paths, handles
-from gdlab.figures.plane import colour_bar, contours, place, rule_labels, surface_of, told
+from gdlab.figures.plane import colour_bar, contours, place, plane_notes, rule_labels, surface_of
 from gdlab.figures.style import Width, inches, rule_styles
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Scene(NamedTuple):
-    """What a frame shows, and what stands over it."""
+    """The data and the title of a frame."""
 
     data: "xarray.Dataset"
     words: str
 
 
 def pictures(scenes: Sequence[Scene], chosen: Levels, width: Width, dpi: int) -> Iterator[np.ndarray]:
-    """Each frame as an image [height, width, 3] of bytes. Legend, small print and layout are those of the last."""
+    """Each frame as an image [height, width, 3] of bytes. Legend, caption and layout are those of the last."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     whole = scenes[-1].data
@@ -33,10 +33,10 @@ def pictures(scenes: Sequence[Scene], chosen: Levels, width: Width, dpi: int) ->
     made.figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(made.figure)
     labels = _ground(made, whole, chosen, bar=True)
-    surround(made, whole, width, **labels, sentences=told(whole, surface_of(whole).values))
+    surround(made, whole, width, **labels, sentences=plane_notes(whole, surface_of(whole).values))
     axes.set_title(max((scene.words for scene in scenes), key=len) or " ")
     canvas.draw()
-    made.figure.set_layout_engine("none")  # from here on nothing but what is meant to moves
+    made.figure.set_layout_engine("none")  # the layout stays fixed from here on
     shown, background = None, None
     for scene, words in scenes:
         surface = surface_of(scene)

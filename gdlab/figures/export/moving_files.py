@@ -1,4 +1,4 @@
-"""Pictures to the files that hold movies."""
+"""Writers of movie files."""
 
 import shutil
 import subprocess
@@ -11,16 +11,16 @@ from gdlab.errors import UserError
 from gdlab.figures.paths import INK, START
 from gdlab.figures.style import COLOURS, GREY
 
-# Seconds for which the last picture stays.
+# Seconds for which the last frame is shown.
 REST = 1.5
 
 
 def write_gif(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
-    """A GIF, by Pillow, that starts over. Its clock goes in hundredths of a second."""
+    """Write a GIF that repeats, with Pillow. Its durations are multiples of 10 ms."""
     from PIL import Image
 
     frames = list(pictures)
-    # One palette for all frames, without dithering: what does not move does not flicker, and takes no space.
+    # One palette for all frames and no dithering, so that static parts do not flicker and compress well.
     palette = _commonest(frames[:: max(1, len(frames) // 8)] + frames[-1:])
     images = []
     for frame in frames:
@@ -31,7 +31,7 @@ def write_gif(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
 
 
 def _packed(picture: np.ndarray) -> np.ndarray:
-    """Colours [..., 3] as one number each, red first."""
+    """Colours [..., 3] as one integer each, red in the highest byte."""
     return picture.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
 
 
@@ -51,7 +51,7 @@ def _commonest(frames: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """The place in the palette of the colour nearest to each pixel's, [height, width]."""
+    """The index of the nearest colour of the palette for each pixel, [height, width]."""
     codes, places = np.unique(_packed(frame), return_inverse=True)
     differences = _unpacked(codes)[:, None].astype(np.int32) - palette.astype(np.int32)
     nearest = (differences**2).sum(axis=-1).argmin(axis=1).astype(np.uint8)
@@ -59,7 +59,7 @@ def _nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def write_mp4(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
-    """An MP4 (H.264, in the colours that every player knows), by ffmpeg; it holds no date.
+    """Write an MP4 (H.264, yuv420p, which all players support) with ffmpeg, without a date.
 
     Raises:
         UserError: there is no ffmpeg, or it failed.
@@ -84,7 +84,7 @@ def write_mp4(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
                 process.stdin.write(picture.tobytes())
             process.stdin.close()
         except BrokenPipeError:
-            pass  # it has said why
+            pass  # ffmpeg reports the reason on stderr
         said = process.stderr.read().decode(errors="replace").strip()
     if process.returncode:
         raise UserError(f"ffmpeg could not write {path}: {said or f'exit code {process.returncode}'}")

@@ -1,8 +1,4 @@
-"""A landscape as one page that turns in a browser, without a network: drawn by plotly, whose code is in the page.
-
-A page written by hand on WebGL would be a hundredth of the size, and would have picking, labels, touch and contexts
-lost and found to be kept right in every browser: that is what plotly.js is for.
-"""
+"""A landscape as an interactive page for a browser, drawn by plotly, whose code is included in the page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +8,7 @@ import numpy as np
 from gdlab.atomic_file import whole_file
 from gdlab.errors import UserError
 from gdlab.figures.export.page_traces import ground, paths
-from gdlab.figures.plane import surface_of, told, with_rules
+from gdlab.figures.plane import plane_notes, surface_of, with_rules
 from gdlab.figures.relief import Relief, relief
 from gdlab.figures.relief_mesh import box
 from gdlab.figures.wording import numbers
@@ -22,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def to_page(data: "xarray.Dataset", path: str | Path, *, log: Literal["auto"] | bool = "auto") -> Path:
-    """Write an HTML page with the surface and the paths in three dimensions, to be turned, zoomed and pointed at.
+    """Write an HTML page with the surface and the paths in three dimensions, which can be rotated and zoomed.
 
-    The page is one file of about 5 MB, nearly all of it plotly's code, and opens from a disk without a network. Where
-    it is pointed at, it tells the loss and, on a path, the rule, the rate and the step. Cells whose loss is not finite
-    are left out, and their number is said. The same data give the same bytes.
+    The page is one file of about 5 MB, mostly the code of plotly, and needs no network. Hovering shows the loss and, on
+    a path, the rule, the rate and the step. Cells whose loss is not finite are left out and counted in the caption. The
+    same data give the same bytes.
 
     Args:
         data: as for the figure `surface_3d`.
-        path: where to write.
-        log: whether heights are even in log(loss - min + eps); "auto": if that spans more than two decades.
+        path: the file to write.
+        log: whether heights are linear in log(loss - min + eps); "auto": if that spans more than two decades.
 
     Raises:
         UserError: plotly is not installed.
@@ -45,7 +41,7 @@ def to_page(data: "xarray.Dataset", path: str | Path, *, log: Literal["auto"] | 
     path, surface, data = Path(path), surface_of(data), with_rules(data)
     heights = relief(surface.values, log)
     title = " · ".join(str(data.attrs[key]) for key in ("name", "problem") if data.attrs.get(key))
-    small = " ".join(sentence + "." for sentence in told(data, surface.values, lost_cells="Left out"))
+    small = " ".join(sentence + "." for sentence in plane_notes(data, surface.values, lost_cells="Left out"))
     figure = go.Figure(
         [ground(go, data, surface, heights), *paths(go, data, surface, heights)],
         {

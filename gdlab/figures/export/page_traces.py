@@ -1,4 +1,4 @@
-"""A landscape in plotly's terms: a surface, lines on it, and marks."""
+"""The plotly traces of a landscape: a surface, paths and markers."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ from gdlab.figures.wording import number, numbers
 if TYPE_CHECKING:
     import xarray
 
-# How far off the surface a path floats, as a share of its height.
+# The distance of a path from the surface, as a share of its height.
 CLEAR = 0.02
 
 
 def ground(go: Any, data: "xarray.Dataset", surface: "xarray.DataArray", heights: Relief) -> Any:
-    """The surface, coloured by its height, with level lines; it tells the loss where it is pointed at."""
+    """The surface, coloured by its height, with contour lines; hovering shows the loss."""
     label = str(data.attrs.get("loss_label", "loss"))
     shades = muted("viridis", 32, 0.35)
     ticks = np.linspace(0, 1, 6)
