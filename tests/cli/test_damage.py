@@ -176,12 +176,12 @@ def test_run_of_row_reads_the_store(command, finished, tmp_path):
     (folder / "runs.csv").write_text("\n".join(rows))
     words = ("landscape", folder, "--run", "0", "--points", "5", "--format", "png", "--quiet")
     assert command(*words).exit_code == 0
-    np.testing.assert_allclose(open_part(folder)["lr"], rates[0], rtol=1e-6)
+    np.testing.assert_allclose(open_part(folder, "landscape-run-0-points-5")["lr"], rates[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("harm", "state"),
-    [(folder_instead, "can't be read"), (dangling, "is missing"), (lambda path: path.write_text("[]"), "no mapping")],
+    [(folder_instead, "can't be read"), (dangling, "is missing"), (lambda path: path.write_text("[]"), "a mapping")],
 )
 def test_damaged_claims_are_reported(command, finished, tmp_path, harm, state):
     folder = shutil.copytree(finished, tmp_path / "harmed")

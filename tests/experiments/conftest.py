@@ -15,7 +15,7 @@ def run_config(slug, changes, folder):
     """Run `configs/SLUG.yaml` with overrides; return the results folder and the claims by name."""
     config = load(ROOT / "configs" / f"{slug}.yaml", changes)
     finished = experiment.run(experiment.prepare(config), folder, config_folder=ROOT / "configs", formats=("png",))
-    assert not finished.troubles, finished.troubles
+    assert not finished.failures, finished.failures
     assert finished.figures
     return finished.folder, {claim["name"]: claim for claim in finished.claims}
 
