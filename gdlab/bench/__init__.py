@@ -1,1 +1,1 @@
-"""What things cost, as ratios measured in one process."""
+"""Benchmarks: times of the engine and the rules relative to alternatives, measured in one process."""

@@ -1,4 +1,4 @@
-"""The engine, and what people write by hand in JAX."""
+"""The engine, and hand-written JAX programs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.contest import Contestant, subset
+from gdlab.bench.comparison import Contestant, subset
 from gdlab.bench.draws import SEED, batch_key, rows
-from gdlab.bench.task import Arrays, Task, count, runs
+from gdlab.bench.task import Arrays, BenchTask, count, runs
 from gdlab.engine.space import Over
 from gdlab.training.sweep import sweep
 from gdlab.types import Problem
@@ -17,14 +17,14 @@ from gdlab.types import Problem
 if TYPE_CHECKING:
     import xarray
 
-# A loop takes as long for each run, so this many tell what all would take.
+# The number of runs that a loop trains; its time is scaled to all runs.
 LOOPED = 64
 
 Train = Callable[[], np.ndarray]
 
 
-def in_jax(task: Task) -> list[Contestant]:
-    """The engine first, to which the others are compared."""
+def in_jax(task: BenchTask) -> list[Contestant]:
+    """The contestants; the engine is first, as the reference."""
     some, share = subset(count(task), LOOPED)
     vmaps = [Contestant("vmap", lambda: scans_under_vmap(task))]
     if task.batch_size is not None:
@@ -36,8 +36,8 @@ def in_jax(task: Task) -> list[Contestant]:
     return [Contestant("engine", lambda: by_engine(task)), *vmaps, loop]
 
 
-def by_engine(task: Task, **settings: Any) -> Train:
-    """`gdlab.sweep`, to which further settings go."""
+def by_engine(task: BenchTask, **settings: Any) -> Train:
+    """`gdlab.sweep` with further settings; returns the final losses."""
     swept = sweeping(task, **settings)
 
     def train() -> np.ndarray:
@@ -46,8 +46,8 @@ def by_engine(task: Task, **settings: Any) -> Train:
     return train
 
 
-def sweeping(task: Task, **settings: Any) -> "Callable[[], xarray.Dataset]":
-    """All that `gdlab.sweep` gives."""
+def sweeping(task: BenchTask, **settings: Any) -> "Callable[[], xarray.Dataset]":
+    """`gdlab.sweep` with further settings; returns the Dataset."""
     start, data = _on_device(task)
     problem = Problem(init=lambda key: start, loss=task.loss, data=data)
     return lambda: sweep(
@@ -63,8 +63,8 @@ def sweeping(task: Task, **settings: Any) -> "Callable[[], xarray.Dataset]":
     )
 
 
-def scans_under_vmap(task: Task) -> Train:
-    """jit(vmap(scan)): each run holds a key of its own (here all equal), draws from it, and gathers its own batch."""
+def scans_under_vmap(task: BenchTask) -> Train:
+    """jit(vmap(scan)): each run has its own key (all equal here) and gathers its own batch."""
     over = runs(task)
     keys = jnp.broadcast_to(batch_key(), count(task))
     start, data = _on_device(task)
@@ -72,8 +72,8 @@ def scans_under_vmap(task: Task) -> Train:
     return lambda: np.asarray(train(over, keys, start, data))
 
 
-def vmap_in_a_scan(task: Task) -> Train:
-    """jit of one scan, each of whose steps draws one batch and maps the update over the runs."""
+def vmap_in_a_scan(task: BenchTask) -> Train:
+    """jit(scan(vmap)): each step draws one batch and applies the update to all runs."""
     over, total = runs(task), count(task)
     start, data = _on_device(task)
 
@@ -91,8 +91,8 @@ def vmap_in_a_scan(task: Task) -> Train:
     return lambda: np.asarray(train(over, batch_key(), start, data))
 
 
-def loop_of_scans(task: Task, some: np.ndarray) -> Train:
-    """A Python loop over one jitted scan, the hyperparameters its arguments, for some of the runs."""
+def loop_of_scans(task: BenchTask, some: np.ndarray) -> Train:
+    """A Python loop over some of the runs, with one jitted scan that takes the hyperparameters as arguments."""
     over = runs(task)
     start, data = _on_device(task)
     key, train = batch_key(), jax.jit(_scan(task))
@@ -104,8 +104,8 @@ def loop_of_scans(task: Task, some: np.ndarray) -> Train:
     return loop
 
 
-def _scan(task: Task) -> Callable[..., jax.Array]:
-    """One run from start to final loss."""
+def _scan(task: BenchTask) -> Callable[..., jax.Array]:
+    """The function that trains one run and returns its final loss."""
 
     def train(over: dict[str, Any], key: jax.Array, start: Arrays, data: Any) -> jax.Array:
         def step(carry: tuple[Arrays, Arrays], number: jax.Array) -> tuple[tuple[Arrays, Arrays], None]:
@@ -117,21 +117,21 @@ def _scan(task: Task) -> Callable[..., jax.Array]:
     return train
 
 
-def _updated(task: Task, carry: tuple[Arrays, Arrays], batch: Any, over: dict[str, Any]) -> tuple[Arrays, Arrays]:
+def _updated(task: BenchTask, carry: tuple[Arrays, Arrays], batch: Any, over: dict[str, Any]) -> tuple[Arrays, Arrays]:
     params, velocity = carry
     return task.update.step(params, velocity, jax.grad(task.loss)(params, batch), **over)
 
 
-def _batch(task: Task, key: jax.Array, data: Any, step: jax.Array) -> Any:
+def _batch(task: BenchTask, key: jax.Array, data: Any, step: jax.Array) -> Any:
     if task.batch_size is None:
         return data
     drawn = rows(task, key, step)
     return tuple(leaf[drawn] for leaf in data)
 
 
-def _velocity(task: Task, params: Arrays) -> Arrays:
-    return jax.tree.map(jnp.zeros_like, params) if task.update.remembers else ()
+def _velocity(task: BenchTask, params: Arrays) -> Arrays:
+    return jax.tree.map(jnp.zeros_like, params) if task.update.has_velocity else ()
 
 
-def _on_device(task: Task) -> tuple[Arrays, Any]:
+def _on_device(task: BenchTask) -> tuple[Arrays, Any]:
     return jax.tree.map(jnp.asarray, (task.start, task.data))

@@ -1,4 +1,4 @@
-"""How fast a landscape is drawn: the engine beside a loop over its cells, in JAX and in PyTorch; what a probe costs."""
+"""Time of a loss surface with the engine and with loops over its cells in JAX and PyTorch, and the cost of a probe."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.contest import Contestant, Standing, Tell, race, ratio, subset
+from gdlab.bench.comparison import Contestant, Tell, Timing, compare, ratio, subset
 from gdlab.bench.matmul_peak import matmul_peak
 from gdlab.bench.table import Measured, Table, figures
 from gdlab.bench.tasks.mlp import BATCH, CLASSES, EXAMPLES, FEATURES, HIDDEN, mlp
-from gdlab.bench.torch_contestants import torch_is_there
+from gdlab.bench.torch_contestants import torch_installed
 from gdlab.landscape import Plane, at, random_plane, surface
 from gdlab.rules.gd import gd
 from gdlab.training.probes import sharpness
@@ -21,7 +21,7 @@ HEADER = (
     *("contestant", "cells", "seconds", "first call, s", "cells/s"),
     *("GFLOP/s", "of peak", "time / engine's", "apart"),
 )
-# A loop takes as long for each cell, so this many tell what all would take.
+# The number of cells that a loop evaluates; its time is scaled to all cells.
 LOOPED, BATCHED = 400, 40
 # Operations of one cell: the forward pass on all examples.
 FLOPS = EXAMPLES * 2 * (FEATURES * HIDDEN + HIDDEN * CLASSES)
@@ -29,7 +29,7 @@ PROBED_STEPS, INTERVAL = 200, 20
 
 
 def landscape_speed(points: int, repeats: int, tell: Tell = lambda text: None) -> Measured:
-    """`points` by `points` cells of the loss of a 64-32-10 network on 1,797 examples, on a random plane."""
+    """Compare the times of `points` x `points` cells of the loss of a 64-32-10 network on a random plane."""
     task = mlp()
     data = jax.tree.map(jnp.asarray, task.data)
     centre = tuple(map(jnp.asarray, task.start))
@@ -57,49 +57,49 @@ def landscape_speed(points: int, repeats: int, tell: Tell = lambda text: None) -
         Contestant("one vmap", mapped),
         Contestant("loop over a jitted loss", loop, runs=some, share=share),
     ]
-    if torch_is_there():
+    if torch_installed():
         few, of_all = subset(len(cells), BATCHED)
         contestants += [
-            Contestant("PyTorch loop", lambda: _torch_loop(plane, cells[some]), runs=some, share=share, guest=True),
+            Contestant("PyTorch loop", lambda: _torch_loop(plane, cells[some]), runs=some, share=share, external=True),
             Contestant(
                 "PyTorch loop, batches from a DataLoader",
                 lambda: _torch_loop(plane, cells[few], batch_size=BATCH),
                 runs=few,
                 share=of_all,
-                guest=True,
+                external=True,
             ),
         ]
     before = matmul_peak()
-    standings = race(contestants, repeats, lambda text: tell(f"landscape: {text}"))
+    timings = compare(contestants, repeats, lambda text: tell(f"landscape: {text}"))
     peak = max(before, matmul_peak())
-    note = f"Medians of {repeats}, by turns. The machine's own float32 matrix product meanwhile: {peak:.0f} GFLOP/s."
+    note = f"Medians of {repeats}. Float32 matrix product on this machine at the same time: {peak:.0f} GFLOP/s."
     title = f"landscape: {points} x {points} cells of a {FEATURES}-{HIDDEN}-{CLASSES} network, {EXAMPLES:,} examples"
-    rows = [_row(one, standings[0], len(cells), peak) for one in standings]
+    rows = [_row(one, timings[0], len(cells), peak) for one in timings]
     return Measured(
         Table(title, HEADER, rows, (note,)),
         {
             "cells": len(cells),
             "flops": FLOPS * len(cells),
             "peak_gflops": peak,
-            "contestants": [{**one._asdict(), "ratio": ratio(one, standings[0])} for one in standings],
+            "contestants": [{**one._asdict(), "ratio": ratio(one, timings[0])} for one in timings],
         },
     )
 
 
 def probe_cost(repeats: int, tell: Tell = lambda text: None) -> Measured:
-    """A full-batch run of the same network with `sharpness` every 20 steps, beside the run without it."""
+    """Compare a full-batch run of the same network with and without `sharpness` every 20 steps."""
     task = mlp()
     data = jax.tree.map(jnp.asarray, task.data)
     problem = Problem(init=lambda key: tuple(map(jnp.asarray, task.start)), loss=task.loss, data=data)
 
     def seconds(probes: dict[str, Any]) -> float:
-        """Of the run itself: a program is planned and compiled as often as it is new, and run much longer than here."""
+        """The time of the run without planning and compilation, which are small in longer runs."""
         swept = sweep(problem, gd(lr=0.1), {}, steps=PROBED_STEPS, every=INTERVAL, probes=probes)
         return float(swept.attrs["run_seconds"])
 
     ways: dict[str, dict[str, Any]] = {"without": {}, "with sharpness": {"sharpness": sharpness()}}
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(repeats + 1):  # the first, in which the programs are compiled, does not count
+    for round_ in range(repeats + 1):  # the first round, which compiles, is dropped
         tell(f"probe: round {round_} of {repeats}")
         for name, probes in ways.items():
             taken[name].append(seconds(probes))
@@ -108,12 +108,12 @@ def probe_cost(repeats: int, tell: Tell = lambda text: None) -> Measured:
     rows = [(name, "1", figures(float(np.median(own))), f"{ratios[name]:.2f}") for name, own in times.items()]
     title = f"probe: full-batch gradient descent, {PROBED_STEPS} steps, sharpness every {INTERVAL}"
     return Measured(
-        Table(title, ("contestant", "runs", "seconds", "time / without"), rows, (f"Medians of {repeats}, by turns.",)),
+        Table(title, ("contestant", "runs", "seconds", "time / without"), rows, (f"Medians of {repeats}.",)),
         {"steps": PROBED_STEPS, "seconds": {n: own.tolist() for n, own in times.items()}, "ratios": ratios},
     )
 
 
-def _row(one: Standing, engine: Standing, cells: int, peak: float) -> tuple[str, ...]:
+def _row(one: Timing, engine: Timing, cells: int, peak: float) -> tuple[str, ...]:
     speed = FLOPS * cells / one.median / 1e9
     counted = f"{one.runs:,}" if one.share == 1 else f"{one.runs:,} of {cells:,}, scaled"
     if one.failure:
@@ -125,8 +125,7 @@ def _row(one: Standing, engine: Standing, cells: int, peak: float) -> tuple[str,
 
 
 def _torch_loop(plane: Plane, cells: np.ndarray, batch_size: int | None = None) -> Any:
-    """Set the weights, then evaluate the loss, cell by cell: on all examples at once, or, as PyTorch tools do, on
-    the batches of a DataLoader."""
+    """Set the weights and evaluate the loss cell by cell, on all examples at once or on batches of a DataLoader."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 

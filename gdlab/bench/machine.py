@@ -1,4 +1,4 @@
-"""The machine that a measurement was made on."""
+"""The machine of a measurement."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import jax
 
 
 class Machine(NamedTuple):
-    """What times depend on, beside the code."""
+    """Hardware and package versions."""
 
     processor: str
     cores: int
@@ -20,7 +20,7 @@ class Machine(NamedTuple):
 
 
 def machine() -> Machine:
-    """This one; starts JAX's backend."""
+    """This machine; initialises the JAX backend."""
     devices = [device.device_kind for device in jax.local_devices()]
     versions = {"python": platform.python_version()}
     for package in ("gdlab", "jax", "jaxlib", "torch"):
@@ -40,15 +40,15 @@ def described(there: Machine) -> str:
 
 
 def claim_cores() -> None:
-    """Let each core of a CPU be a device, unless the user chose a number; without effect on a GPU.
+    """Make each CPU core a device, unless the user has set the number; no effect on a GPU.
 
-    The disk's cache of compiled programs stays off, so that first calls show what compiling costs.
+    The compilation cache on disk is not enabled, so first calls include the time of compilation.
     """
     if jax.config.values["jax_num_cpu_devices"] >= 0:
         return
     try:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    except RuntimeError:  # the backend has been started, with as many devices as it has: `described` tells how many
+    except RuntimeError:  # the backend is already initialised; `described` shows its devices
         return
 
 

@@ -1,4 +1,4 @@
-"""What the machine can do at most: one large matrix product."""
+"""Peak speed of the machine, measured by a large matrix product."""
 
 import time
 
@@ -10,9 +10,9 @@ SIZE = 3072
 
 
 def matmul_peak(size: int = SIZE, repeats: int = 5) -> float:
-    """The best of some float32 products of two square matrices, in GFLOP/s, the rows divided among all local devices.
+    """The fastest of several float32 products of two square matrices, in GFLOP/s, with rows sharded over all devices.
 
-    At JAX's default precision, which on a GPU may be less than float32 all through, as it is for the contestants.
+    Uses the default precision of JAX, as the contestants do; on a GPU it may be lower than float32.
     """
     devices = jax.local_devices()
     mesh = jax.make_mesh((len(devices),), ("rows",), axis_types=(AxisType.Auto,), devices=devices)

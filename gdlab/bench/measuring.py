@@ -1,11 +1,11 @@
-"""Which measurement `gdlab bench` makes, and whether it was asked for in a way that makes sense."""
+"""Options of `gdlab bench`, and dispatch to the measurements."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from gdlab.bench.compaction import compaction
-from gdlab.bench.contest import Tell
+from gdlab.bench.comparison import Tell
 from gdlab.bench.landscape_speed import landscape_speed, probe_cost
 from gdlab.bench.machine import described, machine
 from gdlab.bench.scaling import measured, scaling
@@ -17,24 +17,24 @@ from gdlab.errors import UserError
 
 T = TypeVar("T")
 
-# How often each thing is measured unless the user says.
+# The default number of repeats.
 REPEATS = {"sweep": 5, "rules": 30, "scaling": 5, "compaction": 5, "landscape": 7}
-# Points of the landscape along each direction.
+# The number of points of the landscape along each direction.
 POINTS = 51
 
 
 def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | None, figure: Path | None) -> None:
-    """Refuse what would come out wrong, before anything is measured.
+    """Check the options before anything is measured.
 
     Raises:
-        UserError: an option that this measurement does not have, an unknown work, a file that can't be written.
+        UserError: an option that does not apply to this measurement, an unknown task, or a file in no existing folder.
     """
     if works and what != "sweep":
-        raise UserError(f"--work chooses among the works of gdlab bench sweep; gdlab bench {what} has none")
+        raise UserError(f"--work applies to gdlab bench sweep only, not to gdlab bench {what}")
     if figure is not None and what != "scaling":
-        raise UserError(f"--figure is drawn by gdlab bench scaling, not by gdlab bench {what}")
+        raise UserError(f"--figure applies to gdlab bench scaling only, not to gdlab bench {what}")
     if markdown and what == "rules":
-        raise UserError("--markdown: gdlab bench rules has no page; the others have")
+        raise UserError("--markdown does not apply to gdlab bench rules")
     chosen(works)
     if figure is not None:
         figure_format(figure)
@@ -44,7 +44,7 @@ def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | Non
 
 
 def measure(what: str, works: Sequence[str], repeats: int, figure: Path | None, tell: Tell) -> Iterator[Measured]:
-    """Make the measurement: for "sweep" a table for each work, for the others one or two."""
+    """Run a measurement: "sweep" yields a table per task, the others one or two tables."""
     if what == "sweep":
         yield from sweep_speed(chosen(works), repeats, tell)
     elif what == "scaling":
@@ -59,8 +59,8 @@ def measure(what: str, works: Sequence[str], repeats: int, figure: Path | None, 
         yield compaction(repeats, tell)
 
 
-def remembered(items: Iterable[T], memory: list[T]) -> Iterator[T]:
-    """The items as they come, each put into `memory` too."""
+def collected(items: Iterable[T], into: list[T]) -> Iterator[T]:
+    """Yield the items, and append each to the list `into`."""
     for item in items:
-        memory.append(item)
+        into.append(item)
         yield item

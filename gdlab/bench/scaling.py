@@ -1,4 +1,4 @@
-"""How the engine's time grows with the number of runs, and its memory."""
+"""Time and memory of the engine against the number of runs."""
 
 import resource
 import statistics
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from gdlab.bench.contest import Tell
+from gdlab.bench.comparison import Tell
 from gdlab.bench.jax_contestants import by_engine
 from gdlab.bench.table import Measured, Table, figures
 from gdlab.bench.task import count
@@ -15,16 +15,16 @@ from gdlab.bench.tasks.tanh import tanh
 
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 STEPS = 500
-# Seconds from which on a sweep is not run a second time: that it is compiled meanwhile is then not seen.
+# A sweep that takes longer than this, in seconds, is run once, including compilation, which is then negligible.
 LONG = 20
 
 
 class Size(NamedTuple):
-    """What a sweep of so many runs took."""
+    """Time and memory of a sweep with a given number of runs."""
 
     runs: int
-    seconds: float  # the median; compiled before, but for sweeps of more than `LONG` seconds
-    peak_bytes: int  # the most memory that the process has held so far, on the host
+    seconds: float  # the median; without compilation, except for sweeps longer than `LONG`
+    peak_bytes: int  # the peak host memory of the process so far
 
     @property
     def seconds_per_run(self) -> float:
@@ -35,9 +35,9 @@ class Size(NamedTuple):
 def scaling(
     repeats: int, tell: Tell = lambda text: None, counts: Sequence[int] = COUNTS, steps: int = STEPS
 ) -> list[Size]:
-    """Sweeps of ever more rates of gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
+    """Sweeps of increasing size over lr of gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
     sizes = []
-    for wanted in sorted(counts):  # a process's peak never falls, so it is each sweep's own only in this order
+    for wanted in sorted(counts):  # increasing, since the peak memory of a process never decreases
         task = tanh(rates=wanted, steps=steps)
         tell(f"{count(task):,} runs")
         train = by_engine(task)
@@ -70,8 +70,8 @@ def measured(sizes: Sequence[Size], repeats: int, steps: int = STEPS) -> Measure
         ("runs", "seconds", "microseconds a run", "updates/s", "peak memory, MiB"),
         rows,
         (
-            f"Medians of {repeats}, compiled before; sweeps of more than {LONG} s once, compiled meanwhile. "
-            "Memory: the most that the process held up to then, on the host.",
+            f"Medians of {repeats}, without compilation; sweeps longer than {LONG} s once, with compilation. "
+            "Memory: peak host memory of the process so far.",
         ),
     )
     return Measured(table, {"steps": steps, "sizes": [size._asdict() for size in sizes]})

@@ -1,4 +1,4 @@
-"""Time per run against the number of runs, drawn."""
+"""Figure of the time per run against the number of runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
-    """A single column; `where`, the machine, stands below it."""
+    """A single-column figure; the caption names the machine, `where`."""
     with style():
         figure = new_figure("single", 2.8)
         axes = figure.add_subplot()
         runs, micros = [size.runs for size in sizes], [1e6 * size.seconds_per_run for size in sizes]
         axes.semilogx(runs, micros, color=COLOURS[0], marker="o", markersize=4)
-        axes.set_ylim(0, 1.25 * max(micros))  # from 0, or flat would look steep
+        axes.set_ylim(0, 1.25 * max(micros))  # from 0, so that a nearly constant time looks constant
         axes.set_xlabel("runs in one sweep")
         axes.set_ylabel("time per run (µs)")
         caption(figure, [f"1-16-1 tanh network, {STEPS} steps of gradient descent", where], "single")
@@ -31,18 +31,18 @@ def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
 
 
 def figure_format(path: Path) -> str:
-    """The format that a file's name asks for.
+    """The format of a figure, from the suffix of its path.
 
     Raises:
-        UserError: none that a figure can have.
+        UserError: an unknown format.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in FORMATS:
-        raise UserError(f"--figure {path}: a figure's name ends in one of .{', .'.join(FORMATS)}")
+        raise UserError(f"--figure {path}: the name must end in one of .{', .'.join(FORMATS)}")
     return form
 
 
 def draw(sizes: Sequence[Size], where: str, path: Path) -> Path:
-    """Write the figure to a file whose name says the format."""
+    """Write the figure to a file, in the format of its suffix."""
     (written,) = save(scaling_figure(sizes, where), path.with_suffix(""), [figure_format(path)])
     return written

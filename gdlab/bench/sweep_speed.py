@@ -1,14 +1,14 @@
-"""How fast sweeps are: the engine beside what people write by hand, each piece of work a table."""
+"""Speed of sweeps: the engine against hand-written programs, a table per task."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gdlab.bench.contest import Standing, Tell, race, ratio
+from gdlab.bench.comparison import Tell, Timing, compare, ratio
 from gdlab.bench.jax_contestants import in_jax
 from gdlab.bench.matmul_peak import matmul_peak
 from gdlab.bench.table import Measured, Table, figures
-from gdlab.bench.task import Task, count
-from gdlab.bench.torch_contestants import in_torch, torch_is_there
+from gdlab.bench.task import BenchTask, count
+from gdlab.bench.torch_contestants import in_torch, torch_installed
 
 HEADER = (
     "contestant",
@@ -21,53 +21,53 @@ HEADER = (
     "time / engine's",
     "apart",
 )
-# Where a task has no operations to count, these two columns are left out.
+# These two columns are omitted for tasks without an operation count.
 COUNTED = slice(5, 7)
 
 
-class Contest(NamedTuple):
-    """A task, what the contestants took, and the machine's peak in GFLOP/s while they ran."""
+class Comparison(NamedTuple):
+    """A task, the timings of the contestants, and the peak speed of the machine in GFLOP/s at the same time."""
 
-    task: Task
-    standings: Sequence[Standing]
+    task: BenchTask
+    timings: Sequence[Timing]
     peak: float
 
 
 def sweep_speed(
-    tasks: Sequence[Callable[[], Task]], repeats: int, tell: Tell = lambda text: None
+    tasks: Sequence[Callable[[], BenchTask]], repeats: int, tell: Tell = lambda text: None
 ) -> Iterator[Measured]:
-    """Measure one task after another."""
+    """Measure the tasks, one after the other."""
     for make in tasks:
-        contest = _contest(make(), repeats, tell)
-        yield Measured(table_of(contest, repeats), record_of(contest))
+        comparison = _comparison(make(), repeats, tell)
+        yield Measured(table_of(comparison, repeats), record_of(comparison))
 
 
-def _contest(task: Task, repeats: int, tell: Tell) -> Contest:
-    contestants = in_jax(task) + (in_torch(task) if torch_is_there() else [])
+def _comparison(task: BenchTask, repeats: int, tell: Tell) -> Comparison:
+    contestants = in_jax(task) + (in_torch(task) if torch_installed() else [])
     before = matmul_peak()
-    standings = race(contestants, repeats, lambda text: tell(f"{task.name}: {text}"))
-    return Contest(task, standings, max(before, matmul_peak()))
+    timings = compare(contestants, repeats, lambda text: tell(f"{task.name}: {text}"))
+    return Comparison(task, timings, max(before, matmul_peak()))
 
 
-def gflops(contest: Contest, standing: Standing) -> float:
-    """Operations a second, in units of 1e9; NaN where none are counted, or it failed."""
-    task = contest.task
+def gflops(comparison: Comparison, timing: Timing) -> float:
+    """Speed in GFLOP/s; NaN without an operation count or if the contestant failed."""
+    task = comparison.task
     if task.flops is None:
         return float("nan")
-    return task.flops * count(task) / standing.median / 1e9
+    return task.flops * count(task) / timing.median / 1e9
 
 
-def table_of(contest: Contest, repeats: int) -> Table:
-    """A row for each contestant."""
-    task, engine = contest.task, contest.standings[0]
+def table_of(comparison: Comparison, repeats: int) -> Table:
+    """The table, with a row per contestant."""
+    task, engine = comparison.task, comparison.timings[0]
     total = count(task)
     columns = [i for i in range(len(HEADER)) if task.flops is not None or i not in range(*COUNTED.indices(len(HEADER)))]
     rows = []
-    for one in contest.standings:
+    for one in comparison.timings:
         if one.failure:
             rows.append((one.name, "-", one.failure, *("-" for _ in columns[3:])))
             continue
-        speed = gflops(contest, one)
+        speed = gflops(comparison, one)
         cells = (
             one.name,
             f"{one.runs:,}" if one.runs == total else f"{one.runs:,} of {total:,}, scaled",
@@ -75,29 +75,29 @@ def table_of(contest: Contest, repeats: int) -> Table:
             figures(one.first_seconds),
             figures(total * task.steps / one.median),
             figures(speed),
-            f"{100 * speed / contest.peak:.1f} %",
+            f"{100 * speed / comparison.peak:.1f} %",
             f"{ratio(one, engine):.2f}",
             f"{one.apart:.0e}",
         )
         rows.append(tuple(cells[i] for i in columns))
     title = f"{task.name}: {task.words}; {total:,} runs of {task.steps:,} steps"
-    peak = f" The machine's own float32 matrix product in the same minutes: {figures(contest.peak)} GFLOP/s."
-    note = f"Medians of {repeats}, by turns." + (peak if task.flops is not None else "")
-    missing = () if torch_is_there() else ("PyTorch is not installed: pip install gdlab[bench] adds it.",)
+    peak = f" Float32 matrix product on this machine at the same time: {figures(comparison.peak)} GFLOP/s."
+    note = f"Medians of {repeats}." + (peak if task.flops is not None else "")
+    missing = () if torch_installed() else ("PyTorch is not installed: pip install gdlab[bench]",)
     return Table(title, tuple(HEADER[i] for i in columns), rows, (note, *missing))
 
 
-def record_of(contest: Contest) -> dict[str, Any]:
-    """All of it as plain data."""
-    task = contest.task
-    standings = [
+def record_of(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain data."""
+    task = comparison.task
+    timings = [
         {
             **one._asdict(),
             "median_seconds": one.median,
-            "gflops": gflops(contest, one),
-            "ratio": ratio(one, contest.standings[0]),
+            "gflops": gflops(comparison, one),
+            "ratio": ratio(one, comparison.timings[0]),
         }
-        for one in contest.standings
+        for one in comparison.timings
     ]
     return {
         "work": task.name,
@@ -105,6 +105,6 @@ def record_of(contest: Contest) -> dict[str, Any]:
         "runs": count(task),
         "steps": task.steps,
         "flops_per_run": task.flops,
-        "matmul_peak_gflops": contest.peak,
-        "contestants": standings,
+        "matmul_peak_gflops": comparison.peak,
+        "contestants": timings,
     }

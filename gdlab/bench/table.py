@@ -1,4 +1,4 @@
-"""What was measured, ready to be read: a table in words, for a terminal or a page, and the same as plain data."""
+"""Tables of measurements as text and Markdown, and their data as JSON."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from gdlab.bench.machine import Machine, described
 
 
 class Table(NamedTuple):
-    """Cells that are text already; the first column is names."""
+    """A table of strings; the first column holds names."""
 
     title: str
     header: tuple[str, ...]
@@ -19,36 +19,36 @@ class Table(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One table, and what it was made from."""
+    """A table and its data."""
 
     table: Table
     record: dict[str, Any]
 
 
 def as_markdown(table: Table) -> str:
-    """A table of a Markdown page, its title above it, its notes below."""
+    """A Markdown table with the title above and the notes below."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
     ruler = line(["---", *("---:" for _ in table.header[1:])])
     rows = [line(row) for row in table.rows]
-    return "\n".join((f"**{table.title}**", "", line(table.header), ruler, *rows, *_apart(table.notes), ""))
+    return "\n".join((f"**{table.title}**", "", line(table.header), ruler, *rows, *_paragraphs(table.notes), ""))
 
 
 def as_json(what: str, there: Machine, day: date, records: Sequence[dict[str, Any]]) -> str:
-    """All that was measured, with the day and the machine; null for what is NaN or infinite."""
-    told = {"bench": what, "date": day.isoformat(), "machine": there._asdict(), "measured": list(records)}
-    return json.dumps(_plain(told), indent=2, allow_nan=False) + "\n"
+    """All measurements with the date and the machine; null for NaN and infinite values."""
+    document = {"bench": what, "date": day.isoformat(), "machine": there._asdict(), "measured": list(records)}
+    return json.dumps(_plain(document), indent=2, allow_nan=False) + "\n"
 
 
 def occasion(what: str, there: Machine, day: date) -> str:
-    """When, where and by which command: the line above the tables of a page."""
+    """The command, the date and the machine, as the line above the tables."""
     return f"`gdlab bench {what}`, {day.day} {day:%B %Y}: {described(there)}."
 
 
 def figures(value: float) -> str:
-    """A measured number to three figures, large ones in thousands, millions and so on; a dash for what is not there."""
+    """A number with three significant digits and a suffix k, M or G; a dash for NaN and infinite values."""
     if not math.isfinite(value):
         return "-"
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -60,12 +60,12 @@ def figures(value: float) -> str:
 def _three(value: float) -> str:
     if value == 0:
         return "0"
-    # The number is rounded first: 9.996 has one decimal less than 9.994.
+    # Rounded first: 9.996 has one decimal less than 9.994.
     digits = 2 - math.floor(math.log10(abs(float(f"{value:.2e}"))))
     return f"{value:.{max(0, digits)}f}" if digits <= 6 else f"{value:.1e}"
 
 
-def _apart(notes: Sequence[str]) -> list[str]:
+def _paragraphs(notes: Sequence[str]) -> list[str]:
     return [line for note in notes for line in ("", note)]
 
 

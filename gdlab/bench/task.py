@@ -1,4 +1,4 @@
-"""A piece of work for the bench: what is trained at which hyperparameters, in equations that any framework can run."""
+"""A task of the bench: a training problem and hyperparameters in arithmetic that works in any framework."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,21 +9,21 @@ import numpy as np
 from gdlab.rules import gd, momentum
 from gdlab.types import RuleFactory
 
-# Parameters, velocities and batches are tuples of arrays, which every framework maps over alike.
+# Parameters, velocities and batches are tuples of arrays, which every framework accepts as pytrees.
 Arrays = tuple[Any, ...]
 Loss = Callable[[Arrays, Any], Any]
 
 
 class Update(NamedTuple):
-    """An update rule twice: the lab's, and in arithmetic that holds for the arrays of any framework."""
+    """An update rule of gdlab, and the same rule in arithmetic for the arrays of any framework."""
 
     rule: RuleFactory
-    remembers: bool  # whether there is a velocity; it starts at 0
+    has_velocity: bool  # whether the state is a velocity, initially 0; otherwise ()
     step: Callable[..., tuple[Arrays, Arrays]]  # (params, velocity, grads, **hyperparameters) -> (params, velocity)
 
 
-class Task(NamedTuple):
-    """What all contestants compute: `steps` updates of each run from one starting point, then its loss on all data."""
+class BenchTask(NamedTuple):
+    """The work of all contestants: `steps` updates of each run from the same start, then its loss on all data."""
 
     name: str
     words: str
@@ -31,30 +31,30 @@ class Task(NamedTuple):
     data: tuple[np.ndarray, ...] | None
     batch_size: int | None  # drawn with replacement at each step; None: all data
     steps: int
-    over: Mapping[str, np.ndarray]  # the hyperparameters of `update`; the runs are the product, the last one fastest
+    over: Mapping[str, np.ndarray]  # hyperparameters of `update`; the runs are their product, the last varies fastest
     update: Update
     loss: Loss  # in JAX
-    torch_loss: Callable[[], Loss]  # imports torch when it is called
-    flops: float | None  # of the matrix products and convolutions of one run; None where there are none to speak of
-    eager_runs: int  # how many runs a framework that runs each operation by itself can take in a second or two
+    torch_loss: Callable[[], Loss]  # imports torch when called
+    flops: float | None  # of the matrix products and convolutions of one run; None if negligible
+    eager_runs: int  # the number of runs for eager frameworks, about one or two seconds of work
 
 
-def runs(task: Task) -> dict[str, np.ndarray]:
+def runs(task: BenchTask) -> dict[str, np.ndarray]:
     """The hyperparameters of each run, float32 [runs]."""
     grid = np.meshgrid(*task.over.values(), indexing="ij")
     return {name: axis.ravel().astype(np.float32) for name, axis in zip(task.over, grid, strict=True)}
 
 
-def count(task: Task) -> int:
-    """How many runs there are."""
+def count(task: BenchTask) -> int:
+    """The number of runs."""
     return math.prod(len(axis) for axis in task.over.values())
 
 
 def training_flops(first: float, others: float) -> float:
-    """The operations of one gradient, from those of the forward pass: of products with the examples, and of all others.
+    """The operations of one gradient, from those of the forward pass: products with the examples, and all others.
 
-    A product of the forward pass has two of its size in the backward pass, one for either factor; but the examples need
-    no gradient. So 2 first + 3 others.
+    A product of the forward pass has two of its size in the backward pass, one per factor, except that the examples
+    need no gradient: 2 first + 3 others.
     """
     return 2 * first + 3 * others
 
@@ -68,5 +68,5 @@ def _momentum(params: Arrays, velocity: Arrays, grads: Arrays, lr: Any, beta: An
     return tuple(x - lr * v for x, v in zip(params, velocity, strict=True)), velocity
 
 
-GD = Update(gd, remembers=False, step=_gd)
-MOMENTUM = Update(momentum, remembers=True, step=_momentum)
+GD = Update(gd, has_velocity=False, step=_gd)
+MOMENTUM = Update(momentum, has_velocity=True, step=_momentum)

@@ -1,6 +1,6 @@
-"""What people write by hand in PyTorch.
+"""Hand-written PyTorch programs.
 
-The batches are drawn beforehand, which spares these contestants the draw; PyTorch could not draw the same ones.
+Their batches are drawn in advance with JAX, so their times do not include drawing.
 """
 
 import importlib.util
@@ -10,30 +10,30 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdlab.bench.contest import Contestant, subset
+from gdlab.bench.comparison import Contestant, subset
 from gdlab.bench.draws import all_rows
-from gdlab.bench.task import Arrays, Task, count, runs
+from gdlab.bench.task import Arrays, BenchTask, count, runs
 
 Train = Callable[[], np.ndarray]
 
 
-def torch_is_there() -> bool:
+def torch_installed() -> bool:
     """Whether PyTorch is installed."""
     return importlib.util.find_spec("torch") is not None
 
 
-def in_torch(task: Task) -> list[Contestant]:
-    """The contestants that need PyTorch; on its GPU if JAX computes on one too."""
+def in_torch(task: BenchTask) -> list[Contestant]:
+    """The PyTorch contestants; on a GPU if JAX uses one."""
     some, share = subset(count(task), task.eager_runs)
     return [
-        Contestant("PyTorch loop", lambda: eager_loop(task, some), runs=some, share=share, guest=True),
-        Contestant("torch.func.vmap", lambda: mapped(task), guest=True),
-        Contestant("torch.func.vmap compiled", lambda: mapped(task, compiled=True), guest=True),
+        Contestant("PyTorch loop", lambda: eager_loop(task, some), runs=some, share=share, external=True),
+        Contestant("torch.func.vmap", lambda: mapped(task), external=True),
+        Contestant("torch.func.vmap compiled", lambda: mapped(task, compiled=True), external=True),
     ]
 
 
-def eager_loop(task: Task, some: np.ndarray) -> Train:
-    """A run after a run, a step after a step, each operation by itself."""
+def eager_loop(task: BenchTask, some: np.ndarray) -> Train:
+    """A loop over runs and steps in eager mode."""
     import torch
 
     loss = task.torch_loss()
@@ -42,7 +42,7 @@ def eager_loop(task: Task, some: np.ndarray) -> Train:
 
     def run(given: dict[str, float]) -> float:
         params = tuple(leaf.clone().requires_grad_() for leaf in start)
-        velocity = tuple(torch.zeros_like(leaf) for leaf in start) if task.update.remembers else ()
+        velocity = tuple(torch.zeros_like(leaf) for leaf in start) if task.update.has_velocity else ()
         for step in range(task.steps):
             grads = torch.autograd.grad(loss(params, batches(step)), params)
             with torch.no_grad():
@@ -55,11 +55,11 @@ def eager_loop(task: Task, some: np.ndarray) -> Train:
     return lambda: np.array([run({name: float(column[i]) for name, column in over.items()}) for i in some])
 
 
-def mapped(task: Task, compiled: bool = False) -> Train:
+def mapped(task: BenchTask, compiled: bool = False) -> Train:
     """torch.func.vmap of the step over stacked runs, the batch shared; through torch.compile if `compiled`.
 
-    The compiled step is one graph or it fails. PyTorch keeps what it compiled on disk, so only the first bench on a
-    machine shows in full what compiling costs.
+    The compiled step must be a single graph. PyTorch caches compiled code on disk, so only the first bench on a machine
+    measures the full compilation time.
     """
     import torch
     from torch.func import grad, vmap
@@ -80,7 +80,7 @@ def mapped(task: Task, compiled: bool = False) -> Train:
 
     def train() -> np.ndarray:
         params = tuple(leaf.expand(total, *leaf.shape).clone() for leaf in start)
-        velocity = tuple(torch.zeros_like(leaf) for leaf in params) if task.update.remembers else ()
+        velocity = tuple(torch.zeros_like(leaf) for leaf in params) if task.update.has_velocity else ()
         with torch.no_grad():
             for number in range(task.steps):
                 params, velocity = step(params, velocity, over, batches(number))
@@ -89,12 +89,12 @@ def mapped(task: Task, compiled: bool = False) -> Train:
     return train
 
 
-def _on_device(task: Task) -> tuple[Arrays, Any, Callable[[int], Any]]:
-    """The start, the data and the batch of each step as tensors."""
+def _on_device(task: BenchTask) -> tuple[Arrays, Any, Callable[[int], Any]]:
+    """The initial parameters, the data and the batch of each step, as tensors."""
     import torch
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-    # NumPy's views of JAX's arrays can't be written to, and PyTorch warns of such tensors: hence the copies.
+    # Copies, since NumPy views of JAX arrays are read-only and PyTorch warns about such tensors.
     start = tuple(torch.from_numpy(np.array(leaf)).to(device) for leaf in task.start)
     if task.data is None:
         return start, None, lambda step: None

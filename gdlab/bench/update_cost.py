@@ -1,4 +1,4 @@
-"""What one update costs: each rule beside optax's of the same name, on the same parameters, in one process."""
+"""Time of one update of each rule and of the optax rule of the same name, on the same parameters."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,32 +14,32 @@ from gdlab import register
 from gdlab.rules.from_optax import from_optax, names
 from gdlab.rules.hyperparameters import hyperparameters
 
-# A network of 1,000,090 parameters, its largest layers square.
+# A network with 1,000,090 parameters.
 SHAPES = ((784, 640), (640,), (640, 640), (640,), (640, 128), (128,), (128, 46), (46,))
 
 
-class Cost(NamedTuple):
-    """What one rule took; seconds are of one update with the parameters moved, the median."""
+class RuleCost(NamedTuple):
+    """The median time, in seconds, of one update of a rule, including `apply_updates`."""
 
     kind: str
     seconds: float
-    their_name: str  # optax's rule; "" where there is none
-    their_seconds: float  # NaN where there is none
-    ratio: float  # the median of the ratios of neighbouring measurements, ours to theirs; NaN where there is none
+    their_name: str  # the optax rule; "" if there is none
+    their_seconds: float  # NaN if there is none
+    ratio: float  # the median ratio of paired measurements, gdlab / optax; NaN if there is none
 
 
-def update_costs(repeats: int = 30) -> Iterator[Cost]:
-    """Measure every rule of the lab, one after the other; where optax has it too, by turns with optax's.
+def update_costs(repeats: int = 30) -> Iterator[RuleCost]:
+    """Measure every rule of gdlab, alternating with the optax rule of the same name if there is one.
 
-    Both at their own defaults (or where optax's is the same rule) and one lr, as one compiled program each that gives
-    up the old state and parameters.
+    Both use their defaults (optax with the settings that make it the same rule) and the same lr, and run as one
+    compiled program each, with donated state and parameters.
     """
     for kind, entry in sorted(register.rules.items()):
         if entry.make.__module__.startswith("gdlab.rules."):
             yield _cost(kind, entry, repeats)
 
 
-def _cost(kind: str, entry: register.Entry, repeats: int) -> Cost:
+def _cost(kind: str, entry: register.Entry, repeats: int) -> RuleCost:
     theirs = entry.info.get("optax", kind)
     known = theirs is not None and theirs in names()
     ours = _stepper(entry.make(lr=1e-3))
@@ -53,11 +53,11 @@ def _cost(kind: str, entry: register.Entry, repeats: int) -> Cost:
     times: list[tuple[float, float]] = [(ours(), other() if other else np.nan) for _ in range(repeats)]
     mine, their = np.array(times).T
     ratio = float(np.median(mine / their))
-    return Cost(kind, float(np.median(mine)), str(theirs) if known else "", float(np.median(their)), ratio)
+    return RuleCost(kind, float(np.median(mine)), str(theirs) if known else "", float(np.median(their)), ratio)
 
 
 def _stepper(rule: optax.GradientTransformation) -> Callable[[], float]:
-    """A function that takes one step and says for how long; the first two steps are taken here."""
+    """A function that takes one step and returns its duration; two steps are taken in advance."""
     keys = jax.random.split(jax.random.key(0), len(SHAPES))
     start = [0.05 * jax.random.normal(key, shape) for key, shape in zip(keys, SHAPES, strict=True)]
     grads = [0.01 * jax.random.normal(jax.random.fold_in(key, 1), x.shape) for key, x in zip(keys, start, strict=True)]

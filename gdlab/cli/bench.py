@@ -45,17 +45,17 @@ def bench(
         from datetime import date
 
         from gdlab.bench.machine import claim_cores, machine
-        from gdlab.bench.measuring import REPEATS, check, measure, remembered
+        from gdlab.bench.measuring import REPEATS, check, collected, measure
         from gdlab.bench.table import Measured, as_json, as_markdown, occasion
 
         check(what, works, markdown, json_file, figure)
         count = repeats or REPEATS[what]
         if what == "rules":
-            from gdlab.bench.update_cost import Cost, update_costs
+            from gdlab.bench.update_cost import RuleCost, update_costs
             from gdlab.cli.printing import print_costs
 
-            costs: list[Cost] = []
-            print_costs(remembered(update_costs(count), costs))
+            costs: list[RuleCost] = []
+            print_costs(collected(update_costs(count), costs))
             records = [cost._asdict() for cost in costs]
         else:
             from gdlab.cli.printing import print_measurements
@@ -64,7 +64,7 @@ def bench(
             click.echo(f"{occasion(what, machine(), date.today())}\n")
             parts: list[Measured] = []
             report = lambda text: click.echo(text, err=True)
-            for part in remembered(measure(what, works, count, figure, report), parts):
+            for part in collected(measure(what, works, count, figure, report), parts):
                 if markdown:
                     click.echo(as_markdown(part.table))
                 else:

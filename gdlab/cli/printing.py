@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray
 
     from gdlab.bench.table import Table as Measurements
-    from gdlab.bench.update_cost import Cost
+    from gdlab.bench.update_cost import RuleCost
     from gdlab.config import Resolved
     from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
@@ -240,7 +240,7 @@ def _range(low: float, high: float, digits: int = 2) -> str:
     return "-" if np.isnan(low) else f"{low:.{digits}g} to {high:.{digits}g}"
 
 
-def print_costs(costs: "Iterable[Cost]") -> None:
+def print_costs(costs: "Iterable[RuleCost]") -> None:
     """A line for each rule, printed when it has been measured."""
     click.echo(f"{'rule':24}{'ms':>9}  {'optax':24}{'ms':>9}{'ratio':>8}")
     for cost in costs:

@@ -1,4 +1,4 @@
-"""The works of the bench, small enough for a test."""
+"""The tasks of the bench in small sizes."""
 
 import pytest
 
@@ -16,11 +16,11 @@ SMALL = {
 
 @pytest.fixture(params=TASKS, scope="module")
 def small(request):
-    """Each task in turn."""
+    """Each task."""
     return TASKS[request.param](**SMALL[request.param])
 
 
 @pytest.fixture(scope="module")
 def engine(small):
-    """The engine's final losses of that task."""
+    """The final losses of the engine for that task."""
     return by_engine(small)()

@@ -1,4 +1,4 @@
-"""`gdlab bench`: what it prints, writes and refuses."""
+"""`gdlab bench`: output, files and errors."""
 
 import json
 
@@ -14,7 +14,7 @@ from gdlab.cli import main
 def gdlab(tmp_path, monkeypatch):
     """`gdlab("bench", ...)` in an empty folder, with small works, without PyTorch, on a machine of 100 GFLOP/s."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_speed, "torch_is_there", lambda: False)
+    monkeypatch.setattr(sweep_speed, "torch_installed", lambda: False)
     monkeypatch.setattr(sweep_speed, "matmul_peak", lambda: 100.0)
     small = rosenbrock(rates=2, betas=2, steps=2)
     for name in ("rosenbrock", "mlp"):  # one in the other's name, so as to be compiled once
@@ -47,7 +47,7 @@ def test_bench_prints_a_markdown_page(gdlab):
 
 
 def test_bench_rules_prints_and_writes_json(gdlab, monkeypatch, tmp_path):
-    cost = update_cost.Cost("gd", 0.5e-3, "", float("nan"), float("nan"))
+    cost = update_cost.RuleCost("gd", 0.5e-3, "", float("nan"), float("nan"))
     monkeypatch.setattr(update_cost, "update_costs", lambda repeats: iter([cost] * repeats))
     result = gdlab("bench", "rules", "--repeats", 2, "--json", "costs.json")
     assert result.exit_code == 0, result.output
@@ -56,23 +56,23 @@ def test_bench_rules_prints_and_writes_json(gdlab, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["--work", "mpl"], "--work: the bench knows no 'mpl'; it knows mlp, tanh, rosenbrock, cnn, gru"),
-        (["rules", "--work", "mlp"], "gdlab bench rules has none"),
-        (["--figure", "a.png"], "--figure is drawn by gdlab bench scaling"),
-        (["scaling", "--figure", "a.gif"], "--figure a.gif: a figure's name ends in one of .png"),
+        (["--work", "mpl"], "--work: there is no task 'mpl'; there are mlp, tanh, rosenbrock, cnn, gru"),
+        (["rules", "--work", "mlp"], "--work applies to gdlab bench sweep only, not to gdlab bench rules"),
+        (["--figure", "a.png"], "--figure applies to gdlab bench scaling only"),
+        (["scaling", "--figure", "a.gif"], "--figure a.gif: the name must end in one of .png"),
         (["scaling", "--figure", "none/a.png"], "none/a.png: there is no folder none"),
         (["--json", "none/a.json"], "none/a.json: there is no folder none"),
-        (["rules", "--markdown"], "gdlab bench rules has no page"),
+        (["rules", "--markdown"], "--markdown does not apply to gdlab bench rules"),
         (["nothing"], "'nothing' is not one of"),
         (["--repeats", "0"], "--repeats"),
     ],
 )
-def test_bench_refuses_invalid_options(gdlab, tmp_path, words, said):
+def test_bench_refuses_invalid_options(gdlab, tmp_path, words, message):
     result = gdlab("bench", *words)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""All contestants do the same work: from the same point, on the same batches, they end at the same losses."""
+"""All contestants do the same work: same start, same batches, same final losses."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from gdlab.bench.torch_contestants import eager_loop, in_torch, mapped
 
 
 def _trained(contestants, total):
-    """The final losses of each contestant, and the numbers of its runs."""
+    """The final losses of each contestant, and the indices of its runs."""
     for one in contestants:
         losses = one.prepare()()
         numbers = np.arange(total) if one.runs is None else one.runs

@@ -1,4 +1,4 @@
-"""Scaling and compaction at a size at which nothing is measured, but everything runs."""
+"""Scaling and compaction at sizes too small to measure."""
 
 from pathlib import Path
 
@@ -62,5 +62,5 @@ def test_scaling_figure(tmp_path):
 
 
 def test_scaling_figure_refuses_an_unknown_format():
-    with pytest.raises(UserError, match=r"ends in one of \.png, \.pdf, \.svg"):
+    with pytest.raises(UserError, match=r"must end in one of \.png, \.pdf, \.svg"):
         figure_format(Path("a.gif"))

@@ -1,4 +1,4 @@
-"""What is printed of made-up measurements."""
+"""Tables of artificial measurements."""
 
 import json
 import math
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gdlab.bench import sweep_speed as module
-from gdlab.bench.contest import Standing
+from gdlab.bench.comparison import Timing
 from gdlab.bench.machine import Machine, described, machine
-from gdlab.bench.sweep_speed import Contest, record_of, table_of
+from gdlab.bench.sweep_speed import Comparison, record_of, table_of
 from gdlab.bench.table import Table, as_json, as_markdown, figures, occasion
 from gdlab.bench.tasks.mlp import mlp
 from gdlab.bench.tasks.tanh import tanh
@@ -18,15 +18,15 @@ from gdlab.cli.printing import print_measurements
 
 THERE = Machine("A Processor", 2, ["cpu", "cpu"], {"python": "3.11.0", "jax": "0.10.0"})
 STANDINGS = (
-    Standing("engine", 100, 1.0, (1.0, 2.0, 3.0), 9.0, 0.0),
-    Standing("loop", 64, 0.64, (4.0, 6.0, 8.0), 5.0, 2e-7),
-    Standing("guest", 0, 1.0, (), np.nan, np.nan, "RuntimeError: no | compiler"),
+    Timing("engine", 100, 1.0, (1.0, 2.0, 3.0), 9.0, 0.0),
+    Timing("loop", 64, 0.64, (4.0, 6.0, 8.0), 5.0, 2e-7),
+    Timing("external", 0, 1.0, (), np.nan, np.nan, "RuntimeError: no | compiler"),
 )
 
 
 @pytest.fixture(autouse=True)
 def without_torch(monkeypatch):
-    monkeypatch.setattr(module, "torch_is_there", lambda: False)
+    monkeypatch.setattr(module, "torch_installed", lambda: False)
 
 
 def _row(table, name):
@@ -36,7 +36,7 @@ def _row(table, name):
 
 def test_table_of_has_a_row_per_contestant():
     task = mlp(rates=100, steps=10)._replace(flops=2e8)
-    table = table_of(Contest(task, STANDINGS, peak=100.0), repeats=3)
+    table = table_of(Comparison(task, STANDINGS, peak=100.0), repeats=3)
     assert table.title == "mlp: 64-32-10 ReLU network, batch 128 of 1,797, gd; 100 runs of 10 steps"
     assert _row(table, "engine") == {
         "contestant": "engine",
@@ -53,14 +53,14 @@ def test_table_of_has_a_row_per_contestant():
     assert loop["runs"] == "64 of 100, scaled"
     assert loop["time / engine's"] == "3.00"  # the median of 4/1, 6/2 and 8/3
     assert (loop["GFLOP/s"], loop["apart"]) == ("3.33", "2e-07")
-    assert _row(table, "guest")["seconds"] == "RuntimeError: no | compiler"
-    assert "Medians of 3, by turns." in table.notes[0]
+    assert _row(table, "external")["seconds"] == "RuntimeError: no | compiler"
+    assert "Medians of 3." in table.notes[0]
     assert "100 GFLOP/s" in table.notes[0]
     assert "pip install gdlab[bench]" in table.notes[1]
 
 
 def test_table_of_omits_columns_without_flops():
-    table = table_of(Contest(tanh(rates=100, steps=10), STANDINGS, peak=100.0), repeats=3)
+    table = table_of(Comparison(tanh(rates=100, steps=10), STANDINGS, peak=100.0), repeats=3)
     assert table.header == ("contestant", "runs", "seconds", "first call, s", "updates/s", "time / engine's", "apart")
     assert {len(row) for row in table.rows} == {len(table.header)}
     assert "GFLOP/s" not in table.notes[0]
@@ -87,15 +87,15 @@ def test_table_in_a_terminal(capsys):
 
 
 def test_as_json_is_plain_data_with_null_for_missing():
-    record = record_of(Contest(tanh(rates=100, steps=10), STANDINGS, peak=100.0))
+    record = record_of(Comparison(tanh(rates=100, steps=10), STANDINGS, peak=100.0))
     text = as_json("sweep", THERE, date(2026, 3, 4), [record])
     told = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert told["date"] == "2026-03-04"
     assert told["machine"]["devices"] == ["cpu", "cpu"]
-    engine, loop, guest = told["measured"][0]["contestants"]
+    engine, loop, external = told["measured"][0]["contestants"]
     assert (engine["seconds"], engine["gflops"]) == ([1.0, 2.0, 3.0], None)
     assert (loop["median_seconds"], loop["ratio"], loop["share"]) == (6.0, 3.0, 0.64)
-    assert (guest["ratio"], guest["failure"]) == (None, "RuntimeError: no | compiler")
+    assert (external["ratio"], external["failure"]) == (None, "RuntimeError: no | compiler")
 
 
 def test_occasion_names_command_day_and_machine():

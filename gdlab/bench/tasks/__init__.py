@@ -1,8 +1,8 @@
-"""The pieces of work that the bench knows, by name."""
+"""The tasks of the bench, by name."""
 
 from collections.abc import Callable, Sequence
 
-from gdlab.bench.task import Task
+from gdlab.bench.task import BenchTask
 from gdlab.bench.tasks.cnn import cnn
 from gdlab.bench.tasks.gru import gru
 from gdlab.bench.tasks.mlp import mlp
@@ -10,7 +10,7 @@ from gdlab.bench.tasks.rosenbrock import rosenbrock
 from gdlab.bench.tasks.tanh import tanh
 from gdlab.errors import UserError
 
-TASKS: dict[str, Callable[..., Task]] = {
+TASKS: dict[str, Callable[..., BenchTask]] = {
     "mlp": mlp,
     "tanh": tanh,
     "rosenbrock": rosenbrock,
@@ -19,13 +19,13 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def chosen(names: Sequence[str]) -> list[Callable[..., Task]]:
-    """The tasks of these names, in the order of the names; all of them for none.
+def chosen(names: Sequence[str]) -> list[Callable[..., BenchTask]]:
+    """The tasks with these names, in this order; all tasks if there are no names.
 
     Raises:
-        UserError: a name that no task has.
+        UserError: an unknown name.
     """
     for name in names:
         if name not in TASKS:
-            raise UserError(f"--work: the bench knows no {name!r}; it knows {', '.join(TASKS)}")
+            raise UserError(f"--work: there is no task {name!r}; there are {', '.join(TASKS)}")
     return [TASKS[name] for name in names or TASKS]

@@ -1,4 +1,4 @@
-"""A small convolutional network: many runs of it are convolutions in groups, which few libraries do well."""
+"""A small convolutional network; under vmap its convolutions become grouped convolutions."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.task import GD, Arrays, Loss, Task, training_flops
+from gdlab.bench.task import GD, Arrays, BenchTask, Loss, training_flops
 from gdlab.engine.axes import log
 
 SIDE, FIRST, SECOND, CLASSES = 8, 8, 16, 10
 EXAMPLES, BATCH = 512, 64
 
 
-def cnn(rates: int = 64, steps: int = 50) -> Task:
+def cnn(rates: int = 64, steps: int = 50) -> BenchTask:
     """Convolutions 3x3x8 and 3x3x16 (stride 2), ReLU, a dense layer to 10 classes; 8x8x1 images, batches of 64 of 512.
 
-    The images are normal, their classes those of a random linear teacher.
+    The images are normal; the classes are those of a random linear teacher.
 
     Operations of one example forward: 2 * 8*8 * 9 * 8 for the first convolution, 2 * 4*4 * 9*8 * 16 for the second,
     2 * 256 * 10 for the dense layer (products with the padding are counted). One run: a gradient on 64 examples a step,
@@ -25,7 +25,7 @@ def cnn(rates: int = 64, steps: int = 50) -> Task:
     half = SIDE // 2
     first = 2 * SIDE**2 * 9 * FIRST
     others = 2 * half**2 * 9 * FIRST * SECOND + 2 * half**2 * SECOND * CLASSES
-    return Task(
+    return BenchTask(
         name="cnn",
         words=f"{SIDE}x{SIDE} images, convolutions of {FIRST} and {SECOND}, batch {BATCH} of {EXAMPLES}, gd",
         start=_start(jax.random.key(1)),

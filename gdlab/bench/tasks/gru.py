@@ -1,4 +1,4 @@
-"""A recurrent cell: small products that must wait for each other."""
+"""A recurrent network: many small sequential matrix products."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.task import GD, Arrays, Loss, Task, training_flops
+from gdlab.bench.task import GD, Arrays, BenchTask, Loss, training_flops
 from gdlab.engine.axes import log
 
 WIDTH, LENGTH, FEATURES = 16, 16, 4
 EXAMPLES, BATCH = 512, 32
 
 
-def gru(rates: int = 128, steps: int = 50) -> Task:
+def gru(rates: int = 128, steps: int = 50) -> BenchTask:
     """A GRU cell of width 16 on sequences of 16 times 4 features, regression, batches of 32 of 512.
 
     r, s = sigmoid(x A + b + h B), n = tanh(x A + b + r * (h B)), h <- (1 - s) n + s h, each gate with its third of
-    A, b and B, from h = 0; at the end h v + c is to be the sum of the first feature, discounted by 0.8 a time step.
+    A, b and B, from h = 0. The target of h v + c is the sum of the first feature, discounted by 0.8 per time step.
     Mean squared error, gradient descent.
 
     Operations of one example forward: 16 times 2 * 4 * 48 for the products with the features, 16 times 2 * 16 * 48 for
-    those with the state (of which the first, with h = 0, is counted too), 2 * 16 for the end. One run: a gradient on 32
-    examples a step, and at the end the loss on all 512.
+    those with the state (of which the first, with h = 0, is counted too), 2 * 16 for the output. One run: a gradient on
+    32 examples a step, and at the end the loss on all 512.
     """
     first = LENGTH * 2 * FEATURES * 3 * WIDTH
     others = LENGTH * 2 * WIDTH * 3 * WIDTH + 2 * WIDTH
-    return Task(
+    return BenchTask(
         name="gru",
         words=f"GRU of width {WIDTH}, {LENGTH} times {FEATURES} features, batch {BATCH} of {EXAMPLES}, gd",
         start=_start(jax.random.key(1)),

@@ -1,4 +1,4 @@
-"""A small classifier: the everyday case of a sweep over learning rates."""
+"""A small classifier: a typical sweep over learning rates."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.task import GD, Arrays, Loss, Task, training_flops
+from gdlab.bench.task import GD, Arrays, BenchTask, Loss, training_flops
 from gdlab.engine.axes import log
 
 EXAMPLES, FEATURES, HIDDEN, CLASSES, BATCH = 1797, 64, 32, 10, 128
 
 
-def mlp(rates: int = 256, steps: int = 200) -> Task:
+def mlp(rates: int = 256, steps: int = 200) -> BenchTask:
     """A 64-32-10 ReLU network, softmax cross-entropy, gradient descent on batches of 128 of 1,797 examples.
 
-    The examples are normal, their classes those of a random linear teacher.
+    The examples are normal; the classes are those of a random linear teacher.
 
     Operations of one example forward: 2 * 64 * 32 for the first layer, 2 * 32 * 10 for the second. One run: a gradient
     on 128 examples a step, and at the end the loss on all 1,797.
     """
     first, second = 2 * FEATURES * HIDDEN, 2 * HIDDEN * CLASSES
-    return Task(
+    return BenchTask(
         name="mlp",
         words=f"{FEATURES}-{HIDDEN}-{CLASSES} ReLU network, batch {BATCH} of {EXAMPLES:,}, gd",
         start=_start(jax.random.key(1)),

@@ -1,19 +1,19 @@
-"""Two parameters, a quarter of a million runs: what is left of an engine when there is nothing to compute."""
+"""Two parameters and a quarter of a million runs: measures the overhead of an engine."""
 
 from typing import Any
 
 import numpy as np
 
-from gdlab.bench.task import MOMENTUM, Arrays, Loss, Task
+from gdlab.bench.task import MOMENTUM, Arrays, BenchTask, Loss
 from gdlab.engine.axes import linear, log
 
 
-def rosenbrock(rates: int = 512, betas: int = 512, steps: int = 1000) -> Task:
-    """Momentum on (1 - x)^2 + 100 (y - x^2)^2 from (-1.2, 1), over learning rates and decays of the velocity.
+def rosenbrock(rates: int = 512, betas: int = 512, steps: int = 1000) -> BenchTask:
+    """Momentum on (1 - x)^2 + 100 (y - x^2)^2 from (-1.2, 1), over `lr` and `beta`.
 
-    Rates are low enough for every run to stay finite: a run that diverges is one that an engine may leave early.
+    The learning rates are low enough for every run to stay finite, since an engine may stop diverged runs early.
     """
-    return Task(
+    return BenchTask(
         name="rosenbrock",
         words="Rosenbrock's function, momentum",
         start=(np.array([-1.2, 1.0], np.float32),),
@@ -37,4 +37,4 @@ def loss(params: Arrays, batch: None) -> Any:
 
 
 def _torch_loss() -> Loss:
-    return loss  # arithmetic alone: the same text serves
+    return loss  # plain arithmetic, which works on tensors too

@@ -1,4 +1,4 @@
-"""A tiny network on sixteen examples: thousands of runs, each of them next to no work."""
+"""A tiny network on sixteen examples: thousands of cheap runs."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdlab.bench.task import GD, Arrays, Loss, Task
+from gdlab.bench.task import GD, Arrays, BenchTask, Loss
 from gdlab.engine.axes import log
 
 WIDTH, EXAMPLES = 16, 16
 
 
-def tanh(rates: int = 4096, steps: int = 500) -> Task:
-    """A 1-16-1 tanh network, mean squared error on all of sin(3x) at sixteen places in [-1, 1], gradient descent.
+def tanh(rates: int = 4096, steps: int = 500) -> BenchTask:
+    """A 1-16-1 tanh network, mean squared error on sin(3x) at sixteen points in [-1, 1], full batch, gradient descent.
 
-    No operations are counted: an inner product with one feature is no matrix product to be measured by.
+    No operations are counted, since a product with one feature is not a meaningful matrix product.
     """
     x = np.linspace(-1, 1, EXAMPLES, dtype=np.float32)[:, None]
     w, v = jax.random.normal(jax.random.key(1), (2, WIDTH))
-    return Task(
+    return BenchTask(
         name="tanh",
         words=f"1-{WIDTH}-1 tanh network, all {EXAMPLES} examples, gd",
         start=(

@@ -73,5 +73,5 @@ def test_gradient_signal_ratio_skips_parameters_without_gradient():
 
 def test_noise_probes_refuse_problems_without_data():
     for probe in (noise_scale, gradient_signal_ratio):
-        with pytest.raises(ValueError, match="with data"):
+        with pytest.raises(ValueError, match="the problem has no data"):
             measured(probe, step_at(bowl(1.0, 2.0), jnp.ones(2)))

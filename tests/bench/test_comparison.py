@@ -1,4 +1,4 @@
-"""The arithmetic of a race: turns, medians, ratios, shares, failures."""
+"""Comparison of contestants: order of calls, medians, ratios, shares, failures."""
 
 import math
 
@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab.bench.contest import Contestant, Standing, distance, race, ratio, subset
+from gdlab.bench.comparison import Contestant, Timing, compare, distance, ratio, subset
 from gdlab.bench.matmul_peak import matmul_peak
 
 
 class Clock:
-    """A clock that only moves when somebody works."""
+    """A clock that advances only when a contestant works."""
 
     def __init__(self):
         self.now = 0.0
@@ -22,7 +22,7 @@ class Clock:
         return self.now
 
     def contestant(self, name, times, **more):
-        """Somebody whose calls take these times, one after the other."""
+        """A contestant whose successive calls take these times."""
         left = iter(times)
 
         def work():
@@ -34,34 +34,34 @@ class Clock:
 
 
 def _standing(*seconds):
-    return Standing("x", 1, 1.0, seconds, 0.0, 0.0)
+    return Timing("x", 1, 1.0, seconds, 0.0, 0.0)
 
 
-def test_race_interleaves_contestants_after_a_first_call():
+def test_compare_interleaves_contestants_after_a_first_call():
     clock = Clock()
     a, b, c = (clock.contestant(name, [9, 1, 1]) for name in "abc")
-    race([a, b, c], 2, clock=clock)
+    compare([a, b, c], 2, clock=clock)
     assert "".join(clock.log) == "abc" + "abc" + "abc"
 
 
-def test_race_scales_times_but_not_the_first_call():
+def test_compare_scales_times_but_not_the_first_call():
     clock = Clock()
     whole = clock.contestant("whole", [5, 2, 4])
     part = clock.contestant("part", [3, 1, 1.5], runs=np.array([1]), share=0.25, losses=[2.0])
-    one, other = race([whole, part], 2, clock=clock)
+    one, other = compare([whole, part], 2, clock=clock)
     assert (one.seconds, one.first_seconds, one.runs) == ((2, 4), 5, 2)
     assert (other.seconds, other.first_seconds, other.runs) == ((4, 6), 3, 1)
     assert other.apart == 0
     assert ratio(other, one) == pytest.approx((4 / 2 + 6 / 4) / 2)
 
 
-def test_race_reports_why_an_external_contestant_failed():
+def test_compare_reports_why_an_external_contestant_failed():
     def broken():
         raise RuntimeError("no compiler here\nand more")
 
     clock = Clock()
-    guests = [Contestant("guest", broken, guest=True), Contestant("late", lambda: broken, guest=True)]
-    engine, *out = race([clock.contestant("engine", [1, 1, 1]), *guests], 2, clock=clock)
+    externals = [Contestant("external", broken, external=True), Contestant("late", lambda: broken, external=True)]
+    engine, *out = compare([clock.contestant("engine", [1, 1, 1]), *externals], 2, clock=clock)
     assert engine.seconds == (1, 1)
     for one in out:
         assert one.failure == "RuntimeError: no compiler here"
@@ -69,12 +69,12 @@ def test_race_reports_why_an_external_contestant_failed():
         assert math.isnan(ratio(one, engine))
 
 
-def test_race_raises_where_gdlab_fails():
+def test_compare_raises_where_gdlab_fails():
     def broken():
         raise RuntimeError("ours")
 
     with pytest.raises(RuntimeError, match="ours"):
-        race([Contestant("engine", broken)], 1)
+        compare([Contestant("engine", broken)], 1)
 
 
 def test_ratio_is_the_median_over_rounds():
@@ -94,7 +94,7 @@ def test_ratio_to_a_multiple_of_itself(times, factor):
 
 def test_distance_is_the_largest_over_runs():
     assert distance(np.array([1.0, 2.2]), np.array([1.0, 2.0])) == pytest.approx(0.1, rel=1e-5)
-    assert distance(np.array([1e-9]), np.array([0.0])) == pytest.approx(1e-3)  # noise about 0 is no disagreement
+    assert distance(np.array([1e-9]), np.array([0.0])) == pytest.approx(1e-3)  # rounding errors near 0 are tolerated
     assert distance(np.array([np.nan, 1.0]), np.array([np.nan, 1.0])) == 0
     assert distance(np.array([np.nan]), np.array([1.0])) == np.inf
     assert distance(np.array([1.0]), np.array([np.nan])) == np.inf
@@ -112,4 +112,4 @@ def test_subset_is_spread_over_all_runs(total, count):
 
 
 def test_matmul_peak_is_a_plausible_speed():
-    assert 0.01 < matmul_peak(size=65, repeats=2) < 1e6  # 65 rows do not divide among two devices
+    assert 0.01 < matmul_peak(size=65, repeats=2) < 1e6  # 65 rows are not divisible by two devices
