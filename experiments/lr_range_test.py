@@ -93,7 +93,7 @@ def sensitivity(data: "xarray.Dataset", rule: str) -> np.ndarray:
 
 @register.check("lr-range-test", source=SMITH)
 def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
-    """The range test finds the rate at which fixed rates fail; warm-up lowers sensitivity. `scale` is for tests."""
+    """The range test finds the first failing rate (`scale` multiplies what it finds); warm-up lowers sensitivity."""
     claims = [
         Claim(
             name=f"{rule}: decades from range test to sweep",
