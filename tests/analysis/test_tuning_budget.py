@@ -152,8 +152,8 @@ def test_the_same_seed_gives_the_same_interval():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"k": 0}, "from 1 on, not 0"),
-        ({"k": [1, 2.5]}, "a whole number"),
+        ({"k": 0}, "of at least 1, not 0"),
+        ({"k": [1, 2.5]}, "must be an integer"),
         ({"confidence": 95}, "between 0 and 1, not 95"),
         ({"resamples": 0}, "at least one resample"),
         ({"metric": "loss"}, "there is no 'loss'"),
@@ -220,7 +220,7 @@ def test_the_tables_fit_a_hundred_columns_and_tell_the_numbers(capsys):
     print_best(data, "final_loss", (1, 4, 16))
     text = capsys.readouterr().out
     assert max(len(line) for line in text.splitlines()) <= 100
-    assert "covers it 88% of the time at most" in text
+    assert "with a coverage of at most 88%" in text
     choice, rates_table, budget = text.strip().split("\n\n")
     assert [line.split()[0] for line in choice.splitlines()[:4]] == ["rule", "momentum", "adagrad", "always"]
     assert "diverged" in choice.splitlines()[3]
@@ -237,4 +237,4 @@ def test_the_tables_fit_a_hundred_columns_and_tell_the_numbers(capsys):
 
 def test_too_few_seeds_are_said_so(capsys):
     print_best(sweep_of(SCORES), "final_loss")
-    assert "no seed interval: it takes 3 seeds" in capsys.readouterr().out
+    assert "no seed interval: it needs 3 seeds" in capsys.readouterr().out
