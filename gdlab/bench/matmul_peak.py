@@ -10,9 +10,10 @@ SIZE = 3072
 
 
 def matmul_peak(size: int = SIZE, repeats: int = 5) -> float:
-    """The fastest of several float32 products of two square matrices, in GFLOP/s, with rows sharded over all devices.
+    """The highest speed, in GFLOP/s, of several float32 products of two square matrices.
 
-    Uses the default precision of JAX, as the contestants do; on a GPU it may be lower than float32.
+    The rows of the left matrix are sharded over all devices. The product uses JAX's default matmul precision, like the
+    programs that the benchmarks compare. On a GPU this precision may be lower than float32.
     """
     devices = jax.local_devices()
     mesh = jax.make_mesh((len(devices),), ("rows",), axis_types=(AxisType.Auto,), devices=devices)

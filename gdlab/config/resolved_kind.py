@@ -43,7 +43,7 @@ class ResolvedKind:
         return self.takes.get(first, (ANY,) if self.open else None)
 
     def own(self, name: str) -> str:
-        """The factory's own name of a hyperparameter; `lr` may stand for `learning_rate`."""
+        """The factory's name for a hyperparameter: `learning_rate` for `lr` if the factory has no `lr`."""
         return own_name(self.takes, name)
 
     def gives(self, name: str) -> bool:

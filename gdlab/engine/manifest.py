@@ -10,11 +10,12 @@ MANIFEST = "manifest.jsonl"
 
 
 class Manifest:
-    """The entries of a folder's manifest. An entry is on disk before `begin_group` or `add_tile` returns.
+    """The entries of a folder's manifest. `begin_group` and `add_tile` return after their entry is on disk.
 
-    The entry of a group holds no runs and the digest of the group's metadata. The entry of a tile holds a digest of its
-    chunks and their places (`gdlab.engine.read_store.digest_of_chunks`). Each line has a checksum. An incomplete last
-    line, whose writer was killed, is no entry (`torn`); `damaged` counts the other lines that can't be read.
+    A group's entry holds the digest of its metadata, and its range of runs is empty. A tile's entry holds its range of
+    runs and a digest of the content and location of its chunks (`gdlab.engine.read_store.digest_of_chunks`). Each line
+    has a checksum. If the process is killed while it writes, the last line is incomplete: it is ignored, and `torn` is
+    True. `damaged` is the number of other lines that can't be read.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -127,7 +127,7 @@ def _split(space: Space, region: Part, fixed: frozenset[str], sometimes: set[str
 
 
 def _values(space: Space, part: Part, fixed: frozenset[str], sometimes: set[str]) -> dict[str, Any]:
-    """The static values of a part."""
+    """The value of each static axis in a part of the space, and `ABSENT` for each axis that is not given there."""
     return {
         name: plain(column[rows[0]])
         for block, rows in zip(space.blocks, part, strict=True)

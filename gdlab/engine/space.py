@@ -219,6 +219,7 @@ def _zipped_space(names: tuple[str, ...], over: Over, counts: Collection[str]) -
     found = {name for part in spaces for name in part.names}
     if found != set(names):
         wrong = ", ".join(sorted(found)) or "no axes"
-        raise SpaceError(f"the zipped axes {', '.join(names)} need a space of the same axes, not of {wrong}")
+        axes = ", ".join(names)
+        raise SpaceError(f"the space for the zipped axes {axes} must have exactly these axes, but it has {wrong}")
     points = _points(names, spaces)
     return _unique(points) if isinstance(over, Chain) else points

@@ -23,11 +23,20 @@ class Spread(NamedTuple):
 
 
 def spread(values: np.ndarray, axis: int, absent: np.ndarray | None = None) -> Spread:
-    """The median over an axis of seeds, with the band from the 10% to the 90% quantile, or, below 10 seeds, from the
-    least to the greatest.
+    """The median over the seeds, and a band around it.
 
-    A quantile that falls between two runs is the outer of them, so that infinity stays infinity. NaN makes NaN, except
-    for runs that are `absent`, an array that broadcasts to `values`: they are left out.
+    The band extends from the 10% to the 90% quantile, or from the minimum to the maximum with fewer than 10 seeds. A
+    limit of the band is always the value of a run: a quantile between two runs is rounded outwards, because
+    interpolation with an infinite value could give NaN.
+
+    Args:
+        values: one value for each run.
+        axis: the axis of the seeds.
+        absent: a boolean array that broadcasts to `values`; runs where it is True are left out.
+
+    Returns:
+        The median and the limits of the band. All three are NaN where a run that is not left out is NaN, or where no
+        run remains.
     """
     share = 0.1 if values.shape[axis] >= ENOUGH else 0.0
     if absent is not None and absent.any():

@@ -78,7 +78,8 @@ def on_shared_plane(
 
     Args:
         runs: the chosen runs.
-        kind, found: the plane (see `gdlab.landscape.trajectory_planes.shared_plane`).
+        kind: the kind of the plane, as in `gdlab.landscape.trajectory_planes.shared_plane`.
+        found: the result of `shared_plane` for this kind.
         points: the number of points along the horizontal and the vertical axis; by default 201 on an exact plane, else
             51.
         margin: how far the grid extends beyond the paths, as a share of their extent; the grid of a random plane
@@ -86,12 +87,19 @@ def on_shared_plane(
         options: see `gdlab.evaluate`.
 
     Returns:
-        A Dataset with `loss` (y, x) on all data, NaN or infinite values included. Over (rule or run, point), NaN after
-        the end of a run: `path_x`, `path_y` (the nearest point of the plane), `path_off_plane` (the distance from it),
-        `path_loss` (at the path, on all data), `path_plane_loss` (at the nearest point of the plane), with the
-        coordinate `path_step`. `min_x`, `min_y`: known minimisers, on an exact plane. Attributes: `plane`, `x_label`,
-        `y_label`, `loss_label`, norms and cosine of the directions, and for pca `captured`, the share of the variance
-        of the paths about their mean that lies in the plane.
+        A Dataset with
+
+        - `loss` (y, x): the loss on all data; it may be NaN or infinite.
+        - `path_x`, `path_y`: the coordinates of the nearest point of the plane to each point of a path.
+        - `path_off_plane`: the distance from the point of the path to the plane.
+        - `path_loss`: the loss on all data at the point of the path.
+        - `path_plane_loss`: the loss on all data at the nearest point of the plane.
+        - `min_x`, `min_y`: the known minimisers (exact plane only).
+
+        The `path_` variables have the dims (rule or run, point) and are NaN after the end of a run. The coordinate
+        `path_step` gives the step of each point. The attributes are `plane`, `x_label`, `y_label`, `loss_label`, the
+        norms and the cosine of the directions, and, for pca, `captured`: the fraction of the variance of the paths that
+        the plane explains.
     """
     problem, paths = runs.problem, runs.paths
     placed = _placed(runs, found.plane)

@@ -22,7 +22,7 @@ class ScheduleFreeAdamWState(NamedTuple):
     points: ScheduleFreeState
 
     def evaluation(self, params: Params) -> Params:
-        """The average x."""
+        """The point at which a run is evaluated: x, the weighted average of the points z."""
         return self.points.evaluation(params)
 
 

@@ -19,7 +19,7 @@ class ScheduleFreeState(NamedTuple):
     x: PyTree  # the average of z, shaped like params, at least float32
 
     def evaluation(self, params: Params) -> Params:
-        """The average x."""
+        """The point at which a run is evaluated: x, the weighted average of the points z."""
         return narrow(self.x, params)
 
 

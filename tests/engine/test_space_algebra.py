@@ -231,13 +231,13 @@ def test_block_uses_its_label_as_dim():
         (lambda: space(chain({"lr": [1], "run": [1]}, {"lr": [2], "run": [1]})), "can't be named 'run'"),
         (
             lambda: space({("a", "b"): {"a": [1], "c": [1]}}),
-            "the zipped axes a, b need a space of the same axes, not of a, c",
+            "the space for the zipped axes a, b must have exactly these axes, but it has a, c",
         ),
         (
             lambda: space({("a", "b"): chain({"a": [1]}, {"c": [2]})}),
-            "the zipped axes a, b need a space of the same axes, not of a, c",
+            "the space for the zipped axes a, b must have exactly these axes, but it has a, c",
         ),
-        (lambda: space({("a", "b"): {}}), "the zipped axes a, b need a space of the same axes, not of no axes"),
+        (lambda: space({("a", "b"): {}}), "zipped axes a, b must have exactly these axes, but it has no axes"),
         (lambda: space({("a", "a"): {"a": [1]}}), "'a' is given more than once"),
         (lambda: space({("a", "b"): {"a": [1], "b": []}}), "the axis 'b' has no values"),
         (lambda: space({("a_b", "c"): [(1, 2)], ("a", "b_c"): [(1, 2)]}), "share the dim 'a_b_c'"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gdlab.engine.devices import cache_folder
+from gdlab.engine.devices import CacheError, _private, cache_folder
 
 SCRIPT = """
 import json, sys
@@ -40,6 +40,20 @@ def test_start_makes_each_core_a_device_and_sets_the_cache(tmp_path):
     found, folder = started(None, None, GDLAB_CACHE=str(tmp_path))
     assert found == os.cpu_count()
     assert folder == str(tmp_path / "programs")
+
+
+def test_start_makes_the_cache_private(tmp_path):
+    (tmp_path / "programs").mkdir(mode=0o777)
+    (tmp_path / "programs").chmod(0o777)
+    started(None, None, GDLAB_CACHE=str(tmp_path))
+    assert (tmp_path / "programs").stat().st_mode & 0o777 == 0o700
+
+
+def test_start_refuses_a_cache_of_another_user(tmp_path, monkeypatch):
+    (tmp_path / "programs").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: (tmp_path / "programs").stat().st_uid + 1)
+    with pytest.raises(CacheError, match="belongs to another user"):
+        _private(tmp_path / "programs")
 
 
 @pytest.mark.parametrize(
