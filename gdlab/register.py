@@ -53,7 +53,8 @@ checks: dict[str, Entry] = {}
 
 def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any]) -> Callable[[Make], Make]:
     def add(make: Make) -> Make:
-        # A file may be loaded twice (a config is validated, then run). Another function of the same kind is an error.
+        # A file may be loaded twice (a config is validated, then run). Registering a different
+        # function under the same kind is an error.
         known = shelf.get(kind)
         if known is not None and (known.make.__module__, known.make.__qualname__) != (
             make.__module__,
@@ -74,13 +75,13 @@ def rule(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     Keys of `info`, all optional:
         url, year: of the source.
         ranges: `{hyperparameter: (low, high)}`, a sensible range for sweeps.
-        needs: what the update reads besides the gradients: "params", or an extra of the runner such as "value_fn".
+        needs: what the update reads besides the gradients: "params", or an extra argument such as "value_fn".
         scope: what the update of one coordinate depends on: "coordinate" (the default), its "leaf" or the whole "tree".
         memory: numbers in the state per parameter.
-        optax: the name in optax if it differs; None if optax's rule of this name is another rule.
+        optax: the name in optax if it differs; None if optax uses this name for another rule.
         optax_with: the hyperparameters with which optax's rule equals this one.
         differs: one sentence on how optax or another framework differs.
-        wraps: True for a rule around an inner rule (its hyperparameter `of`), whose hyperparameters it also takes.
+        wraps: True if the rule wraps an inner rule (its hyperparameter `of`); it also takes the inner hyperparameters.
         projects: True if updates stay in a subspace, so that not every minimum can be reached.
         differentiable: False if a run can't be differentiated with respect to its hyperparameters.
         `stability(**hyperparameters) -> c`: on a quadratic with largest curvature L the rule is stable for lr < c / L.
@@ -101,12 +102,12 @@ def problem(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Mak
 
 
 def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
-    """Register a probe (see `gdlab.types.Probe`), or what makes one.
+    """Register a probe (see `gdlab.types.Probe`) or a probe factory.
 
-    Known of a probe, where it applies:
-        factory: True where what is registered is called with options and returns the probe; else it is the probe.
-        cost: what one measurement costs, in gradients on the step's batch; a line.
-        url: of its source.
+    Keys of `info`, all optional:
+        factory: True if the function is a factory that takes options and returns the probe; else it is the probe.
+        cost: the cost of one measurement, in gradients on the step's batch; one line of text.
+        url: of the source.
     """
     return _into(probes, kind, source, info)
 
@@ -114,12 +115,12 @@ def probe(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]
 def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     """Register a function that draws a Dataset.
 
-    Known of a figure, where it applies:
-        of: what it draws: "sweep" (the default), or a part of the results beside it, such as "landscape".
+    Keys of `info`, all optional:
+        of: the part of the results that it draws: "sweep" (the default), or another part such as "landscape".
         dims: the dims that the Dataset must have.
-        `needs(axes, options) -> str`: why it can't draw a sweep with these axes and options, as "can't show more than
-            two axes"; empty if it can. `axes` is `{name: (dim, size)}`, "rule" among them; zipped axes share a dim. A
-            config is checked with it before its runs begin.
+        `needs(axes, options) -> str`: the reason why it can't draw a sweep with these axes and options, for example
+            "can't show more than two axes"; empty if it can. `axes` is `{name: (dim, size)}`, including "rule"; zipped
+            axes share a dim. A config is checked with this function before its runs begin.
     """
     return _into(figures, kind, source, info)
 
@@ -127,6 +128,6 @@ def figure(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make
 def check(kind: str, *, source: str = "", **info: Any) -> Callable[[Make], Make]:
     """Register a function of the results that returns claims (see `gdlab.analysis.claims`).
 
-    Known of it: `of`, as of a figure.
+    Key of `info`, optional: `of`, as for `figure`.
     """
     return _into(checks, kind, source, info)

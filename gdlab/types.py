@@ -15,7 +15,7 @@ Updates = PyTree
 State = PyTree
 
 # `Rule(init, update)`: `init(params) -> state`; `update(grads, state, params=None, **extra) -> (updates, state)`,
-# and `params + updates` is the next point. It is the type of optax, so each library accepts the rules of the other.
+# and `params + updates` is the next point. This is a type of optax, so gdlab and optax accept each other's rules.
 Rule = optax.GradientTransformationExtraArgs
 
 # A rule factory takes hyperparameters and returns a Rule. It is called inside the traced program, so a number may be a
@@ -49,7 +49,7 @@ def maximise(function: Callable[[Params, Any], Array]) -> Metric:
 
 
 def minimise(function: Callable[[Params, Any], Array]) -> Metric:
-    """A metric of which smaller values are better. A plain function is taken so too, unless its name says accuracy."""
+    """A metric of which smaller values are better. The default, unless the metric's name ends in "accuracy"."""
     return Metric(function, "min")
 
 
@@ -72,7 +72,7 @@ class Problem:
             function in `gdlab.maximise` if larger values are better.
         facts: quantities in closed form. Keys in use: `minimum` (the least value), `minimisers` (array [k, d], one per
             row), `hessian` (array [d, d]), `smoothness` (the largest Hessian eigenvalue L), `strong_convexity` (the
-            smallest), `domain` (((x0, x1), (y0, y1)), the usual window of plots).
+            smallest Hessian eigenvalue), `domain` (((x0, x1), (y0, y1)), the usual window of plots).
     """
 
     init: Callable[[Array], Params]
@@ -146,8 +146,8 @@ class Outcome(NamedTuple):
             for a diverged run.
         best_loss: the least finite loss of all points at which a gradient was taken; NaN if there is none.
         steps_taken: the number of updates.
-        diverged_at: the step at which the run left the finite numbers or passed `Stop.bound`; -1 = never. 0: at its
-            starting point.
+        diverged_at: the step at which a value was not finite or the loss exceeded `Stop.bound`; 0 = at the starting
+            point; -1 = never.
         converged_at: the step at which a tolerance of `Stop` was met; -1 = never.
         metrics: `eval_loss` and `eval_NAME` for each of the problem's metrics, at the final point; NaN if diverged.
     """
@@ -181,10 +181,11 @@ class Process(NamedTuple):
     Attributes:
         steps: the number of steps; an `advance` beyond them changes nothing.
         every: steps between two records.
-        names: the axes that `point` is read for; the result does not depend on any other axis.
-        outer: those of `names` on which work depends that runs can share (the seed, which alone decides the batches).
-        fixed: further values of a point, the same for all runs; traced, so another value needs no other program.
-        labels: those of `names` whose values describe a group without the name of the axis.
+        names: the axes that the functions read from `point`; the result does not depend on any other axis.
+        outer: the axes in `names` that determine work which runs can share (for training the seed, which alone
+            determines the batches).
+        fixed: further values of every point, the same for all runs; traced, so a new value does not recompile.
+        labels: the axes in `names` whose values are shown without the axis name when a group is described as text.
     """
 
     start: Callable[[Point], Any]

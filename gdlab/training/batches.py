@@ -16,7 +16,7 @@ Sampling = Literal["shuffle", "replacement"]
 
 
 class Batches(NamedTuple):
-    """`begin(step) -> order` and `take(order, step) -> (order, batch)`, for steps taken one after another."""
+    """`begin(step) -> order` and `take(order, step) -> (order, batch)`, for consecutive steps."""
 
     begin: Callable[[Array], Any]
     take: Callable[[Any, Array], tuple[Any, Any]]
@@ -38,7 +38,7 @@ def examples(problem: Problem) -> int | None:
 
 
 def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Sampling) -> Batches:
-    """The batches of one seed.
+    """The batches of the runs of one seed.
 
     `batch_size` None is batch gradient descent: every step sees all examples. Otherwise, with n examples, "shuffle"
     draws a new random order for each epoch of floor(n / batch_size) steps; the n mod batch_size examples at the end of
@@ -79,7 +79,7 @@ def batches(problem: Problem, key: Array, batch_size: int | None, sampling: Samp
 
     def take(held: tuple[Array, Array], step: Array) -> tuple[tuple[Array, Array], Any]:
         epoch = step // per_epoch
-        # All runs are at the same step, so this stays a branch under vmap and the sort runs once per epoch.
+        # All runs are at the same step, so under vmap this remains a branch and the sort runs once per epoch.
         order = jax.lax.cond(
             epoch == held[0],
             lambda: held[1],

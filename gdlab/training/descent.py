@@ -184,8 +184,8 @@ def descend(
         batch_size: None = all examples (batch gradient descent), 1 = stochastic, n = mini-batch; static.
         sampling: "shuffle" (epochs without replacement) or "replacement".
         every: record at steps 0, every, 2 every, ...; None records no series.
-        probes: `{name: probe}`, recorded beside `loss`: the loss on the step's batch at the parameters where the
-            gradient is taken.
+        probes: `{name: probe}`, recorded in addition to `loss`, the loss on the step's batch at the parameters where
+            the gradient is taken.
         stop: the conditions under which the run ends early.
 
     Raises:
@@ -294,7 +294,7 @@ def _optional_extras(problem: Problem, batch: Any) -> dict[str, Callable[[Any], 
 def _measured(
     measures: Mapping[str, tuple[Any, Any]], run: Run, step: Step, active: Array, wanted: Array
 ) -> tuple[Run, dict[str, Array]]:
-    """The loss and, where `wanted`, what the probes measure (zeros elsewhere: those records are not kept)."""
+    """The loss and, where `wanted`, what the probes measure (otherwise zeros, which are not kept)."""
     record = {"loss": _fill_unless(active, step.value)}
     if not measures:
         return run, record
@@ -309,7 +309,7 @@ def _measured(
     def skip(carries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
         return dict(carries), jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
-    # `wanted` is the same for all runs, so this stays a branch under vmap: a probe costs nothing between records.
+    # `wanted` is the same for all runs, so under vmap this remains a branch: a probe costs nothing between records.
     carries, values = jax.lax.cond(wanted, measure, skip, dict(run.probes))
     return run._replace(probes=carries), record | {n: _fill_unless(active, value) for n, value in values.items()}
 

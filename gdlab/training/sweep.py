@@ -23,12 +23,12 @@ from gdlab.types import Metric, Point, Probe, Problem, Process, RuleFactory, Sto
 if TYPE_CHECKING:
     import xarray
 
-# Axes that are neither the rule's nor the problem's.
+# Axes that are not hyperparameters of a rule or arguments of a problem factory.
 OWN = ("rule", "seed", "batch_size")
 # Axes that may be given as a count.
 COUNTS = ("seed",)
 PROBLEM, RULES = "problem.", "rules."
-# Axes of numbers that change a shape.
+# Numeric axes that change the shape of an array.
 STATIC = ("batch_size",)
 
 ProblemLike: TypeAlias = Problem | Callable[..., Problem]
@@ -58,13 +58,13 @@ def sweep(
     Args:
         problem: a Problem, or a factory of one. Axes named `problem.x` set the factory's argument `x`.
         rule: a rule factory, or `{label: factory}`; then `rule` is the first dim. A rule that lacks the hyperparameter
-            of an axis runs once, and its result is repeated along that axis. A built rule is accepted where no
+            of an axis runs once, and its result is repeated along that axis. A built rule is accepted if no
             hyperparameter is swept.
         over: the axes, in the order of the dims: `{"lr": gdlab.log(1e-4, 1, 24), "beta": [0.5, 0.9], "seed": 8}`.
             A name is a hyperparameter (of every rule that has it), `rules.LABEL.x` (of one rule, which then ignores
-            the axis `x`), `problem.x`, `seed` or `batch_size`. A tuple of names zips; `gdlab.chain` concatenates
-            spaces. Numbers are traced. Values that change a shape or a structure split the space into groups, each
-            with its own program.
+            the axis `x`), `problem.x`, `seed` or `batch_size`. A tuple of names zips axes; `gdlab.chain`
+            concatenates spaces. Numbers are traced. Values that change a shape or a structure split the space into
+            groups, each with its own program.
         steps, batch_size, sampling, every, probes, stop: as in `descend`.
         seed: the seed if it is not an axis. All randomness of a run comes from its seed, so runs that differ only in
             hyperparameters start at the same point and see the same batches.
@@ -79,11 +79,11 @@ def sweep(
     Returns:
         A Dataset over the axes: `final_loss`, `best_loss`, `steps_taken`, `diverged_at`, `converged_at` (see
         `gdlab.types.Outcome`) and `eval_NAME` for each metric; with the dim `step`, `loss` and each probe.
-        `final_loss` of a diverged run is NaN. `eval_NAME` has the attribute `direction`: "min" or "max";
-        `loss`, which is that of the step's batch, the attribute `batch_size` where it is set and no axis.
+        `final_loss` of a diverged run is NaN. `eval_NAME` has the attribute `direction`: "min" or "max".
+        `loss`, measured on the step's batch, has the attribute `batch_size` if one is set and it is not an axis.
 
     Raises:
-        gdlab.engine.space.SpaceError: an axis without values, or an axis that nothing reads.
+        gdlab.engine.space.SpaceError: an axis without values, or an axis that no rule or problem reads.
         gdlab.training.user_code.UserCodeError: a problem, rule or probe returns something of the wrong kind or shape.
         ValueError: see `descend`.
         gdlab.engine.executor_adapter.WorkersError, gdlab.engine.distribute.FailedRunsError: see
@@ -126,9 +126,9 @@ def mark_directions(data: "xarray.Dataset", directions: Mapping[str, Direction])
 
 
 def metric_directions(problem: ProblemLike, points: Space) -> dict[str, Direction]:
-    """`eval_NAME` -> "max" or "min", the better direction, for each metric of the problem at its first point.
+    """`eval_NAME` -> "max" or "min", the better direction, for each metric of the problem at the first point.
 
-    A metric that is neither `maximise` nor `minimise` has "max" if its name ends in "accuracy", else "min".
+    A metric that was made by neither `maximise` nor `minimise` has "max" if its name ends in "accuracy", else "min".
     """
     first = {name: value for block in points.blocks for name, value in block.row(0).items()}
     given = {n.removeprefix(PROBLEM): v for n, v in first.items() if n.startswith(PROBLEM) and v is not ABSENT}
@@ -148,7 +148,7 @@ def assignment(
     batch_size: int | None = None,
     **settings: Any,
 ) -> tuple[Build, Space]:
-    """A sweep in the engine's terms: a function from static values to the training process, and the space."""
+    """The engine's inputs for a sweep: a function from static values to the training process, and the space."""
     rules = dict(rule) if isinstance(rule, Mapping) else {"": rule}
     points = _named_batches(_labelled(space(over, COUNTS), list(rules) if isinstance(rule, Mapping) else None))
     if "step" in points.names:
@@ -188,7 +188,7 @@ def assignment(
             return call(make_rule, {n: given[axis] for n, axis in (reads | {n: n for n in rule_fixed}).items()})
 
         fixed = {"seed": seed, **tolerances, **rule_fixed, **problem_fixed}
-        # That an axis is absent matters to the rules that would read it, so absent axes count as read.
+        # Where an axis is absent, a rule uses its default, so the rules with this hyperparameter also read it there.
         names = {*OWN, *reads.values(), *problem_axes, *(n for n in absent if rule_axes(own, label, [n]))}
         return training(
             problem_at,
@@ -214,7 +214,7 @@ def _refuse_unread(
     """Refuse an axis that neither a rule nor the problem has.
 
     Raises:
-        SpaceError: the axis, and how to write it.
+        SpaceError: there is such an axis; the message says how to write it.
     """
     if any("of" in rule_axes(factories, label, points.names) for label in factories):
         return  # which hyperparameters a wrapper has depends on the inner rule at each point; the engine checks them
@@ -255,7 +255,7 @@ def _refuse_seeds(points: Space) -> None:
     """Refuse seeds that are not integers.
 
     Raises:
-        SpaceError: there is one.
+        SpaceError: a seed is not an integer.
     """
     for block in points.blocks:
         for seed in block.columns[block.names.index("seed")] if "seed" in block.names else ():

@@ -1,4 +1,4 @@
-"""Checks of what a problem's, a rule's and a probe's functions return; each error names the function, file and line.
+"""Checks of what the functions of problems, rules and probes return; each error names the function, file and line.
 
 The checks run while JAX traces a run, so they cost nothing at run time.
 """
@@ -16,7 +16,7 @@ from gdlab.types import Array, Params, PyTree
 
 
 class UserCodeError(UserError, TypeError):
-    """A function of a problem, rule or probe returns something else than its contract asks for."""
+    """A function of a problem, rule or probe returns a value of the wrong type, shape or structure."""
 
 
 def checked_params(params: Any, init: Callable[..., Any]) -> Params:
@@ -73,7 +73,7 @@ def checked_measurement(name: str, value: Any) -> Array:
 
 
 def _place(function: Callable[..., Any]) -> str:
-    """The file and line of a function, as " (file.py, line 3)"; empty where Python does not know them."""
+    """The file and line of a function, as " (file.py, line 3)"; empty if they are unknown."""
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(inspect.unwrap(function), "__code__", None)

@@ -13,9 +13,9 @@ from gdlab.types import Params, Probe, Problem, PyTree, Step
 def every(probe: Probe, n: int) -> Probe:
     """The probe measured at multiples of `n` only; at other steps its value is NaN (-1 for integers and booleans).
 
-    The carry of the probe does not change at other steps. Only records are measured: in a run recorded at multiples of
-    r these are the common multiples of r and `n`. All runs of a sweep are at the same step, so this is a branch of the
-    compiled program, and at other steps the probe costs nothing.
+    The carry of the probe does not change at other steps. Probes are measured at recorded steps only, so in a run
+    recorded at multiples of r the probe is measured at the common multiples of r and `n`. All runs of a sweep are at
+    the same step, so this is a branch of the compiled program, and at other steps the probe costs nothing.
 
     Raises:
         ValueError: `n` below 1.

@@ -13,7 +13,7 @@ def examples(step: Step, data: Data) -> Any:
     """The batch of the step, or all data of the problem; None if it has none.
 
     Raises:
-        ValueError: another `data`; "all" of an endless stream.
+        ValueError: an unknown `data`, or "all" for an endless stream.
     """
     if data not in get_args(Data):
         raise ValueError(f"data must be one of {', '.join(get_args(Data))}, not {data!r}")

@@ -12,8 +12,9 @@ from gdlab.types import Array, Grads, Params, Probe, Problem, Step
 def grad_cosine() -> Probe:
     """The cosine of the angle between this gradient and the one at the previous measurement.
 
-    1 on a straight path, about -1 if the run oscillates across a valley. Measured at records only, so with a record
-    every n steps it compares gradients n steps apart. NaN at the first record, and if one of the two gradients is zero.
+    1 on a straight path, about -1 if the run oscillates across a valley. It is measured at recorded steps only, so
+    with a record every n steps it compares gradients n steps apart. NaN at the first record, and if one of the two
+    gradients is zero.
     """
 
     def init(problem: Problem, params: Params) -> Grads:

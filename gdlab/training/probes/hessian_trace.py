@@ -22,7 +22,7 @@ def hessian_trace(probes: int = 8, data: Data = "batch") -> Probe:
     Source: Hutchinson (1990).
 
     Raises:
-        ValueError: fewer than one probe; another `data`, or "all" of an endless stream.
+        ValueError: fewer than one probe; an unknown `data`, or "all" for an endless stream.
     """
     if probes < 1:
         raise ValueError(f"probes must be at least 1, not {probes}")

@@ -12,7 +12,7 @@ from gdlab.types import Array, Params
 _FRESH = 0.03
 # Weight of the second eigenvector, whose eigenvalue may become the largest.
 _SECOND = 0.1
-# The largest number of times that the process is started.
+# The largest number of Lanczos runs per measurement.
 _MOST = 8
 
 
@@ -28,10 +28,10 @@ def leading(
     """The algebraically largest eigenvalue of a symmetric matrix, and the next start vector [d].
 
     Runs `iterations` Lanczos steps, of one product each, from `before`, the eigenvector of a nearby matrix, plus a
-    small random direction (only that if `before` is zero). Restarts from the eigenvector found until
-    |A v - value v| <= tolerance |value|, at most eight runs in all; the residual needs no further product. The value is
-    a Rayleigh quotient, so up to rounding it is at most the true one. The next start vector is v plus a small multiple
-    of the second Ritz vector.
+    small random direction (from the random direction alone if `before` is zero). Restarts from the eigenvector found
+    until |A v - value v| <= tolerance |value|, at most eight runs in all; the residual needs no further product. The
+    value is a Rayleigh quotient, so up to rounding it is at most the true one. The next start vector is v plus a small
+    multiple of the second Ritz vector.
 
     If the matrix is not finite, the value is NaN and the next start vector zero.
 

@@ -22,7 +22,7 @@ def noise_scale(step: Step) -> Array:
     Both terms have unbiased estimates from the gradients g_i of the B examples of the batch, with mean g:
     tr(Sigma) = 1 / (B - 1) sum_i |g_i - g|^2 and |G|^2 = |g|^2 - tr(Sigma) / B. The ratio is biased. If the noise is
     larger than the gradient, the estimate of |G|^2 and the scale can be negative; then the batch is too small to
-    estimate it. NaN for one example. The batch is treated as a random sample, also if it holds all examples.
+    estimate it. NaN for one example. The batch is treated as a random sample, even if it holds all examples.
 
     Source: McCandlish et al. (2018), Section 2.2 and Appendix A.1 (with batches of 1 and B).
 

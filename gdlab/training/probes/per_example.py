@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gdlab.rules.leafwise import widen
 from gdlab.types import Array, PyTree, Step
 
-_TOGETHER = 64  # the number of gradients held at once, each of the size of the parameters
+_TOGETHER = 64  # the number of gradients in memory at once, each of the size of the parameters
 
 
 def variance(step: Step) -> tuple[PyTree, int]:

@@ -26,8 +26,8 @@ def sharpness(iterations: int = 5, data: Data = "batch", tolerance: float = 0.02
     In units of loss per squared parameter. `gdlab.rules.threshold.sharpness_threshold` is its stability threshold,
     2 / lr for gradient descent. Computed by `iterations` Lanczos steps from the previous eigenvector, repeated until
     the residual |H v - value v| is at most `tolerance` times the value. The error of the value is at most about the
-    squared residual over the gap to the next eigenvalue, of order tolerance^2 if the gap is not small. A negative value
-    means that no direction of positive curvature was found.
+    squared residual divided by the gap to the next eigenvalue; its order is tolerance^2 unless the gap is small. A
+    negative value means that no direction of positive curvature was found.
 
     For a problem with a custom `gradient` it is still the Hessian of the loss. On small batches the values are noisy;
     data="all" measures on all data, at a higher cost.
@@ -35,7 +35,7 @@ def sharpness(iterations: int = 5, data: Data = "batch", tolerance: float = 0.02
     Source: Cohen et al. (2021).
 
     Raises:
-        ValueError: fewer than one iteration; another `data`, or "all" of an endless stream.
+        ValueError: fewer than one iteration; an unknown `data`, or "all" for an endless stream.
     """
     return _warm(lambda step: hessian(step, data), iterations, tolerance)
 

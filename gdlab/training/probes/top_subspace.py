@@ -21,14 +21,14 @@ from gdlab.types import Array, Probe, Step
 def top_subspace_share(k: int = 10, steps: int = 40, data: Data = "batch") -> Probe:
     """The share of the squared gradient norm in the top subspace: sum_i (v_i'g)^2 / |g|^2, between 0 and 1.
 
-    v_i are the unit eigenvectors of the k algebraically largest eigenvalues of the Hessian (of all found, if there are
-    fewer distinct ones), by `steps` Lanczos steps from a random start (`gdlab.curvature.top`). In the paper k is the
-    number of classes. With data="all" g and H are those of all data. NaN if g is zero.
+    v_i are the unit eigenvectors of the k algebraically largest eigenvalues of the Hessian (of all that are
+    found, if fewer than k are distinct), computed by `steps` Lanczos steps from a random start (`gdlab.curvature.top`).
+    In the paper k is the number of classes. With data="all" both g and H are computed on all data. NaN if g is zero.
 
     Source: Gur-Ari, Roberts & Dyer (2018), Section 2, f_top.
 
     Raises:
-        ValueError: k below 1 or above `steps`; another `data`, or "all" of an endless stream.
+        ValueError: k below 1 or above `steps`; an unknown `data`, or "all" for an endless stream.
     """
     if not 1 <= k <= steps:
         raise ValueError(f"k must be between 1 and steps={steps}, not {k}")
