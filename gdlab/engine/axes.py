@@ -37,7 +37,7 @@ def random(
     `random(lo, hi, n)` returns `n` sorted values of [lo, hi). Given a mapping of ranges instead,
     `random({"lr": (1e-4, 1), "beta": (0.5, 1, "linear")}, n)` returns a space of `n` points, whose axes are zipped. Use
     it alone, as a part of a chain, as the value of a tuple of names, or with further axes:
-    `{**random(...), "seed": 8}`. A range without a scale of its own uses `scale`.
+    `{**random(...), "seed": 8}`. A range that does not name a scale uses `scale`.
 
     Raises:
         SpaceError: no values, no axes, an unknown scale, or a logarithmic range that is not above 0.

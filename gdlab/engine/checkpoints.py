@@ -45,7 +45,7 @@ def read_checkpoint(
 ) -> tuple[Checkpoint, dict[str, np.ndarray], str] | None:
     """The checkpoint, buffers and digest that `write_checkpoint` wrote for these runs of a tile.
 
-    None if there is no checkpoint, if it is damaged, or if it is of other runs.
+    None if there is no checkpoint, if it is damaged, or if it belongs to other runs.
     """
     try:
         with _path(folder, index, tile).open("rb") as file, np.load(file) as found:

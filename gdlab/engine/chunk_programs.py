@@ -139,7 +139,7 @@ def arguments(group: Group, runs: np.ndarray, slots: np.ndarray) -> tuple[Any, .
 
 
 def _on_chunk(layout: Layout, fn: Callable[..., Any], carried: int, shared: int) -> Callable[..., Any]:
-    """`fn(point, *carried, *shared)` for all runs of a chunk; what depends on the row alone is computed once a row."""
+    """`fn(point, *carried, *shared)` for all runs of a chunk; work that depends only on a row is done once per row."""
 
     def one(fixed: Any, outer: Any, inner: Any, slot: Array, *rest: Any) -> Any:
         return fn({**fixed, **outer, **inner}, *rest)

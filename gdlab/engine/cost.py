@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Cost(NamedTuple):
-    """Upper bounds for one run, without sharing between runs and without fusion."""
+    """Upper bounds for one run, assuming that runs share no work and that XLA fuses no operations."""
 
     once: float = 0.0  # operations of its start and its finish together
     block: float = 0.0  # operations between two records
@@ -33,7 +33,7 @@ class Cost(NamedTuple):
     convolved: float = 0.0  # operations of convolutions between two records
     program: str = ""  # a digest of the program and of the arrays in it
     data: str = ""  # a digest of these arrays alone
-    callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls, which the digest leaves out
+    callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
 
     def steps(self, blocks: int) -> float:
         """Operations of a run of this many records."""

@@ -22,11 +22,11 @@ class Piece(NamedTuple):
 
 
 def assemble(space: Space, pieces: Sequence[Piece], series: set[str], steps: np.ndarray) -> "xarray.Dataset":
-    """A Dataset whose dims are the blocks of the space, then `step` for series, then the axes of a result itself.
+    """A Dataset whose dims are the blocks of the space, then `step` for series, then any axes of the result.
 
     Zipped axes share a dim named after all of them (lr_beta), with a coordinate each. A result is repeated over an axis
-    on which it does not depend. Where a group lacks a result, or has fewer values of it than another group, the fill
-    value stands: NaN, or -1 for integers and booleans, which are then signed integers.
+    on which it does not depend. Where a group lacks a result, or has fewer values of it than another group, missing
+    values are filled with NaN, or with -1 for integers and booleans, which are then signed integers.
 
     Raises:
         SpaceError: a result with the name of an axis.

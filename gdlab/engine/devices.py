@@ -10,7 +10,7 @@ from gdlab.errors import UserError
 if TYPE_CHECKING:
     import jax
 
-# The environment variable with the folder of compiled programs; empty: no cache.
+# The environment variable that names the folder of compiled programs; if it is empty, there is no cache.
 CACHE = "GDLAB_CACHE"
 
 

@@ -1,4 +1,4 @@
-"""Run the groups of a plan on the workers of an executor, one tile a task; only this process writes to the sink."""
+"""Run the groups of a plan on the workers of an executor, one tile per task; only this process writes to the sink."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from gdlab.engine.runner import Stopped
 from gdlab.engine.sink import Sink
 from gdlab.engine.worker import device_lock, digest, jax_settings, versions, work
 
-# Tiles per worker, about: enough that all workers finish at about the same time.
+# The approximate number of tiles per worker: enough that all workers finish at about the same time.
 TILES_PER_WORKER = 4
 # Submitted tasks per worker.
 AHEAD = 2
@@ -58,8 +58,8 @@ def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sin
     """Evaluate every run that the sink wants, on the workers of an executor.
 
     Each worker calls `source` once to get the groups; it is usually a `functools.partial` of a function of a module. A
-    task uses all devices of its worker's process, and may run more than once. For equal layouts the results are the
-    bits of `execute`. Times are sums over all workers.
+    task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
+    equal those of `execute` bit for bit. Times are sums over all workers.
 
     Args:
         executor: an `ExecutorAdapter`, or an executor that it accepts.
@@ -67,7 +67,7 @@ def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sin
     Raises:
         WorkersError: the workers can't be used, or are lost; the results so far are in the sink.
         FailedRunsError: some tasks raised an exception; all others are done.
-        ValueError: as `execute`.
+        ValueError: see `execute`.
         Stopped: `settings.stop` returned true. Tasks that had begun were completed, the others cancelled.
     """
     check(settings)
@@ -112,7 +112,7 @@ class _Execution:
         return self._timings
 
     def _tasks(self) -> Iterator[_SubmittedTask]:
-        """All tasks; a group is begun when its first task is due."""
+        """Yields all tasks. A group begins when its first task is requested."""
         mesh = run_mesh()
         for index, group in enumerate(self._groups):
             self._tracker.enter(index, "compile")

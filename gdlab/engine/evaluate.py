@@ -51,15 +51,15 @@ def evaluate(
         fixed: further keyword arguments, the same at every point; traced, like the axes.
         static: axes of numbers that must not be traced. Axes that can't be traced are found by trying, which takes a
             few traces.
-        outer: axes on which work depends that several points share; this work is then done once for these points.
+        outer: axes that determine work which several points share; this work is then done once for these points.
         counts: axes whose values may be given as a count n, which means 0, 1, ..., n - 1.
         chunk: how many points one call of the compiled body evaluates; chosen by the engine by default.
-        progress: called with a `Progress` as work gets done.
+        progress: called with a `Progress` as the evaluation proceeds.
         stop: called every few seconds; the evaluation stops if it returns true.
-        folder: results are written to a subfolder of this folder as they come. A call that was stopped or killed then
-            continues, and a call whose results exist reads them. The subfolder is named after everything that
-            determines the results. A function that calls back to Python (`jax.pure_callback`, `jax.debug.print`, ...)
-            is not stored, since the callback can't be identified.
+        folder: results are written to a subfolder of this folder as they are computed. Repeating a call that was
+            stopped or killed continues it, and repeating a finished call reads its results. The subfolder is named by a
+            digest of everything that determines the results. A function that calls back to Python (`jax.pure_callback`,
+            `jax.debug.print`, ...) is not stored, since the callback can't be identified.
         executor: its workers evaluate the points instead of this process; see
             `gdlab.engine.executor_adapter.ExecutorAdapter`.
 

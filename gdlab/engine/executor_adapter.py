@@ -36,8 +36,8 @@ class ExecutorAdapter:
     """Wraps an executor: any object with `submit(fn, *args)` whose futures have `done`, `result` and `cancel`.
 
     A dask `Client` works too. Threads share the objects of this process. For dask, functions are pickled by
-    cloudpickle, which sends lambdas and what a script defines; for other executors by pickle, which sends a function by
-    the name of its module.
+    cloudpickle, which supports lambdas and functions defined in a script; for other executors by pickle, which sends
+    only the module and the name of a function.
 
     Raises:
         WorkersError: the executor forks its processes.
@@ -143,7 +143,7 @@ def _unpicklable(source: Source, error: Exception, dumps: Callable[[Any], bytes]
 
 
 def _arguments(call: Any) -> Iterator[tuple[str, Any]]:
-    """The arguments of a partial function by name; of a partial function of gdlab within it, the arguments of that."""
+    """The arguments of a partial function by name; a partial gdlab function among them is replaced by its arguments."""
     if not isinstance(call, functools.partial):
         return
     signature = inspect.signature(call.func)

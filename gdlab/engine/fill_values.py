@@ -40,7 +40,7 @@ def fill_missing(values: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _is_inexact(dtype: Any) -> bool:
-    return bool(jax.dtypes.issubdtype(dtype, np.inexact))  # NumPy's does not know bfloat16
+    return bool(jax.dtypes.issubdtype(dtype, np.inexact))  # `np.issubdtype` does not support bfloat16
 
 
 def host_dtype(dtype: Any) -> np.dtype:

@@ -21,7 +21,7 @@ from gdlab.engine.plan import Cover, Group, records
 from gdlab.engine.sink import Variable
 
 _ABSENT = {"absent": True}
-# A series of a tile of at most this many bytes is one chunk, which is kept in memory until the tile is complete.
+# If a series takes at most this many bytes in a tile, it is one chunk there, kept in memory until the tile is complete.
 BUFFERED = 4 * 2**20
 
 
@@ -239,7 +239,7 @@ def as_text(value: Any) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A static value as JSON; a value that JSON can't hold by its name."""
+    """A static value as JSON; a value that JSON can't hold is replaced by its name."""
     if value is ABSENT:
         return _ABSENT
     if isinstance(value, list | tuple):

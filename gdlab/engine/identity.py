@@ -1,4 +1,4 @@
-"""When two values of an axis are the same: when no function can tell them apart."""
+"""The identity of axis values: two values are the same if no function can distinguish them."""
 
 import dataclasses
 import hashlib
@@ -14,8 +14,8 @@ def identity(value: Any, containers: tuple[int, ...] = ()) -> Any:
 
     True, 1 and 1.0 are three values, and so are 0.0 and -0.0, also inside a tuple. Sequences, mappings, sets and
     dataclasses are compared part by part, in their order of iteration; arrays by dtype, shape and bytes. Any other
-    hashable value is compared with its own `==`; an unhashable one equals only itself. A NumPy scalar counts as the
-    Python number that a function receives in its place. The key keeps a value alive if it compares the value by `is`.
+    hashable value is compared with `==`; any other unhashable value equals only itself. A NumPy scalar has the key of
+    the Python number that functions receive in its place. The key keeps a value alive if it compares the value by `is`.
 
     `containers`: the ids of the containers around the value; a container inside itself is compared by `is`.
     """

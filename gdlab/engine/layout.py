@@ -1,9 +1,9 @@
 """The layout of a group: rows of runs that share work, chunks of rows, tiles of chunks.
 
-A row holds runs with one combination of outer values (for training the seed), so work that depends on these alone is
-done once a row. A chunk is what one call of the compiled body evaluates: few enough runs to fit into the processor's
+A row holds runs with one combination of outer values (for training the seed), so work that depends only on these is
+done once per row. A chunk is what one call of the compiled body evaluates: few enough runs to fit into the processor's
 cache. A device evaluates its chunks one after another. The chunks of all devices form a tile: the runs that are in
-memory at the same time, and one piece of the store. No clock is read, so a plan always has the same layout.
+memory at the same time, and one piece of the store. Nothing is timed, so a plan always has the same layout.
 """
 
 import math
@@ -14,24 +14,24 @@ import numpy as np
 
 from gdlab.engine.cost import Cost
 
-# Bytes that the runs of a chunk may take on a CPU: about the second-level cache of a core.
+# Bytes that the runs of a chunk may take on a CPU: about the size of a core's second-level cache.
 CACHE = 2**20
-# About the first-level cache. Small runs, of which a few are enough work for a step, stay in it.
+# About the size of the first-level cache. A chunk stays in it if so few runs are already enough work for a step.
 NEAREST = 2**16
-# Operations that are enough work for one step of a chunk: below this the calls of its kernels take much of the time.
+# Operations that are enough work for one step of a chunk: with fewer, the overhead of kernel calls is considerable.
 BUSY = 2.5e5
-# Runs of a chunk at most, unless the caller sets `chunk`.
+# The largest number of runs of a chunk, unless the caller sets `chunk`.
 WIDEST = 4096
 # The width of a row is a multiple of this if there are enough runs: it fills the processor's vectors.
 VECTOR = 8
-# Bytes of a tile: carries, records of a segment, results.
+# The largest size of a tile in bytes: carries, records of a segment, results.
 MEMORY = 256 * 2**20
-# Segments of a tile at most, or for very long runs one for every `LONGEST` steps.
+# The largest number of segments of a tile. Very long runs have more: one for every `LONGEST` steps.
 SEGMENTS = 16
 LONGEST = 2000
-# Operations of a segment at least, so that the calls from Python take no noticeable time.
+# The least number of operations of a segment, so that the overhead of calls from Python is negligible.
 WORTHWHILE = 2e8
-# Operations of a tile of a plain function: a few seconds, which are lost if it is stopped.
+# The largest number of operations of a tile of a plain function: a few seconds of work, which are lost at a stop.
 TILE = 2e11
 
 
@@ -77,10 +77,10 @@ def lay_out(
 ) -> Layout:
     """The layout of a group of which `counts[i]` runs have the i-th combination of outer values.
 
-    Unless `chunk` sets the runs of a chunk, it has as many as leave work for every device, and at most `WIDEST`. On a
-    CPU (`cached`) it has as many as fit into `NEAREST`, or more, up to `CACHE`, if these have too little to do at a
-    step. Unless `tile` sets the runs of a tile, it has as many as fit into `MEMORY`; for a process without steps at
-    most as many as take a few seconds.
+    `chunk` and `tile` set the number of runs of a chunk and of a tile. By default a chunk has as many runs as leave
+    work for every device, and at most `WIDEST`. On a CPU (`cached`) its runs also fit into `NEAREST`, or, if these
+    would be too little work for a step, into `CACHE`. By default a tile has as many runs as fit into `MEMORY`; for a
+    process without steps also at most as many as take a few seconds.
     """
     total = int(counts.sum())
     blocks, segments = cut(records, steps, cost.block * total * records)
@@ -158,8 +158,8 @@ def rows_needed(counts: np.ndarray, width: int) -> int:
 def arrange(outer: np.ndarray, layout: Layout, devices: int, chunks: int) -> np.ndarray:
     """The run of each slot, [devices * chunks, rows, width]; -1: the slot is empty.
 
-    `outer[i]` is the number of the outer values of run i; runs with equal numbers are neighbours. Rows are dealt to the
-    devices in turn: neighbours tend to end at the same time, so the devices keep an even share.
+    `outer[i]` is the index of the outer values of run i; runs with equal indices are adjacent. Rows are assigned to the
+    devices in turn. Neighbours tend to end at the same time, so the devices keep equal shares of the live runs.
     """
     slots = np.full((devices, chunks * layout.rows, layout.width), -1)
     starts = np.flatnonzero(np.diff(outer, prepend=-1)) if len(outer) else np.zeros(0, int)

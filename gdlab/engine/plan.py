@@ -2,7 +2,7 @@
 
 Numbers are traced, so they share a program. Values that can't be traced (strings, booleans, and numbers on which a
 shape or a branch depends) are static and split the space, and so does an axis that is absent in a part of the space.
-A group holds each run once, however many values of an axis that it does not read.
+A group holds each run once, even if the space has several values of an axis that the run does not read.
 """
 
 import itertools
@@ -51,7 +51,7 @@ class Group(NamedTuple):
     static: Mapping[str, Any]
     process: Process
     columns: Mapping[str, np.ndarray]  # the traced axes: a value for each run
-    outer: tuple[str, ...]  # the columns on which work depends that runs can share
+    outer: tuple[str, ...]  # the columns that determine work which runs can share
     covers: tuple[Cover, ...]
     cost: Cost  # of one run
 
@@ -107,7 +107,7 @@ def _is_numeric(column: AxisValues) -> bool:
 
 
 def _split(space: Space, region: Part, fixed: frozenset[str], sometimes: set[str]) -> list[Part]:
-    """Parts of a region in each of which the `fixed` names have one value and no axis is absent at some points only."""
+    """Split a region into parts. In each, a `fixed` axis has one value, and any axis is given everywhere or nowhere."""
     parts = []
     for block, rows in zip(space.blocks, region, strict=True):
         deciding = [
@@ -151,7 +151,7 @@ class _Piece(NamedTuple):
 
 def _piece(space: Space, part: Part, values: dict[str, Any], process: Process, price: Cost) -> _Piece:
     kept = {name: value for name, value in values.items() if name in process.names}
-    # Of each block: columns of its distinct rows, which of these each row is, how many there are.
+    # For each block: the columns of its distinct rows, the index of each row among these, and their number.
     blocks: list[tuple[dict[str, np.ndarray], np.ndarray, int]] = []
     outer = []
     for block, rows in zip(space.blocks, part, strict=True):
@@ -185,7 +185,7 @@ def _traced(block: Block, rows: np.ndarray, process: Process, values: Mapping[st
 
 
 def _united(pieces: Sequence[_Piece]) -> Group:
-    """One group of the pieces that one program evaluates; a run that several of them have is one run."""
+    """The group of all pieces that one program evaluates; a run that occurs in several pieces is kept once."""
     static, process = pieces[0].static, pieces[0].process
     names = list(pieces[0].columns)
     columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in names}
@@ -216,8 +216,8 @@ def outer_index(columns: Mapping[str, np.ndarray], outer: Sequence[str], size: i
 def distinct(columns: tuple[np.ndarray, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows at which a combination of values first appears, and for each row the number of its combination.
 
-    Values are compared by their bits in the precision of the column, so two values that round to one in the precision
-    of the program are still two.
+    Values are compared by their bits in the precision of the column, so two values that round to the same value in
+    the precision of the program remain distinct.
     """
     if not columns:
         return np.zeros(1, int), np.zeros(size, int)
@@ -308,7 +308,7 @@ def traced_dtype(column: np.ndarray) -> np.ndarray:
 
 
 def describe(group: Group) -> str:
-    """The static values of a group as text, for progress reports and messages; without the name of a label axis."""
+    """The static values of a group as text, for progress reports and messages; label axes are shown without names."""
     labels = group.process.labels
     return ", ".join(f"{v}" if name in labels else f"{name}={v}" for name, v in group.static.items()) or "all runs"
 

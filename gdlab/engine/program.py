@@ -21,7 +21,7 @@ _KEPT = 256
 _compiled: OrderedDict[str, "Future[_Executable]"] = OrderedDict()
 # The compiler releases the interpreter lock, so programs are compiled in parallel, and while others run.
 _compilers = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gdlab-compile")
-# For programs that run once a tile: a lower optimisation level compiles in a third of the time.
+# For programs that run once per tile: a lower optimisation level compiles in a third of the time.
 QUICK = {"xla_backend_optimization_level": 1}
 # Use the widest vectors of the processor; by default XLA uses half of their width.
 _CPU = {"xla_cpu_prefer_vector_width": 512}
@@ -45,7 +45,7 @@ class Program:
         self._structure = jax.tree.structure(result)
 
     def compile(self) -> bool:
-        """Start to compile in the background; whether this program was not compiled before."""
+        """Start to compile in the background; returns whether this program was not compiled before."""
         if self._executable is not None:
             return False
         self._executable, fresh = _compile(self._lower(), self._key)

@@ -36,11 +36,11 @@ STORE = "store.zarr"
 
 
 class StoreError(UserError):
-    """The store can't be read or written as asked."""
+    """The store can't be read or written as requested."""
 
 
 class DamageError(Exception):
-    """A chunk is missing, or was changed after it was written; the text says which."""
+    """A chunk is missing, or was changed after it was written; the message says which."""
 
 
 class StoredGroup(NamedTuple):
@@ -63,10 +63,13 @@ class StoreContents(NamedTuple):
 
 
 def open_store(folder: Path, finished: bool = False) -> "xarray.Dataset":
-    """The results in a folder as one Dataset over the axes of the sweep. `finished`: no run may be missing.
+    """The results in a folder as one Dataset over the axes of the sweep.
+
+    Args:
+        finished: whether a missing run is an error.
 
     Raises:
-        StoreError: there is no store, it is damaged, or this version does not read its format.
+        StoreError: there is no store, it is damaged, this version does not read its format, or a run is missing.
     """
     space, groups, series, steps, complete = read_store(folder)
     if finished and not complete:
@@ -118,7 +121,7 @@ def checked_metadata(folder: Path, root: Any, manifest: Manifest, index: int) ->
 
 
 def check_programs(folder: Path, groups: Sequence[Group]) -> None:
-    """Check that groups compute what the results in a folder were computed with.
+    """Check that groups have the programs and data with which the results in a folder were computed.
 
     Raises:
         StoreError: the data or the code has changed, or there are no results.
@@ -184,7 +187,7 @@ def root_attributes(path: Path) -> dict[str, Any] | None:
 
 
 def read_part(array: Any, folder: Path, runs: slice, records: slice | None = None) -> np.ndarray:
-    """Some runs of an array of a folder's store; of a series all records, or those given.
+    """Some runs of an array of a folder's store; for a series the given records, by default all.
 
     Raises:
         DamageError: a chunk is missing, or was changed after it was written.

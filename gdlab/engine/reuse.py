@@ -10,7 +10,7 @@ from gdlab.engine.read_store import DamageError, StoreError, read_part
 
 
 class ReusedRuns(NamedTuple):
-    """The reused runs of a group: for each of its runs the run of a group of another store, or -1."""
+    """The reused runs of a group: for each run its index in a group of another store, or -1 if not reused."""
 
     runs: np.ndarray
     arrays: Mapping[str, Any]  # the zarr arrays of that group, by name

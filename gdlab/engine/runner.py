@@ -76,7 +76,7 @@ class Runner:
         report: Callable[[float, Mapping[str, int]], None] = lambda share, counts: None,
     ) -> None:
         self.programs = programs  # replaced by narrower ones if memory runs out
-        self.counts: dict[str, int] = {}  # the number of the last runs that ended with each status
+        self.counts: dict[str, int] = {}  # how many runs of the last call of `run` ended with each status
         self._group, self._compact, self._stop, self._report = group, compact, stop, report
         self._most: int | None = None  # runs at a time
 

@@ -1,4 +1,4 @@
-"""Where results go: the interface between an execution and a sink, and the sink that keeps results in memory."""
+"""The interface through which an execution delivers results, and the sink that keeps them in memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from gdlab.engine.tile_run import Checkpoint
 class Variable(NamedTuple):
     """The dtype and shape of a result."""
 
-    dtype: np.dtype  # of a series one that holds its fill value
-    shape: tuple[int, ...]  # of one run; of a series the records come first
+    dtype: np.dtype  # for a series, a dtype that holds its fill value
+    shape: tuple[int, ...]  # of one run; for a series, the first axis is the records
     series: bool
 
 

@@ -81,8 +81,8 @@ Over: TypeAlias = Mapping[str | tuple[str, ...], Any] | Chain
 def chain(first: Over, *more: Over) -> Chain:
     """The points of several spaces, one space after another. A point that occurs twice is kept at its first place.
 
-    A parameter that a part does not name has its default there. The points form the dim `run`, with a coordinate for
-    each axis; axes with the same values in every part are dims of their own after it.
+    In a part that does not name a parameter, the parameter has its default value. The points form the dim `run`, with a
+    coordinate for each axis; axes with the same values in every part become separate dims after it.
 
     >>> parts = chain({"lr": [0.1, 0.2], "b": [1, 2]}, {"lr": [0.1], "beta": [0.5, 0.9], "b": [1, 2]})
     >>> [(block.dim, block.size) for block in space(parts).blocks]
@@ -101,7 +101,7 @@ def space(over: Over, counts: Collection[str] = ()) -> Space:
     """Read a space: `{name: values}`, which is a product, or a chain of such mappings.
 
     Values are any list, tuple, range or one-dimensional array. Numbers (not booleans) become an array; an axis that
-    holds anything else is static: each of its values needs a program of its own. Zipped axes have a tuple of names;
+    holds anything else is static: each of its values needs a separate program. Zipped axes have a tuple of names;
     their values are rows, `{("a", "b"): [(1, 2), (3, 4)]}`, or a space of these names, whose points are the rows.
 
     Args:

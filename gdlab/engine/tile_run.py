@@ -34,7 +34,7 @@ class Checkpoint(NamedTuple):
         rows, width = self.layout.rows, self.layout.width
         filled = np.flatnonzero((self.slots >= 0).any(axis=2))
         chunks = max(1, -(-len(filled) // (devices * rows)))
-        # Rows are dealt to the devices in turn.
+        # Rows are assigned to the devices in turn.
         target = np.arange(devices * chunks * rows).reshape(devices, -1).T.reshape(-1)
         source = np.full(len(target), -1)
         source[target[: len(filled)]] = filled
@@ -166,8 +166,8 @@ class TileRun:
         self._count = self._put(self._used(self._slots))
 
     def rebalance(self) -> None:
-        """Distribute the runs that are alive evenly over the devices; through the host, since devices never
-        communicate."""
+        """Distribute the runs that are alive evenly over the devices. They are copied through the host, since devices
+        never communicate."""
         if not self.alive:
             return
         self._collect_ended()
@@ -177,7 +177,7 @@ class TileRun:
         self._restore(now._replace(slots=slots, carry=carry))
 
     def results(self) -> dict[str, np.ndarray]:
-        """The final results of each run, [runs, ...], if it ends now."""
+        """The final results of each run, [runs, ...]; for a run that is alive, from its current carry."""
         self._collect(self._slots)
         self._finished = True
         return self._results
@@ -275,7 +275,7 @@ def _copied(named: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _on_host(values: Any) -> np.ndarray:
-    """An array as a NumPy array, with the parts that other processes hold."""
+    """An array as a NumPy array, including the parts that other processes hold."""
     if isinstance(values, np.ndarray) or values.is_fully_addressable:
         return np.asarray(values)
     from jax.experimental import multihost_utils

@@ -29,7 +29,7 @@ from gdlab.engine.messages import (
 from gdlab.engine.plan import Group
 from gdlab.engine.runner import CollectedTile, Runner
 
-# Executions whose groups are kept.
+# The number of executions whose groups are kept in memory.
 _KEPT = 2
 _groups: OrderedDict[str, tuple[Group, ...]] = OrderedDict()
 # One task at a time uses the devices and the caches of programs. The submitting process may be a worker too.
@@ -52,7 +52,7 @@ def hello() -> dict[str, Any]:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """The versions that decide whether two processes compute the same and can read each other's pickles."""
+    """The versions that must be equal for two processes to compute the same results and read each other's pickles."""
     found = {name: importlib.metadata.version(name) for name in ("gdlab", "jax", "jaxlib")}
     return {**found, "Python": ".".join(platform.python_version_tuple()[:2])}
 

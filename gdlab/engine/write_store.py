@@ -2,9 +2,9 @@
 
 `xarray.open_datatree(folder / "store.zarr", engine="zarr", consolidated=False)` opens all groups, and
 `xarray.open_zarr(folder / "store.zarr", group="group_0", consolidated=False)` a single one. The dims are `run`, `step`
-for series, and the axes of a result itself; hyperparameters are coordinates, static values attributes. A tile is one
-chunk of each array (of a long series one chunk per segment), so tiles never share a file; every chunk ends with its
-checksum. `manifest.jsonl` lists the complete tiles. One process at a time writes to a folder.
+for series, and the axes of a result itself; hyperparameters are coordinates, and static values are attributes. A tile
+is one chunk of each array (of a long series one chunk per segment), so tiles never share a file; every chunk ends with
+its checksum. `manifest.jsonl` lists the complete tiles. One process at a time writes to a folder.
 """
 
 import json
@@ -59,7 +59,7 @@ OFTEN = 20.0
 
 
 class Store(Sink):
-    """A sink that writes to an existing folder. As a context it holds the lock of the folder.
+    """A sink that writes to an existing folder. As a context manager it holds the lock of the folder.
 
     Args:
         resume: continue the store in the folder; otherwise the folder must hold none.
@@ -67,8 +67,8 @@ class Store(Sink):
         checkpoints: whether incomplete tiles continue from their checkpoints; otherwise they start again.
 
     Raises:
-        StoreError: another process writes to the folder, or the folder holds a store already or that of another
-            experiment.
+        StoreError: another process writes to the folder, or the folder already holds a store (with `resume`: the
+            store of another experiment).
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Store(Sink):
         return metadata_digest(self._folder / STORE, index, self._attributes["space"])
 
     def refuse_changed(self, groups: Sequence[Group]) -> None:
-        """Check that groups compute what the groups of the store were begun with.
+        """Check that groups have the programs and data with which the groups of the store were begun.
 
         Raises:
             StoreError: the data or the code has changed.
@@ -200,7 +200,7 @@ class Store(Sink):
                 refuse_changed(self._folder, found, program_of(group))
 
     def _ensure_metadata(self, index: int, wanted: GroupMetadata) -> None:
-        """Write the metadata of a group unless it is on disk; discard its tiles if their arrays differ from it."""
+        """Write the metadata of a group unless it is on disk; discard its tiles if they don't match it."""
         found, home = self._metadata_of(index), self._folder / STORE
         if found is not None and found.same(wanted):
             return
@@ -332,7 +332,7 @@ class Store(Sink):
 
 
 def locked(folder: Path) -> "FileLock":
-    """The acquired lock of a folder; a context that releases it.
+    """The acquired lock of a folder; a context manager that releases it on exit.
 
     Raises:
         StoreError: another process holds it.

@@ -19,7 +19,7 @@ def batched(
     floor(n / B); the remaining n mod B examples are not used. loss_se = s / sqrt(B), s^2 the unbiased variance of the B
     losses. If B divides n and the loss is a mean over examples, `loss` is the loss on all data.
 
-    With `batches` None the result is `{"loss": loss(params, data)}`, without a standard error.
+    If `batches` is None, the result is `{"loss": loss(params, data)}`, without a standard error.
 
     Raises:
         ValueError: fewer than two batches, more batches than examples, or no key.

@@ -25,7 +25,7 @@ def curvature_surface(
     tolerance: float = 1e-3,
     **options: Any,
 ) -> "xarray.Dataset":
-    """The extreme eigenvalues of the whole Hessian at each cell of a plane, and their ratio, over the dims (y, x).
+    """The extreme eigenvalues of the full Hessian at each cell of a plane, and their ratio, over the dims (y, x).
 
     A surface of the loss shows the curvature in two directions only. If |smallest / largest| is near 0, the loss is
     nearly convex there in all directions; otherwise there are directions of negative curvature that the surface may not

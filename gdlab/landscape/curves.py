@@ -22,7 +22,7 @@ def on_curve(points: Sequence[Params], t: Array | float, curve: Curve = "bezier"
     With two points both are the segment (1 - t) a + t b. At t = 0 and t = 1 the result equals the ends bit for bit.
 
     Raises:
-        ValueError: another curve; fewer than two points.
+        ValueError: an unknown `curve`; fewer than two points.
 
     Source: Garipov, Izmailov, Podoprikhin, Vetrov, Wilson (2018), section 3.2. https://arxiv.org/abs/1802.10026
     """

@@ -25,7 +25,7 @@ def normalised(direction: PyTree, params: Params, normalise: Normalise = "filter
     - "filter": the weights of one output (Li et al. 2018, section 4). Outputs are the last axis of a leaf, as in flax;
       a leaf with fewer than two axes is one filter.
     - "layer": all leaves with the same parent node, if it is a mapping; each item of a list or tuple is a separate
-      layer. (In the code of Li et al. "layer" is "tensor" here.)
+      layer. (What the code of Li et al. calls "layer" is "tensor" here.)
     - "tensor": each leaf.
     - "none": d is returned unchanged, biases included.
 
@@ -33,7 +33,7 @@ def normalised(direction: PyTree, params: Params, normalise: Normalise = "filter
     `biases=True` or "none". It is zero for a part whose weights or direction are zero.
 
     Raises:
-        ValueError: another `normalise`; or the direction would be zero because all leaves are biases.
+        ValueError: an unknown `normalise`; or the direction would be zero because all leaves are biases.
 
     Source: Li, Xu, Taylor, Studer, Goldstein (2018). https://arxiv.org/abs/1712.09913
     """

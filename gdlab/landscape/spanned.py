@@ -29,7 +29,7 @@ def plane_of(
         ValueError: see `normalised`.
     """
     if orthogonalise:
-        if normalise != "none":  # orthogonal in the coordinates that are kept
+        if normalise != "none":  # without the biases, which `normalised` sets to zero
             u, v = without_biases(u, centre, biases), without_biases(v, centre, biases)
         v = _across(unit(u), v)
     return Plane(centre, *(normalised(d, centre, normalise, biases=biases) for d in (u, v)))

@@ -63,7 +63,8 @@ def random_planes(
     """`fn` on K random planes through one point, over the dims (plane, y, x), for a median and bands over planes.
 
     Plane k is `random_plane(keys[k], params, ...)`. It is drawn inside the program, once per chunk of cells, so the
-    memory does not grow with K. If the loss is cheap, as on few examples, a larger `chunk` draws less often.
+    memory does not grow with K. If the loss is cheap, as on few examples, a larger `chunk` saves time, since it needs
+    fewer draws.
 
     Args:
         fn: see `gdlab.landscape.block`.

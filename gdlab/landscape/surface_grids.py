@@ -36,7 +36,7 @@ def block(fn: Measure, flat: Flat, axes: Mapping[str, Values], **options: Any) -
 
     Raises:
         ValueError: the number of axes differs from that of directions.
-        gdlab.engine.space.SpaceError: an empty axis, or a result named like an axis.
+        gdlab.engine.space.SpaceError: an empty axis, or a result with the name of an axis.
     """
     names = tuple(axes)
     if len(names) != len(flat.directions):

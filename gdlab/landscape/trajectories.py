@@ -74,5 +74,5 @@ def run_paths(
 
 
 def _without_finish(build: Build) -> Build:
-    """The same runs without their outcomes, which are known."""
+    """The same runs, but without computing their outcomes, which are known."""
     return lambda values: build(values)._replace(finish=lambda point, carry: {})

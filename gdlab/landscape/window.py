@@ -1,4 +1,4 @@
-"""The range of a surface at whose edges the loss reaches a level."""
+"""The window of a plane at whose edges the loss reaches a given level."""
 
 from typing import Any
 
