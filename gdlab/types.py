@@ -28,7 +28,7 @@ Point = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a problem and the direction in which it is better; made by `maximise` and `minimise`.
+    """A metric of a problem, and whether larger or smaller values are better; made by `maximise` and `minimise`.
 
     Attributes:
         function: `function(params, batch) -> scalar`.

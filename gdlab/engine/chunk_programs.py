@@ -51,7 +51,7 @@ _cache: OrderedDict[Any, ChunkPrograms] = OrderedDict()
 
 
 def chunk_programs(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkPrograms:
-    """The programs of a group for a layout, traced unless those of an equal group are cached."""
+    """The programs of a group for a layout, traced unless the programs of an equal group are cached."""
     process = group.process
     columns = tuple((name, traced_dtype(column[:1]).dtype.str) for name, column in group.columns.items())
     fixed = tuple((name, traced_dtype(np.asarray(value)).dtype.str) for name, value in process.fixed.items())

@@ -32,7 +32,7 @@ class Cost(NamedTuple):
     live: int = 0  # the largest number of bytes that are live at the same time
     convolved: float = 0.0  # operations of convolutions between two records
     program: str = ""  # a digest of the program and of the arrays in it
-    data: str = ""  # a digest of these arrays alone
+    data: str = ""  # a digest of these arrays only
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
 
     def steps(self, blocks: int) -> float:
@@ -62,7 +62,7 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
 
 
 def _digests(closed: Any, trees: Sequence[Any]) -> tuple[str, str]:
-    """Digests of the text and the arrays of a program, and of its arrays alone; the same in every process."""
+    """Digests of the text and the arrays of a program, and of its arrays only; the same in every process."""
     text = _ADDRESS.sub("", f"{closed.jaxpr} {list(trees)}")
     arrays = [_digest(array) for one in (closed, *trees) if hasattr(one, "jaxpr") for array in _arrays(one)]
     program = hashlib.sha256(" ".join([text, *arrays]).encode()).hexdigest()

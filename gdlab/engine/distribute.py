@@ -129,7 +129,7 @@ class _Execution:
                     self._end_tile(index, tile, {})
 
     def _layout_of(self, group: Group) -> Layout:
-        """The layout of a group that has not been begun: tiles of whole chunks, `TILES_PER_WORKER` in all."""
+        """The layout of a group that has not been begun: tiles of whole chunks, about `TILES_PER_WORKER` per worker."""
         worker, workers, process = self._adapter.worker_info, self._adapter.size, group.process
         layout = lay_out(
             group.outer_counts(),

@@ -152,7 +152,7 @@ def programs_of(group: Group, layout: Layout, mesh: Mesh) -> ChunkPrograms:
 
 
 def _fitting(group: Group, programs: ChunkPrograms) -> ChunkPrograms:
-    """The programs, or those of a narrower layout if the compiler reports that they need too much memory."""
+    """The programs, or the programs of a narrower layout if the compiler reports too high a memory use."""
     while programs.memory > 2 * MEMORY and programs.layout.chunk > 1:
         programs = programs_of(group, programs.layout.narrowed(), programs.mesh)
     return programs

@@ -55,7 +55,7 @@ class GroupMetadata(NamedTuple):
 
     @property
     def static(self) -> dict[str, Any]:
-        """The static values, without those of absent axes."""
+        """The static values; absent axes are left out."""
         return {name: value for name, value in self.attributes["static"].items() if value != _ABSENT}
 
     def runs_key(self) -> tuple[Any, ...]:

@@ -24,14 +24,14 @@ BUSY = 2.5e5
 WIDEST = 4096
 # The width of a row is a multiple of this if there are enough runs: it fills the processor's vectors.
 VECTOR = 8
-# The largest size of a tile in bytes: carries, records of a segment, results.
+# The intended size of a tile in bytes: carries, records of a segment, results.
 MEMORY = 256 * 2**20
 # The largest number of segments of a tile. Very long runs have more: one for every `LONGEST` steps.
 SEGMENTS = 16
 LONGEST = 2000
-# The least number of operations of a segment, so that the overhead of calls from Python is negligible.
+# The desired minimum of operations of a segment, so that the overhead of calls from Python is negligible.
 WORTHWHILE = 2e8
-# The largest number of operations of a tile of a plain function: a few seconds of work, which are lost at a stop.
+# The intended operations of a tile of a plain function: a few seconds of work, which are lost if it is stopped.
 TILE = 2e11
 
 

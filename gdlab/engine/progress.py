@@ -14,7 +14,7 @@ class Progress(NamedTuple):
     label: str
     phase: str  # "compile" or "run"
     done: float  # finished runs, over all groups; a started run counts in part
-    runs: int  # in all
+    runs: int  # the total number of runs
     status: Mapping[str, int]  # how many runs have each status of the process so far
 
 

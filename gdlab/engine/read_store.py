@@ -69,7 +69,8 @@ def open_store(folder: Path, finished: bool = False) -> "xarray.Dataset":
         finished: whether a missing run is an error.
 
     Raises:
-        StoreError: there is no store, it is damaged, this version does not read its format, or a run is missing.
+        StoreError: there is no store, it is damaged, this version does not read its format, or (with
+            `finished`) a run is missing.
     """
     space, groups, series, steps, complete = read_store(folder)
     if finished and not complete:
@@ -134,7 +135,7 @@ def check_programs(folder: Path, groups: Sequence[Group]) -> None:
 
 
 def refuse_changed(folder: Path, metadata: GroupMetadata, program: Mapping[str, str]) -> None:
-    """Raise a StoreError if the program of a group differs from that of its metadata in a folder."""
+    """Raise a StoreError if the program of a group differs from the program in its metadata in a folder."""
     what = changed(metadata, program)
     if what is not None:
         raise StoreError(
@@ -200,7 +201,7 @@ def read_part(array: Any, folder: Path, runs: slice, records: slice | None = Non
         return np.asarray(array[part])
     except OSError:
         raise
-    except Exception:  # each codec raises errors of its own
+    except Exception:  # each codec raises different errors
         raise DamageError(f"a chunk of {array.path} was changed or truncated") from None
 
 

@@ -1,4 +1,4 @@
-"""Run the runs of one group, as many at a time as the device's memory allows."""
+"""Execute the runs of one group, as many at a time as the device's memory allows."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -60,7 +60,7 @@ class CollectedTile:
 
 
 class Runner:
-    """Runs runs of a group. If the device runs out of memory, it continues with half as many at a time.
+    """Executes runs of a group. If the device runs out of memory, it continues with half as many at a time.
 
     `report(share, counts)` is called after each segment with the share of the work that is done and the number of runs
     that have each status.

@@ -19,7 +19,7 @@ REMAINING = 0.8
 class Checkpoint(NamedTuple):
     """The state of a tile after some segments, as NumPy arrays."""
 
-    segment: int  # the next one
+    segment: int  # the next segment
     layout: Layout
     chunks: int
     slots: np.ndarray
@@ -68,7 +68,7 @@ class TileRun:
         columns = {name: column[runs] for name, column in group.columns.items()}
         self._outer = outer_index(columns, group.outer, len(runs))
         self._results: dict[str, np.ndarray] = {}
-        self._finished = False  # whether the results are those of the current carry
+        self._finished = False  # whether the results were computed from the current carry
         self.status: dict[str, np.ndarray] = {}  # of each run, after the last segment
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -158,7 +158,7 @@ class TileRun:
         self._place(slots)
 
     def release(self, runs: np.ndarray) -> None:
-        """End some runs now, whatever their status: their results are those of their current carry."""
+        """End some runs now, whatever their status; their results are computed from their current carry."""
         gone = np.isin(self._slots, runs)
         self._collect(np.where(gone, self._slots, -1))
         self.status["alive"][runs] = False

@@ -122,7 +122,7 @@ def on_own_planes(
 ) -> "xarray.Dataset":
     """`loss` over (rule or run, y, x) on the PCA plane of each run, scaled to [-1, 1], and the path of each run on it.
 
-    The variables of the paths are those of `on_shared_plane`.
+    The variables of the paths are the same as in `on_shared_plane`.
     """
     planes = own_planes(runs.paths, margin)
     across, up = points or (31, 31)

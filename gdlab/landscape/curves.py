@@ -19,7 +19,8 @@ def on_curve(points: Sequence[Params], t: Array | float, curve: Curve = "bezier"
       (1 - t)^2 p_0 + 2 t (1 - t) p_1 + t^2 p_2, which does not pass through p_1.
     - "polygon": c_i(t) = max(0, 1 - |n t - i|), through every point; all pieces have equal length in t.
 
-    With two points both are the segment (1 - t) a + t b. At t = 0 and t = 1 the result equals the ends bit for bit.
+    With two points, both curves are the segment (1 - t) a + t b. At t = 0 and t = 1 the result equals the ends bit for
+    bit.
 
     Raises:
         ValueError: an unknown `curve`; fewer than two points.

@@ -26,7 +26,7 @@ def point(flat: Flat, coordinates: Array | Sequence[Array | float]) -> Params:
     """The params at n coordinates, `centre + a_1 d_1 + ... + a_n d_n`, in the dtype of each leaf of the centre.
 
     Raises:
-        ValueError: the number of coordinates differs from that of directions.
+        ValueError: the number of coordinates differs from the number of directions.
     """
     if len(coordinates) != len(flat.directions):
         raise ValueError(

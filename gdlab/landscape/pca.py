@@ -18,7 +18,7 @@ def pca_plane(path: PyTree, centre: Params | None = None) -> tuple[Plane, Array]
     equal ones) is positive. Points must be finite.
 
     If the points lie on a line or coincide, one or both directions are arbitrary, and the result is some orthonormal
-    completion. If singular values s_1 = s_2 or s_2 = s_3, the result is that of the SVD.
+    completion. If singular values s_1 = s_2 or s_2 = s_3, the plane is the one that the SVD returns.
 
     Args:
         path: a pytree like the params whose leaves have a leading axis of points: one path or several, concatenated.

@@ -21,7 +21,7 @@ def refined(data: "xarray.Dataset", fn: Measure, plane: Plane, factor: int = 2, 
 
     Args:
         data: the result of `surface(fn, plane, x, y)`: variables over (y, x). Variables without these dims are kept.
-        fn, plane: those of the surface.
+        fn, plane: the function and the plane of the surface.
         factor: at least 2.
         options: see `gdlab.evaluate`.
 

@@ -39,7 +39,7 @@ def triangle_plane(a: Params, b: Params, c: Params) -> tuple[Plane, Array]:
     """The plane through three points, and their coordinates in it.
 
     u = (b - a) / |b - a|, v = w / |w| with w the component of c - a orthogonal to u. They are orthonormal, so distances
-    in the plane are those of parameter space. If the points lie on a line, v is zero (and u, if a = b).
+    in the plane equal distances in parameter space. If the points lie on a line, v is zero (and u, if a = b).
 
     Returns:
         (plane, corners): the centre is a; corners [3, 2] are the coordinates of a, b and c:

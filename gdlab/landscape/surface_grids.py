@@ -35,7 +35,7 @@ def block(fn: Measure, flat: Flat, axes: Mapping[str, Values], **options: Any) -
         Values that are not finite are kept.
 
     Raises:
-        ValueError: the number of axes differs from that of directions.
+        ValueError: the number of axes differs from the number of directions.
         gdlab.engine.space.SpaceError: an empty axis, or a result with the name of an axis.
     """
     names = tuple(axes)

@@ -20,7 +20,7 @@ POINTS, MOST_BYTES = 250, 2**29
 
 
 class Shown(NamedTuple):
-    """A chosen run: the label of its rule, and its values of the axes, except those of the problem."""
+    """A chosen run: the label of its rule, and its values of the axes, without the axes of the problem."""
 
     rule: str
     values: Mapping[str, Any]

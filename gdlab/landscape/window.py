@@ -28,7 +28,7 @@ def fitted_range(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """The window ((x0, x1), (y0, y1)) with edges where the loss is a multiple of the loss at the centre.
 
-    Along each of u, -u, v and -v from the centre, this is the first distance at which the loss is at least
+    Along each of u, -u, v and -v from the centre, the edge is at the first distance where the loss is at least
     `multiple * loss(centre)` or not finite. It is searched among `first * 2^k`, -octaves <= k <= octaves, then within
     the octave with relative accuracy 1e-3; a ridge narrower than an octave may be missed. The four distances are
     independent, so the window need not be centred.

@@ -313,7 +313,7 @@ def rule_of(labels: Iterable[str], name: str) -> tuple[str | None, str]:
 
 
 def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str, names: Sequence[str]) -> None:
-    """Refuse an axis `rules.LABEL.x` without a matching rule or hyperparameter; `names` are those of all axes.
+    """Refuse an axis `rules.LABEL.x` without a matching rule or hyperparameter; `names` are the names of all axes.
 
     Raises:
         SpaceError: there is no such label, or its rule has no such hyperparameter.

@@ -29,9 +29,9 @@ def leading(
 
     Runs `iterations` Lanczos steps, of one product each, from `before`, the eigenvector of a nearby matrix, plus a
     small random direction (from the random direction alone if `before` is zero). Restarts from the eigenvector found
-    until |A v - value v| <= tolerance |value|, at most eight runs in all; the residual needs no further product. The
-    value is a Rayleigh quotient, so up to rounding it is at most the true one. The next start vector is v plus a small
-    multiple of the second Ritz vector.
+    until |A v - value v| <= tolerance |value|, for at most eight runs in total; the residual needs no further product.
+    The value is a Rayleigh quotient, so up to rounding it is at most the true one. The next start vector is v plus a
+    small multiple of the second Ritz vector.
 
     If the matrix is not finite, the value is NaN and the next start vector zero.
 
