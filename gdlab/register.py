@@ -53,8 +53,8 @@ checks: dict[str, Entry] = {}
 
 def _into(shelf: dict[str, Entry], kind: str, source: str, info: dict[str, Any]) -> Callable[[Make], Make]:
     def add(make: Make) -> Make:
-        # A file may be loaded twice (a config is validated, then run). Registering a different
-        # function under the same kind is an error.
+        # A file may be loaded twice (a config is validated, then run). Registering a different function
+        # under the same kind is an error.
         known = shelf.get(kind)
         if known is not None and (known.make.__module__, known.make.__qualname__) != (
             make.__module__,
