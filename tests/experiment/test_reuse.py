@@ -139,7 +139,7 @@ def test_identity_depends_on_the_code_of_gdlab(tmp_path, monkeypatch):
     package = tmp_path / "gdlab"
     (package / "rules").mkdir(parents=True)
     (package / "rules" / "momentum.py").write_text("def momentum(lr=0.1, beta=0.9): ...")
-    monkeypatch.setattr(provenance, "__file__", str(package / "experiment" / "provenance.py"))
+    monkeypatch.setattr(provenance, "_HERE", package)
     before = identity(tmp_path)
     assert identity(tmp_path) == before
     (package / "rules" / "momentum.py").write_text("def momentum(lr=0.1, beta=0.8): ...")
