@@ -90,9 +90,9 @@ _IGNORED = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
 def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
     """A digest of everything that a run's result depends on, except the run's hyperparameters and seed.
 
-    It covers the config (without `_IGNORED`), the files of `code` and the user's modules that they import, gdlab's code,
-    the versions of the libraries, the settings of JAX, and the kind of device (by default the device of this process).
-    Files that the user's code reads are not covered; the store compares the arrays instead.
+    It covers the config (without `_IGNORED`), the files of `code` and the user's modules that they import, the code of
+    gdlab, the versions of the libraries, the settings of JAX, and the kind of device (by default the device of this
+    process). Files that the user's code reads are not covered; the store compares the arrays instead.
     """
     import jax
 

@@ -24,7 +24,7 @@ class Earlier(NamedTuple):
 
     @staticmethod
     def find(parent: Path, identity: str, groups: Sequence[Group]) -> "Earlier | None":
-        """The folder in `parent` with this identity that has the most undamaged runs of the groups; None without any."""
+        """The folder in `parent` with this identity that has the most undamaged runs of the groups, or None."""
         folders = [file.parent for file in parent.glob(f"*/{results.PROVENANCE}") if not file.parent.is_symlink()]
         alike = [folder for folder in folders if _identity(folder) == identity]
         counted: dict[Path, int] = {}

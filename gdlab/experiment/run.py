@@ -358,7 +358,7 @@ def chosen_runs(folder: Path, words: str | None) -> tuple[str | dict[str, Any] |
     """The runs that `--run` names: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
 
     Returns:
-        The runs, as in `write_landscapes`; and a notice for each number that was replaced by the nearest value of its axis.
+        The runs, as in `write_landscapes`; and a notice for each number replaced by the nearest value of its axis.
 
     Raises:
         UserError: the text has none of these forms.

@@ -1,4 +1,4 @@
-"""Facts about a config that are known without running it: stability limits of its rules, and the names of its layers."""
+"""Facts about a config, known without running it: stability limits of its rules, and the names of its layers."""
 
 from collections.abc import Mapping
 
