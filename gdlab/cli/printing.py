@@ -206,7 +206,7 @@ def _table(*columns: str) -> Table:
 def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
     """For each rule: the range of good learning rates, its width in decades, and the spread over seeds.
 
-    Empty if the axis `lr` has fewer than 3 values, or if there is no series, which would have the initial loss.
+    Empty without an axis `lr` of at least 3 values, or without series, which have the initial loss.
     """
     from gdlab.analysis.lr_range import rate_band
 

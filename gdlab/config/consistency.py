@@ -115,7 +115,7 @@ def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> 
 
 
 def types_set(name: str, choices: Choices) -> list[ValueTypes]:
-    """The types of each parameter that an axis sets: `seed`, `batch_size`, or a parameter of the problem or of rules."""
+    """The types of each parameter that an axis sets: `seed`, `batch_size`, or one of the problem or of some rules."""
     if name == SEED:
         return [(INTEGER,)]
     if name == BATCH_SIZE:

@@ -14,7 +14,7 @@ from gdlab.config.source import read
 
 
 def read_file(path: Path) -> tuple[Node | None, list[Mistake]]:
-    """The config in `path`, merged over its bases, each value with its position in the file that has it; and the errors.
+    """The config in `path`, merged over its bases, each value with its position in its file; and the errors.
 
     `extends: FILE` is relative to the file that has it. The paths of `code` become relative to the folder of `path`.
     The node is None if one of the files can't be read or parsed, since the merged config is then unknown.

@@ -31,8 +31,8 @@ class Resolved:
         problem: the problem's factory; the hyperparameters that the config gives are bound as keywords.
         rules: each rule's factory by label, bound in the same way. The hyperparameters of a schedule have dotted names:
             `gdlab.rules.hyperparameters.call(rules["adam"], {"lr.peak": 0.3, "b1": 0.9})`.
-        over: the space of the sweep, as `gdlab.sweep` takes it: a mapping from axis names to values, and from tuples
-            of names to rows. With a `chain`, the chain of such spaces, each with the axes of its part first and then
+        over: the space of the sweep, as `gdlab.sweep` takes it: a mapping from axis names (`seed` too) to values, and
+            from tuples of names to rows. With a `chain`, the chain of such spaces, each with the axes of its part first and then
             the other axes.
         probes: the probes by name.
         stop: when a run ends early.

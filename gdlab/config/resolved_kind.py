@@ -22,7 +22,8 @@ class ResolvedKind:
         required: the parameters without a default.
         values: the valid values given, converted to what the factory takes.
         schedules: the parameters given as a schedule.
-        meant: the parameters that the config gives, also with a wrong value or a misspelt name; they are not missing.
+        meant: the parameters that the config gives, including those with a wrong value or a misspelt name; none of them
+            is reported as missing.
     """
 
     path: Path
@@ -36,7 +37,7 @@ class ResolvedKind:
     meant: set[str] = field(default_factory=set)
 
     def parameter(self, name: str) -> ValueTypes | None:
-        """The types of a parameter, or None if there is none; "lr.peak" is the parameter `peak` of the schedule `lr`."""
+        """The types of a parameter, or None. The name "lr.peak" means the parameter `peak` of the schedule at `lr`."""
         first, dot, rest = self.own(name).partition(".")
         if dot:
             return self.schedules[first].parameter(rest) if first in self.schedules else None

@@ -25,7 +25,7 @@ def known_experiments() -> dict[str, Experiment]:
     If there is no such folder, the experiments are read from the checkout that contains this package.
 
     Raises:
-        UserError: neither has a folder `configs`.
+        UserError: neither folder exists.
     """
     for folder in (Path(CONFIGS), Path(__file__).parents[2] / CONFIGS):
         if folder.is_dir():

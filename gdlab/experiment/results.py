@@ -36,7 +36,7 @@ def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mappin
     """Make a new folder `root/name/YYYYmmdd-HHMMSS-DIGEST` with `files` in it, and point `root/name/latest` to it.
 
     Raises:
-        OSError: the folder or a file can't be made; the folder is then removed.
+        OSError: the folder or a file can't be made. A folder without all of its files is removed.
     """
     stem = f"{now:%Y%m%d-%H%M%S}-{digest}"
     (root / name).mkdir(parents=True, exist_ok=True)
