@@ -32,8 +32,8 @@ class Resolved:
         rules: each rule's factory by label, bound in the same way. The hyperparameters of a schedule have dotted names:
             `gdlab.rules.hyperparameters.call(rules["adam"], {"lr.peak": 0.3, "b1": 0.9})`.
         over: the space of the sweep, as `gdlab.sweep` takes it: a mapping from axis names (`seed` too) to values, and
-            from tuples of names to rows. With a `chain`, the chain of such spaces, each with the axes of its part first and then
-            the other axes.
+            from tuples of names to rows. With a `chain`, the chain of such spaces, each with the axes of its
+            part first and then the other axes.
         probes: the probes by name.
         stop: when a run ends early.
         source: the config as written, each value with its position in its file.

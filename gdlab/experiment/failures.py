@@ -34,7 +34,7 @@ def recorded(what: str, failures: list[Failure]) -> Iterator[None]:
 
 
 def explained(error: Exception) -> str:
-    """The message of a UserError; of others the type, the first line of the message, and the file and line in user code."""
+    """The message of a UserError; of others the type, the first line, and the file and line in user code."""
     if isinstance(error, UserError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

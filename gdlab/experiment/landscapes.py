@@ -52,7 +52,7 @@ def landscapes_of(
         resolved, data: the config, and the results of its sweep.
         selection: the runs that are shown.
         wanted: names from `LANDSCAPES`. The curvature lies on the shared plane, which is then computed too.
-        folder: stores finished parts of the computation, so that it can be resumed (see `gdlab.evaluate`).
+        folder: the folder to which results are written as they come, to continue a stopped call (see `gdlab.evaluate`).
         progress, stop: as in `gdlab.evaluate`.
 
     Raises:
