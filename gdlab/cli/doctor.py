@@ -21,7 +21,7 @@ def doctor() -> None:
 
 
 def examine() -> bool:
-    """Print a line for each package and each check; true if all of them work."""
+    """Print a line for each package and each check. Returns whether all are installed and pass."""
     from gdlab.experiment import provenance
 
     for package, version in provenance.versions().items():
@@ -40,7 +40,7 @@ def examine() -> bool:
     for name, check in checks.items():
         try:
             found = check()
-        except Exception as error:  # every failure is printed, and the next check follows
+        except Exception as error:  # print every failure, and go on with the next check
             sound = False
             found = f"FAILS: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         click.echo(f"{name:14} {found}")
@@ -88,7 +88,7 @@ def _float64() -> str:
 
 
 def _sweep() -> str:
-    """Gradient descent on (x^2 + 4 y^2) / 2 has a closed form."""
+    """Compare a sweep of gradient descent on (x^2 + 4 y^2) / 2 with its closed form."""
     import jax.numpy as jnp
     import numpy as np
 

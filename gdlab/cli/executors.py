@@ -31,10 +31,11 @@ class OnError(UserError):
 
 
 def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
-    """A function that opens a context with the workers that a text names.
+    """Read the value of `--on`. Returns a function that opens a context; the value of the context is the executor.
 
     Raises:
-        OnError: the text has none of the `FORMS`; in the context: no scheduler answers, or dask is not installed.
+        OnError: the text has none of the `FORMS`. Entering the context raises it if no scheduler answers, or if dask
+            is not installed.
     """
     kind, _, rest = text.partition(":")
     if text == "dask":
@@ -100,9 +101,12 @@ def _dask() -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A context whose child processes ignore Ctrl-C, which a terminal sends to them too, and print no warning of it."""
+    """A context in which new child processes ignore Ctrl-C and print no warning about it.
+
+    A terminal sends Ctrl-C to child processes too.
+    """
     with contextlib.ExitStack() as stack:
-        # The resource tracker, a child process, would warn about the shared memory that it frees.
+        # The resource tracker is a child process; it would warn about the shared memory that it frees.
         sys.warnoptions.append("ignore:resource_tracker")
         stack.callback(sys.warnoptions.remove, "ignore:resource_tracker")
         if threading.current_thread() is threading.main_thread():  # only the main thread can set signal handlers

@@ -11,7 +11,7 @@ import click
 from gdlab.errors import Halted, PartlyFailed, UserError
 
 FAILED, WRONG, PARTLY, NOT_HELD, INTERRUPTED = 1, 2, 3, 4, 130
-# The key of click's context under which `--traceback` is kept.
+# The key in `click.Context.meta` of the flag `--traceback`.
 TRACEBACK = "gdlab.traceback"
 
 
@@ -30,7 +30,7 @@ def mistakes() -> Iterator[None]:
         print_traceback(error)
         stop(WRONG, str(error))
     except BrokenPipeError:
-        raise  # the reader of the output has closed it; click ends without a message
+        raise  # the reader closed the pipe; click exits without a message
     except OSError as error:
         stop(FAILED, f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
@@ -43,11 +43,11 @@ def print_traceback(error: BaseException) -> None:
 
 
 def stop(code: int, message: str) -> NoReturn:
-    """End the process with a message."""
+    """Print a message on standard error, and exit with a code."""
     click.echo(printable(message), err=True)
     sys.exit(code)
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped; a label in results of someone else could contain terminal commands."""
+    """The text with control characters escaped, since labels in results from elsewhere can hold terminal commands."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -71,7 +71,7 @@ def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str
 
         folder = find_folder(folder)
         code_dir = refuse_changed(folder)
-        # The figure is checked as part of the config, whose code can register it.
+        # Load the config with this figure: this runs the config's code, which may register the figure, and checks it.
         wanted = (f"figures=[{{kind: {figure}}}]", *(f"figures.0.{option}" for option in options))
         chosen = load(folder / CONFIG, wanted, code_dir).config.figures[0]
         stem = folder / FIGURES / figure

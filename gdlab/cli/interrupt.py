@@ -1,4 +1,4 @@
-"""Graceful handling of Ctrl-C: the first stops after the current segment, the second stops at once."""
+"""Graceful handling of Ctrl-C: the first Ctrl-C stops after the current segment, the second stops at once."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from gdlab.errors import Halted
 class Interrupt:
     """A context in which the first SIGINT or SIGTERM is recorded, and the second raises KeyboardInterrupt.
 
-    Calling the object returns whether a signal was recorded; it is the `stop` of an execution. Signals are recorded
-    instead of raised, because an exception that is raised within a callback of JAX is lost.
+    Calling the object returns whether a signal was recorded, so the object can be passed as a `stop` callback. Signals
+    are recorded instead of raised, because JAX loses an exception that is raised inside one of its callbacks.
 
     If the context ends with Halted or KeyboardInterrupt after a signal, the process exits at once with the code 130,
     without waiting for programs that are still being compiled in background threads.
@@ -43,7 +43,7 @@ class Interrupt:
             sys.stdout.flush()
             os._exit(130)
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+            signal.signal(number, handler)  # type: ignore[arg-type]  # a handler that signal.signal returned
 
     def _record(self, number: int, frame: FrameType | None) -> None:
         if self._signalled:

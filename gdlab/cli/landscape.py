@@ -46,9 +46,10 @@ def landscape(
 ) -> None:
     """Compute the loss around runs of finished results, and draw it: gdlab landscape results/quickstart --run all
 
-    FIGURE: landscape, surface_3d, landscape_grid, line_profile, spectrum, curvature_map, or one that your code
-    registers; by default those of the config, or landscape. Options override the config's section landscape. With
-    options, the results get names of their own, for example landscape-run-all, and those of the config are kept.
+    FIGURE: landscape, surface_3d, landscape_grid, line_profile, spectrum, curvature_map, or a figure that your code
+    registers. Default: the landscape figures of the config; landscape if it has none. Options override the config's
+    section landscape. With options, the results have other names, for example landscape-run-all, and the landscapes
+    of the config are kept.
     """
     with mistakes(), Interrupt() as interrupt:
         from gdlab.engine.devices import start
@@ -65,7 +66,7 @@ def landscape(
         variant = _variant(({"run": chosen} if chosen is not None else {}) | given)
         if "," in given.get("points", ""):
             given["points"] = f"[{given['points']}]"
-        # An empty mapping adds the section to a config without it.
+        # Merging an empty mapping adds the section if the config lacks it.
         words = ["landscape={}", *(f"landscape.{name}={value}" for name, value in given.items())]
         if figures:
             words.append(f"figures=[{', '.join(figures)}]")

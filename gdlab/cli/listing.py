@@ -23,7 +23,7 @@ def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
         table.add_column(column, overflow="fold")
     for kind, entry in sorted(shelf.items()):
         cells = (kind, entry.summary, ", ".join(_parameters(what, entry)), entry.source)
-        table.add_row(*(Text(cell) for cell in cells))  # as Text, since the brackets of a formula are not markup
+        table.add_row(*(Text(cell) for cell in cells))  # Text, so that rich does not read brackets as markup
     if what == "rules":
         for name, entry in _of_optax().items():
             table.add_row(Text(name), Text(entry.summary), Text(", ".join(_parameters(what, entry))), entry.source)
@@ -32,7 +32,7 @@ def list_shelf(what: str, shelf: Mapping[str, Entry]) -> None:
 
 
 def markdown_of_rules(shelf: Mapping[str, Entry]) -> str:
-    """A Markdown page of the rules: equation, source, extra inputs, state, optax's name, and differences."""
+    """A Markdown page of the rules: equation, source, extra inputs, state, name in optax, and differences."""
     from gdlab.rules.from_optax import names
 
     lines = [
@@ -85,7 +85,7 @@ def print_entry(what: str, shelf: Mapping[str, Entry], name: str) -> None:
 
 
 def _further(entry: Entry) -> dict[str, str]:
-    """The registered facts of a kind besides its source, by title."""
+    """The registered facts of a kind except its source, by title."""
     info = entry.info
     facts = {
         "worth sweeping": ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high) in info.get("ranges", {}).items()),

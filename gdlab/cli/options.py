@@ -1,4 +1,4 @@
-"""Options that several commands have, and the loading of their config."""
+"""Options that several commands share, and a function that loads a config."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -101,7 +101,7 @@ def summary(folder: Path) -> None:
 
 
 def _times(info: Mapping[str, Any]) -> str:
-    """The times of the runs. Compilation is in background threads, so its time is not a share of the wall time."""
+    """The times of the runs. Compilation runs in background threads, so its time is not a share of the wall time."""
     if "groups" not in info:
         return "not finished"
     return f"{info['wall_seconds']:.0f} s in all; background threads compiled for {info['compile_seconds']:.0f} s"
@@ -111,7 +111,7 @@ _STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchec
 
 
 def print_claims(claims: "Sequence[Mapping[str, Any]]") -> None:
-    """A line for each claim of the records in `claims.json`, followed by the reason of its verdict, if any."""
+    """Print a line for each record of `claims.json`, followed by the reason for its verdict, if there is one."""
     if claims:
         console().print("", _claims_table(claims))
 
@@ -136,7 +136,7 @@ def _claims_table(claims: "Sequence[Mapping[str, Any]]") -> Table:
 
 
 def print_reproduced(done: "Sequence[Reproduced]") -> None:
-    """A line for each experiment: the verdicts on its claims and its time."""
+    """Print a line for each experiment: the number of claims with each verdict, and the time in seconds."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("experiment", *_STATUS, "seconds"):
         table.add_column(column, justify="left" if column == "experiment" else "right")
@@ -150,7 +150,10 @@ def print_reproduced(done: "Sequence[Reproduced]") -> None:
 
 
 def print_best(data: "xarray.Dataset", metric: str, budgets: Sequence[int] = ()) -> None:
-    """Tables by rule: best hyperparameters, good learning rates, and the expected best of each number of points."""
+    """Print tables with a row for each rule: best hyperparameters, good learning rates, and the best of K points.
+
+    `budgets` are the values of K; without them, the last table is left out.
+    """
     from gdlab.analysis.selection import best, locate, matters, median, reason_not_found, rule_per_batch_size, score
     from gdlab.analysis.tuning_budget import seed_interval
 
@@ -201,7 +204,10 @@ def _table(*columns: str) -> Table:
 
 
 def _bands(data: "xarray.Dataset", metric: str) -> list[list[str]]:
-    """For each rule its good learning rates and the spread of its seeds; empty if no series has the initial loss."""
+    """For each rule: the range of good learning rates, its width in decades, and the spread over seeds.
+
+    Empty without an axis `lr` of at least 3 values, or without series, which have the initial loss.
+    """
     from gdlab.analysis.lr_range import rate_band
 
     if "lr" not in data.dims or "step" not in data.dims or data.sizes["lr"] < 3:
@@ -241,7 +247,7 @@ def _range(low: float, high: float, digits: int = 2) -> str:
 
 
 def print_costs(costs: "Iterable[RuleCost]") -> None:
-    """A line for each rule, printed when it has been measured."""
+    """Print a line for each rule as soon as the rule has been measured."""
     click.echo(f"{'rule':24}{'ms':>9}  {'optax':24}{'ms':>9}{'ratio':>8}")
     for cost in costs:
         theirs = f"{cost.their_name:24}{1e3 * cost.their_seconds:9.3f}{cost.ratio:8.2f}" if cost.their_name else ""
@@ -253,14 +259,14 @@ def _counts(one: "xarray.Dataset", lacking: Sequence[str]) -> list[str]:
 
 
 def shown_number(value: Any) -> str:
-    """A float with four digits; other values as `str` gives them."""
+    """A float with four significant digits; other values as `str`."""
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _shown_value(value: Any) -> str:
-    """The value of an axis, "default" (NaN) where a part of a chain lacks it.
+    """The value of an axis as text; NaN, the value where a part of a chain lacks the axis, as "default".
 
-    Integers arrive as floats if some points lack the axis; they are printed in full.
+    If some points lack an integer axis, its values are floats. They are printed as integers, with all digits.
     """
     if isinstance(value, float) and np.isnan(value):
         return "default"
@@ -269,19 +275,19 @@ def _shown_value(value: Any) -> str:
 
 
 def _cell(text: str, style: str = "") -> Text:
-    """A cell of a table, without markup and control characters."""
+    """A table cell that shows markup as plain text and control characters escaped."""
     return Text(printable(text), style=style)
 
 
 def console() -> Console:
     """The console for tables."""
-    # In a pipe tables must not be cut to 80 columns.
+    # Without a terminal (in a pipe, for example), rich would cut tables to 80 columns.
     found = Console(soft_wrap=False)
     return found if found.is_terminal else Console(width=200)
 
 
 def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
-    """A line for each group of a plan, with its estimated memory and time."""
+    """Print a line for each group of a plan, with its estimated memory and time."""
     from gdlab.engine.forecast import forecast
 
     forecasts = forecast(groups, devices, settings)
@@ -313,7 +319,7 @@ def _duration(seconds: float) -> str:
 
 
 def print_measurements(measured: "Measurements") -> None:
-    """A table of `gdlab bench`, with its title above and its notes below."""
+    """Print a table of `gdlab bench`, with its title above and its notes below."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(measured.header):
         table.add_column(column, justify="right" if place else "left")

@@ -68,7 +68,7 @@ def reproduce(
                 command=["gdlab", *sys.argv[1:]],
                 running=Running(found, bar, interrupt),
                 formats=formats or FORMATS,
-                fresh=fresh or gallery is not None,  # the gallery shows the time of a run, and reused runs take none
+                fresh=fresh or gallery is not None,  # the gallery shows run times; reused runs take no time
                 gallery_folder=gallery,
             ):
                 done.append(one)

@@ -105,7 +105,7 @@ def resume(folder: Path, formats: tuple[str, ...], quiet: bool, devices: int | N
 
 
 def _workers(on: str | None, devices: int | None) -> "AbstractContextManager[ExecutorAdapter | None]":
-    """A context that opens the workers that `--on` names; its value is None without `--on`."""
+    """A context whose value is the executor that `--on` names, or None without `--on`."""
     if on is None:
         return nullcontext()
     if devices is not None:

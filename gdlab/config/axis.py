@@ -17,11 +17,11 @@ class Axis:
     """One axis, or several zipped axes.
 
     Attributes:
-        path: its field in the config.
+        path: the path of its field in the config.
         names: the axes' names; one, unless zipped.
         columns: the values of each name, as written.
-        listed: whether the values are written one by one, so that each has a position.
-        seeds: the count, for `seed: 8`.
+        listed: whether the values are written as a list, so that each value has a position in the file.
+        seeds: the number of seeds if it is written as a count (`seed: 8`), else None.
     """
 
     path: Path
@@ -32,16 +32,16 @@ class Axis:
 
     @property
     def dim(self) -> str:
-        """Its dimension in the results."""
+        """The name of its dim in the results."""
         return "_".join(self.names)
 
     @property
     def size(self) -> int:
-        """How many values each name has."""
+        """The number of values of each name."""
         return len(self.columns[0])
 
     def place(self, row: int, column: int) -> Path:
-        """The path of a value."""
+        """The path of the value at a row and column; the path of the axis unless its values are listed."""
         if not self.listed:
             return self.path
         return (*self.path, row) if len(self.names) == 1 else (*self.path, row, column)

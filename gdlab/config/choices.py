@@ -36,7 +36,7 @@ class Choices:
         problem: the problem.
         rules: the rules by label.
         axes: the axes of the sweep outside its chain.
-        parts: the axes of each part of the chain, which `axes` multiply; empty without a chain.
+        parts: the axes of each part of the chain; each part is crossed with `axes`. Empty without a chain.
         figures: the figures in the config's order.
         probes: the probes in the config's order.
         checks: the checks in the config's order.
@@ -136,7 +136,7 @@ def _probes(record: dict[str, Any], report: Report) -> list[ResolvedKind | None]
 def _check_every(path: Path, probe: dict[str, Any], interval: Any, report: Report) -> None:
     every = probe.get(EVERY)
     if type(every) is not int or type(interval) is not int or report.faulty(*path, EVERY):
-        return  # of another type: reported elsewhere, or the kind itself is unknown
+        return  # a wrong type or an unknown kind; reported elsewhere
     if every < 1 or every % max(1, interval):
         report.add((*path, EVERY), f"must be a multiple of record.every, which is {interval}, not {every}")
 

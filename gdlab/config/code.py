@@ -27,12 +27,13 @@ def load_code(paths: Iterable[str | Path], base_dir: str | Path) -> None:
 
 
 def run_code(path: Path) -> None:
-    """Run a Python file, unless it has been run and has not changed since; its decorators register kinds.
+    """Run a Python file, whose decorators register kinds. A file that has not changed since it was run is skipped.
 
-    Nothing is written beside it (no bytecode). A file that fails leaves the register as it was.
+    No bytecode is written. If the file fails, the register is restored.
 
     Raises:
-        CodeError: no such file, or an exception in it: its type, its message and the file's line.
+        CodeError: the file can't be read, or it raises an exception; then the message has the exception's type and
+            message, and the line in the file.
     """
     real = os.path.realpath(path)
     try:
@@ -52,8 +53,8 @@ def run_code(path: Path) -> None:
     before = [dict(shelf) for shelf in _SHELVES]
     for shelf in _SHELVES:
         for kind in [kind for kind, entry in shelf.items() if getattr(entry.make, "__module__", None) == name]:
-            del shelf[kind]  # of the file as it was before it changed
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up
+            del shelf[kind]  # registered by an earlier version of the file
+    sys.modules[name] = module  # dataclasses and pickle look up the module of a class here
     try:
         exec(compile(source, real, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:

@@ -14,7 +14,7 @@ from gdlab.training.sweep import PROBLEM, RULES, rule_of
 
 
 def check_labels(choices: Choices, report: Report) -> None:
-    """A label with two dollar signs is mathematics in figures, and must be valid there."""
+    """A label with two dollar signs is drawn as mathtext in figures, so it must be valid mathtext."""
     for label in choices.rules:
         if "$" not in label:
             continue
@@ -30,9 +30,9 @@ def check_labels(choices: Choices, report: Report) -> None:
 
 
 def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """Each axis must set something, only once, and nothing that is given a value elsewhere.
+    """Each axis must set a parameter that exists, that no other axis sets, and that the config does not set elsewhere.
 
-    What an axis in one part of a chain sets may be given: that value holds in the parts without the axis.
+    The config may set a parameter whose axis is missing in some part of a chain; that part uses the value.
     """
     beside = {name for name, _ in choices.axes.names}
     _check_names(choices.axes, set(), written, choices, report)
@@ -80,7 +80,7 @@ def _check_required(kind: ResolvedKind, swept: set[str], report: Report, prefix:
 
 
 def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """A figure must be drawable of a sweep over these axes; a figure of a landscape needs that section."""
+    """The sweep must have the dims that a figure needs; a figure of a landscape needs the section `landscape`."""
     record = written.get("record")
     axes = {name: (axis.dim, axis.size) for axis in choices.axes.read for name in axis.names}
     axes["rule"] = ("rule", len(choices.rules))
@@ -115,7 +115,7 @@ def check_figures(written: dict[str, Any], choices: Choices, report: Report) -> 
 
 
 def types_set(name: str, choices: Choices) -> list[ValueTypes]:
-    """The types of everything that an axis sets: `seed`, `batch_size`, a parameter of the problem or of some rules."""
+    """The types of each parameter that an axis sets: `seed`, `batch_size`, or one of the problem or of some rules."""
     if name == SEED:
         return [(INTEGER,)]
     if name == BATCH_SIZE:
@@ -129,16 +129,19 @@ def types_set(name: str, choices: Choices) -> list[ValueTypes]:
 
 
 def _rules_of(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]]:
-    """The rules that an axis names, by label, each with the hyperparameter's name: all rules, or that of its label."""
+    """By label, the rules that an axis applies to, each with the hyperparameter's name.
+
+    An axis `rules.LABEL.NAME` applies to the rule LABEL, an axis NAME to all rules.
+    """
     label, own = rule_of(choices.rules, name)
     one = name.startswith(RULES)
     return {known: (rule, own) for known, rule in choices.known_rules.items() if known == label or not one}
 
 
 def _rules_set(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]]:
-    """Those of `_rules_of` without the ones that have a schedule in its place, unless all have.
+    """The rules of `_rules_of` without those whose hyperparameter is a schedule, unless no other rule has it.
 
-    So an axis `lr` sets the constant rates of some rules, beside an axis `lr.peak` that sets the peaks of the others.
+    So an axis `lr` can set the constant rates of some rules, and an axis `lr.peak` the peaks of the other rules.
     """
     rules = _rules_of(name, choices)
     constant = {label: (rule, own) for label, (rule, own) in rules.items() if rule.own(own) not in rule.schedules}
@@ -146,7 +149,7 @@ def _rules_set(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str
 
 
 def _unknown(name: str, choices: Choices, report: Report) -> bool:
-    """Whether what an axis sets is unknown because of an error that is reported already."""
+    """Whether an error that is already reported makes it unknown which parameter an axis sets."""
     if name.startswith(PROBLEM):
         return choices.problem is None
     its, own = rule_of(choices.rules, name)
@@ -193,7 +196,7 @@ def _axis_hint(name: str, choices: Choices) -> str:
 
 
 def _given(name: str, written: dict[str, Any], choices: Choices) -> list[str]:
-    """The fields that give a value to what an axis sets."""
+    """The fields of the config that set the parameter of an axis."""
     train = written.get("train")
     if name == BATCH_SIZE:
         is_given = isinstance(train, dict) and train.get(BATCH_SIZE) is not None

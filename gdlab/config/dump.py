@@ -9,9 +9,9 @@ from gdlab.config.schema import Config
 
 
 def dump(config: Config) -> str:
-    """The config with every default written out, as YAML 1.2 that loads back to an equal one.
+    """The config with every default written out, as YAML 1.2 that loads back to an equal config.
 
-    Paths of `code` are left as they are, relative to the folder that the config came from.
+    The paths of `code` are unchanged, so they are relative to the folder of the original config.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None

@@ -1,4 +1,4 @@
-"""A config with one value set or removed."""
+"""Set or remove one value of a config."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from gdlab.config.node import Node, Path
 
 
 def set_at(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
-    """The node with a value merged into what is at the keys; `mark` is that of the whole key."""
+    """The node with `value` merged into the node at the keys. `mark` is the position of the whole dotted key."""
     (name, key), rest = keys[0], keys[1:]
     below = _below(node, name)
     if rest and below is not None and _can_hold(below, rest[0][0]):
@@ -21,10 +21,10 @@ def set_at(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, pa
 
 
 def remove_at(node: Node, names: list[str]) -> Node:
-    """The node without what is at the names.
+    """The node without the value at the path `names`.
 
     Raises:
-        KeyError: nothing is there.
+        KeyError: there is no such value.
     """
     name, rest = names[0], names[1:]
     below = _below(node, name)
@@ -40,12 +40,12 @@ def _below(node: Node, name: str) -> Node | None:
 
 
 def _can_hold(node: Node, name: str) -> bool:
-    """Whether a name can be set inside the node: any in a mapping, in a list one of its numbers."""
+    """Whether a name can be set inside the node: any name in a mapping, an existing index in a list."""
     return isinstance(node.value, dict) or (isinstance(node.value, list) and _below(node, name) is not None)
 
 
 def _with(node: Node, name: str, below: Node | None) -> Node:
-    """The mapping or list with another value at a name, or with none."""
+    """The mapping or list with `below` at a name; without that name if `below` is None."""
     if isinstance(node.value, list):
         changed = [below if str(index) == name else inside for index, inside in enumerate(node.value)]
         return replace(node, value=[inside for inside in changed if inside is not None])

@@ -8,7 +8,7 @@ from typing import Any
 from gdlab.errors import UserError
 
 COMMAND_LINE = "command line"
-# Characters of a message, of a value in it and of a line of the source; and errors in one message.
+# The greatest number of characters of a message, of a value in it and of a source line; and of errors in one message.
 _MOST_MESSAGE, _MOST_VALUE, _MOST_LINE, _MOST_SHOWN = 1000, 60, 160, 50
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
@@ -18,11 +18,11 @@ class Mark:
     """A position in a source.
 
     Attributes:
-        file: the file as its reader named it, or "command line".
+        file: the path of the file as given, or "command line".
         line: from 1; None for the whole file and for the command line.
         column: from 1; None for the whole file.
         text: the line itself.
-        width: how many characters it covers.
+        width: the number of characters from `column` on.
     """
 
     file: str
@@ -93,12 +93,12 @@ def message_of(error: BaseException) -> str:
 
 
 def is_printable(text: str) -> bool:
-    """Whether the text has no control character, which a terminal may obey, line break or half of a surrogate."""
+    """Whether the text has no control character (a terminal may execute it), line break or lone surrogate."""
     return not any(unicodedata.category(character) in _UNPRINTABLE for character in text)
 
 
 def printable(text: str) -> str:
-    """The text with the characters that are not printable replaced."""
+    """The text with each character that is not printable replaced by U+FFFD."""
     return "".join(character if is_printable(character) else "\ufffd" for character in text)
 
 
@@ -131,7 +131,7 @@ def _cut(text: str, most: int = _MOST_MESSAGE) -> str:
 
 
 def _excerpt(text: str, column: int, width: int, number: str) -> list[str]:
-    """The line, or the part of a long one around a column (from 0), and carets below it."""
+    """The line, or the part of a long line around a column (from 0); and carets below the error."""
     start = 0 if len(text) <= _MOST_LINE or column < _MOST_LINE // 2 else column - _MOST_LINE // 4
     line = ("..." if start else "") + text[start : start + _MOST_LINE]
     at = column - start + (3 if start else 0)

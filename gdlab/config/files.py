@@ -14,10 +14,10 @@ from gdlab.config.source import read
 
 
 def read_file(path: Path) -> tuple[Node | None, list[Mistake]]:
-    """The config in `path`, merged over its bases, each value with its position in its own file; and the errors.
+    """The config in `path`, merged over its bases, each value with its position in its file; and the errors.
 
     `extends: FILE` is relative to the file that has it. The paths of `code` become relative to the folder of `path`.
-    The node is None if one of the files can't be read or parsed, since it is then unknown what the config lacks.
+    The node is None if one of the files can't be read or parsed, since the merged config is then unknown.
     """
     return _read(path, path.parent, None, ())
 
@@ -71,6 +71,6 @@ def _relocated(node: Node, here: Path, folder: Path) -> Node:
 
 
 def said_in(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """The values of some keys of a config file, merged over its bases and unchecked; None for those not given."""
+    """The unchecked values of some keys of a config file merged over its bases; None for keys that are not given."""
     node, _ = read_file(path)
     return {key: node.value[key].plain if node is not None and key in node.value else None for key in keys}

@@ -10,7 +10,7 @@ from gdlab.config.schema import Config
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of what is registered: load a config's `code` and import `gdlab.figures` first."""
+    """The schema (draft 2020-12) with all registered kinds; load a config's `code` and import `gdlab.figures` first."""
     schema = Config.model_json_schema()
     definitions, fields = schema["$defs"], schema["properties"]
     del definitions["Kind"]

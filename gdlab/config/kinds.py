@@ -1,4 +1,4 @@
-"""Kinds in a config: looked up in the register, their parameters read and checked."""
+"""Look up the kinds in a config in the register, and read and check their parameters."""
 
 import inspect
 import math
@@ -23,7 +23,7 @@ from gdlab.rules import wrapping
 from gdlab.rules.hyperparameters import short_name
 from gdlab.rules.wrapping import OPTAX
 
-# An option of every probe: it measures at multiples of so many steps.
+# An option of every probe: the number of steps between measurements.
 EVERY = "every"
 INFINITE_RATE = "a learning rate must be finite"
 
@@ -41,7 +41,7 @@ SHELVES: dict[What, dict[str, register.Entry]] = {
 def read_kind(what: What, path: Path, written: Any, report: Report) -> ResolvedKind | None:
     """Read `{kind: ..., parameter: value}`, or a name alone; errors go to the report. None if the kind is unknown.
 
-    A missing parameter without a default is no error here: the sweep may give it.
+    A missing parameter without a default is not an error here: an axis of the sweep may set it.
     """
     at = path if isinstance(written, str) and what in ("probe", "check") else (*path, "kind")
     if what in ("figure", "probe", "check"):
@@ -82,7 +82,7 @@ def factory(what: What, path: Path, kind: str, report: Report) -> Callable[..., 
     shelf = SHELVES[what]
     if kind in shelf:
         return shelf[kind].make
-    # Where a file of `code` failed, the kinds that it registers are unknown, and the failure is reported already.
+    # If a file of `code` failed, the kinds that it registers are unknown, and the failure is reported already.
     if not report.faulty("code"):
         hint = did_you_mean(kind, shelf) or f"there are {', '.join(sorted(shelf))}"
         report.add(path, f"there is no {what} {kind!r}", hint=hint)
@@ -117,7 +117,7 @@ def _around(
 
 
 def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[str, ValueTypes], frozenset[str], bool]:
-    """The parameters of a kind that a config can give; see `parameters`."""
+    """The parameters of a kind that a config can give, in the form that `parameters` returns."""
     if what == "probe":
         own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
         return {**own[0], EVERY: (value_types.INTEGER,)}, own[1], own[2]
@@ -126,7 +126,7 @@ def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[s
 
 @cache
 def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, ValueTypes], frozenset[str], bool]:
-    """A factory's parameters with their types, those without a default, and whether it takes other names too."""
+    """A factory's parameters with their types, those without a default, and whether it accepts other keywords too."""
     try:
         found = inspect.signature(make, eval_str=True).parameters
     except (NameError, SyntaxError, TypeError, AttributeError):  # an annotation that can't be evaluated
@@ -139,7 +139,10 @@ def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Va
 
 
 def _is_schedule(what: What, allowed: ValueTypes, value: Any) -> bool:
-    """Whether a value is a schedule: a rule takes one for any number, a schedule for a parameter annotated as one."""
+    """Whether a value is a schedule.
+
+    A rule accepts a schedule for any numeric parameter, a schedule only for a parameter annotated as a schedule.
+    """
     if what not in ("rule", "schedule") or not isinstance(value, dict):
         return False
     if value_types.ANY in allowed:

@@ -1,4 +1,4 @@
-"""Read a config file, check it and resolve what it names."""
+"""Read a config file, check it and resolve the kinds in it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ from gdlab.config.values import check_batches, check_values
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Path | None = None) -> Resolved:
-    """Read a config file, merge the overrides into it, run its `code`, check all of it and resolve what it names.
+    """Read a config file, merge the overrides into it, run its `code`, check it and resolve the kinds in it.
 
     Args:
         path: YAML 1.2. `extends: FILE` merges it over another config, and `size: NAME` merges `sizes.NAME` over it.
@@ -54,7 +54,7 @@ def _read(path: Path, overrides: list[str]) -> tuple[dict[str, Any], Report]:
     """The config as written, with its size and the overrides merged in, and the errors so far."""
     root, mistakes = read_file(path)
     if root is None:
-        # What a key of an override reaches is unknown, so only errors in its form are reported.
+        # Without the config, the keys of the overrides can't be checked, so only errors in their form are reported.
         _, wrong = override(Node({}, Mark(str(path))), overrides)
         raise ConfigError([*mistakes, *(mistake for mistake in wrong if not mistake.path)])
     changed, wrong = override(root, overrides)

@@ -6,15 +6,15 @@ from gdlab.config.errors import COMMAND_LINE
 from gdlab.config.node import Node, Path
 
 CHAIN = "chain"  # the key of a sweep whose value is a list of spaces
-DRAWN = ("random", "sobol")  # between two ends, each with a scale and a seed
+DRAWN = ("random", "sobol")  # values drawn between two ends, with the options scale and seed
 SPECS = ("log", "linear", *DRAWN)
 
 
 def merge(base: Node, over: Node, path: Path = ()) -> Node:
     """`over` merged over `base`: mappings are merged key by key, everything else is replaced.
 
-    A null over a mapping, a list or an axis removes it. A mapping of another `kind` replaces the old one, whose
-    hyperparameters are of no use to it; so does an axis given in another form.
+    A null merged over a mapping, a list or an axis removes it. A mapping with another `kind` replaces the old mapping,
+    since the old hyperparameters belong to the old kind. An axis written as a spacing replaces the old axis.
     """
     if not isinstance(base.value, dict) or not isinstance(over.value, dict) or _replaces(base.value, over.value, path):
         return over

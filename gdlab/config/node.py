@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         root: the config as written.
-        mistakes: in the order found.
+        mistakes: the errors, in the order in which they were found.
     """
 
     def __init__(self, root: Node, mistakes: Iterable[Mistake] = ()) -> None:
@@ -58,7 +58,7 @@ class Report:
         self._paths: set[Path] = set()
 
     def add(self, path: Sequence[str | int], message: str, *, hint: str = "", key: bool = False) -> None:
-        """Add an error in the value at `path`, or in its key. Only the first for each path is kept."""
+        """Add an error in the value at `path`, or in its key. Only the first error for each path is kept."""
         place = tuple(path)
         if place in self._paths:
             return

@@ -12,7 +12,7 @@ from gdlab.config.node import Node
 from gdlab.config.source import Source
 from gdlab.config.yaml_scalar import is_sound
 
-_OPTIONS = ("scale", "seed", "n")  # of axes that are drawn
+_OPTIONS = ("scale", "seed", "n")  # options of axes that are drawn
 
 
 class _UnknownError(Exception):
@@ -22,11 +22,12 @@ class _UnknownError(Exception):
 def override(root: Node, changes: Iterable[str]) -> tuple[Node, list[Mistake]]:
     """The config with each `key=value` merged into it, and the errors in those that are not valid.
 
-    The value is YAML 1.2 and is merged as in a file that extends another: a null removes a mapping. `key=`, with
-    nothing behind it, removes the key. A key is split at its dots, where the longest existing name wins, and a
-    number counts along a list, from 0 (`figures.0.metric=eval_accuracy`). All that follows `sweep.`, in a part of a
-    chain `sweep.chain.0.`, is the name of an axis, but for a last `.log`, `.linear`, `.random` or `.sobol` (and the
-    options of an axis that is drawn). Later changes win over earlier ones; those of a `kind` come first.
+    The value is YAML 1.2 and is merged as in a file that extends another: a null removes a mapping. `key=`,
+    without a value, removes the key. A key is split at its dots; if existing names contain dots, the longest matching
+    name is used. In a list, a name is an index, from 0 (`figures.0.metric=eval_accuracy`). Everything after `sweep.`,
+    or after `sweep.chain.0.` in a part of a chain, is the name of an axis, except a last `.log`, `.linear`, `.random`
+    or `.sobol` (or an option of an axis that is drawn). Changes of a `kind` are applied first, then the others in
+    order, so later changes override earlier ones.
     """
     mistakes = []
     for change in sorted(changes, key=lambda change: not _is_kind(change)):
@@ -73,7 +74,7 @@ class _Line:
 
 
 class _Value(Source):
-    """The value of a change, with positions in the whole change."""
+    """The value of a change `key=value`, with positions in the whole change."""
 
     def __init__(self, change: str, start: int) -> None:
         super().__init__(COMMAND_LINE, change[start:])

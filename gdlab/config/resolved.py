@@ -31,9 +31,9 @@ class Resolved:
         problem: the problem's factory; the hyperparameters that the config gives are bound as keywords.
         rules: each rule's factory by label, bound in the same way. The hyperparameters of a schedule have dotted names:
             `gdlab.rules.hyperparameters.call(rules["adam"], {"lr.peak": 0.3, "b1": 0.9})`.
-        over: the space of the sweep, as `gdlab.sweep` takes it: axis name to values, a tuple of names to rows, `seed`
-            to a count or a list. With a `chain`, the chain of such spaces, each part with the other axes behind its
-            own.
+        over: the space of the sweep, as `gdlab.sweep` takes it: a mapping from axis names (`seed` too) to values, and
+            from tuples of names to rows. With a `chain`, the chain of such spaces, each with the axes of its
+            part first and then the other axes.
         probes: the probes by name.
         stop: when a run ends early.
         source: the config as written, each value with its position in its file.
@@ -64,7 +64,7 @@ class Resolved:
         return ConfigError([Mistake(message, self.mark(*path), dotted(path), hint)])
 
     def with_figures(self, kinds: list[str]) -> "Resolved":
-        """The same with these figures, without options, in place of the config's."""
+        """A copy with figures of these kinds, without options, in place of the config's figures."""
         mark = Mark(COMMAND_LINE)
         config = self.config.model_copy(update={"figures": [Kind(kind=kind) for kind in kinds]})
         figures = Node([Node(kind, mark) for kind in kinds], mark)
@@ -73,7 +73,7 @@ class Resolved:
 
 
 def resolve(config: Config, choices: Choices, source: Node) -> Resolved:
-    """Bind what a config chooses; the choices are free of errors."""
+    """Bind the kinds and axes of a config; the choices must be free of errors."""
     assert choices.problem is not None
     spaces = [_space(axes, choices) for axes in choices.products]
     return Resolved(
@@ -110,7 +110,7 @@ def _rule_factory(rule: ResolvedKind) -> Callable[..., Rule]:
 
 
 class ScheduledFactory:
-    """A rule factory some of whose hyperparameters are schedules with hyperparameters of their own.
+    """A rule factory with schedules for some hyperparameters; it also takes the hyperparameters of the schedules.
 
     Attributes:
         hyperparameters: the names that it takes; those of a schedule at `lr` are "lr.peak" and so on.

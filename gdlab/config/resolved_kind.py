@@ -14,7 +14,7 @@ class ResolvedKind:
     """A registered kind with the values given for its parameters.
 
     Attributes:
-        path: its field in the config.
+        path: the path of its field in the config.
         kind: its name.
         make: the factory.
         takes: the types that each parameter accepts.
@@ -22,7 +22,8 @@ class ResolvedKind:
         required: the parameters without a default.
         values: the valid values given, converted to what the factory takes.
         schedules: the parameters given as a schedule.
-        meant: the parameters that were given a wrong value, or under a misspelt name.
+        meant: the parameters that the config gives, including those with a wrong value or a misspelt name; none of them
+            is reported as missing.
     """
 
     path: Path
@@ -36,7 +37,7 @@ class ResolvedKind:
     meant: set[str] = field(default_factory=set)
 
     def parameter(self, name: str) -> ValueTypes | None:
-        """The types of a parameter; of "lr.peak", those of `peak` of the schedule at `lr`. None: no such parameter."""
+        """The types of a parameter, or None. The name "lr.peak" means the parameter `peak` of the schedule at `lr`."""
         first, dot, rest = self.own(name).partition(".")
         if dot:
             return self.schedules[first].parameter(rest) if first in self.schedules else None
@@ -54,15 +55,18 @@ class ResolvedKind:
         return first in self.values or first in self.schedules
 
     def flat(self) -> dict[str, Any]:
-        """The values by name, those of a schedule as "lr.peak"."""
+        """The values by name; the values of a schedule have dotted names such as "lr.peak"."""
         below = {f"{at}.{name}": v for at, schedule in self.schedules.items() for name, v in schedule.flat().items()}
         return {**self.values, **below}
 
     def own_names(self) -> frozenset[str]:
-        """The hyperparameters that can be set: the factory's own, with a schedule's in place of what it schedules."""
+        """The names of the hyperparameters that can be set.
+
+        A schedule's hyperparameters ("lr.peak") take the place of the hyperparameter that it schedules ("lr").
+        """
         below = {f"{at}.{name}" for at, schedule in self.schedules.items() for name in schedule.own_names()}
         return frozenset(set(self.takes) - set(self.schedules) | below)
 
     def names(self) -> frozenset[str]:
-        """The same; where `lr` stands for `learning_rate`, both names are among them."""
+        """The names of `own_names`, and also `lr` where it is an alias of `learning_rate`."""
         return with_aliases(self.own_names())

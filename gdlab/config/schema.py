@@ -25,7 +25,7 @@ class Kind(BaseModel):
 
 
 def named(written: Any) -> Any:
-    """A mapping with the kind for a name alone."""
+    """A name alone as a mapping with this kind; any other value unchanged."""
     return {"kind": written} if isinstance(written, str) else written
 
 

@@ -11,8 +11,9 @@ SMALL = "small"
 def apply_size(root: Node, changed: Node) -> tuple[Node, list[Mistake]]:
     """The config `root` with its size merged in; unchanged, with an error, if there is no such size.
 
-    `changed` is the same config with the overrides, which may set the size and what the sizes are. Of `sizes` only the
-    name of the chosen one is kept, so that the config written to a results folder loads as it is.
+    `changed` is the same config with the overrides, which may change `size` and `sizes`. Of `sizes`, only the name of
+    the chosen size is kept, with no changes, so that the size is not merged again when the config is loaded from a
+    results folder.
     """
     size, sizes = changed.at(["size"]), changed.at(["sizes"])
     if "size" not in changed.value or not isinstance(size.value, str) or size.value == SMALL:

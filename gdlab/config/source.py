@@ -24,7 +24,7 @@ class Source:
 
     @property
     def whole(self) -> Mark:
-        """The file, without a line."""
+        """The position of the whole file."""
         return Mark(self.file)
 
     def mark(self, line: int, column: int, width: int | None = None) -> Mark:

@@ -12,7 +12,7 @@ from gdlab.config.value_types import INTEGER, REAL, is_valid
 from gdlab.engine import axes
 from gdlab.errors import did_you_mean
 
-MOST = 10_000_000  # values on one axis
+MOST = 10_000_000  # the greatest number of values on one axis
 
 
 def read_spaced(path: Path, written: dict[str, Any], report: Report) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from gdlab.config.node import Path, Report
 from gdlab.config.schema import Config
 from gdlab.errors import did_you_mean, nearest
 
-# By pydantic's error type; {value} is what was given, the rest is in the error's own context.
+# By pydantic's error type. {value} is the given value; the other names are in the context of pydantic's error.
 _WORDS = {
     "int_type": "must be a whole number, not {value}",
     "int_from_float": "must be a whole number, not {value}",
@@ -47,7 +47,7 @@ def report_validation_errors(error: ValidationError, written: Any, report: Repor
             report.add(path, "unknown key", hint=hint, key=True)
         elif path[:2] == _POINTS:
             _report_points(path, finding, _value(written, _POINTS), report)
-        elif kind != "missing" or path not in meant:  # or it is given under a misspelt name
+        elif kind != "missing" or path not in meant:  # a key with a misspelt name is not missing
             report.add(path, _words(path, finding), hint=_hint(finding), key=kind == "missing")
 
 

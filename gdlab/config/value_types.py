@@ -1,4 +1,4 @@
-"""The types of value that a parameter accepts, read off its annotation; pydantic checks and converts the values."""
+"""The types of value that a parameter accepts, read from its annotation; pydantic checks and converts the values."""
 
 import inspect
 import math
@@ -26,9 +26,9 @@ class ValueType:
     """One type of value.
 
     Attributes:
-        words: its name after "must be".
+        words: its name in messages, after "must be".
         annotation: the type for pydantic, which also converts: a whole number to a float, a list to a tuple.
-        names: the text values that it accepts, if only these.
+        names: the strings that it accepts, if it accepts only some strings.
         inside: for a list, the types of the element at an index; None where there is no such element.
     """
 
@@ -59,9 +59,9 @@ NULL = ValueType("null", None)
 BOOLEAN = ValueType("true or false", Annotated[bool, Strict()])
 INTEGER = ValueType("a whole number", _Whole)
 FLOAT = ValueType("a number", _Float)
-REAL = ValueType("a number", Annotated[_Whole | _Float, WithJsonSchema({"type": "number"})])  # a whole one stays whole
+REAL = ValueType("a number", Annotated[_Whole | _Float, WithJsonSchema({"type": "number"})])  # integers stay integers
 TEXT = ValueType("text", Annotated[str, Strict()])
-# Its mapping is read as a kind, so a plain value never is one.
+# A schedule is a mapping and is read as a kind, so no plain value is a schedule.
 SCHEDULE = ValueType("a schedule", Annotated[Any, _refusing(lambda value: True), WithJsonSchema({"type": "object"})])
 NPZ = ValueType(
     f"a path that ends in {NpzPath.suffix}",
@@ -91,7 +91,11 @@ def types_of(parameter: inspect.Parameter) -> ValueTypes:
 
 
 def validate(value: Any, allowed: ValueTypes) -> tuple[Any, list[TypeErrorAt]]:
-    """A plain value as the factory takes it, and no errors; or None, and where and why it is of none of the types."""
+    """Convert a plain value to the value that the factory takes.
+
+    Returns:
+        The converted value and no errors; or None and the errors, if the value has none of the types.
+    """
     try:
         return convert(value, allowed), []
     except ValidationError:
@@ -133,13 +137,13 @@ def words(allowed: ValueTypes) -> str:
 
 
 def suggestion(value: Any, allowed: ValueTypes) -> str:
-    """A hint at the nearest of the names that a parameter takes, if it takes names."""
+    """A hint with the nearest of the names that a parameter accepts; empty if it accepts no names."""
     names = [name for one in allowed for name in one.names]
     return did_you_mean(value, names) if isinstance(value, str) else ""
 
 
 def takes_schedule(allowed: ValueTypes) -> bool:
-    """Whether a function of the step is accepted."""
+    """Whether a schedule, a function of the step, is accepted."""
     return SCHEDULE in allowed
 
 

@@ -40,12 +40,12 @@ def converted_axis(name: str, values: Any, choices: Choices) -> Any:
         whole = reached and all(value_types.is_whole(allowed) for allowed in reached)
         return values.astype(int).tolist() if whole else values
     converted = [[value_types.convert(value, allowed) for allowed in reached] for value in values]
-    # Where one rule takes a float and another any number, both get the float.
+    # If one rule takes a float and another any number, both get the float.
     return [next((v for v in row if isinstance(v, float)), row[0]) for row in converted]
 
 
 def check_batches(written: dict[str, Any], choices: Choices, report: Report) -> None:
-    """A batch needs data, and can't hold more examples than there are to train on, where the problem tells how many."""
+    """A batch size needs a problem with data, and must not exceed the number of training examples, if it is known."""
     problem = choices.problem
     if problem is None or report.faulty("problem") or problem.kind not in register.problems:
         return
@@ -77,7 +77,7 @@ def check_batches(written: dict[str, Any], choices: Choices, report: Report) -> 
 def _check_has_data(
     problem: ResolvedKind, size: Any, products: list[list[Axis]], choices: Choices, report: Report
 ) -> None:
-    """Refuse a batch size for a problem, made at the first point of the space, that has no examples."""
+    """Report a batch size if the problem, made at the first point of the space, has no examples."""
     names = {BATCH_SIZE} | {PROBLEM + name for name in problem.takes}
     for axes in products:
         sizes = [(value, at) for axis in axes for value, at in _column(axis, BATCH_SIZE, choices)]
@@ -106,7 +106,7 @@ def _of_problem(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(axis: Axis, name: str, choices: Choices) -> list[tuple[Any, Path]]:
-    """The values on an axis of one of its names, each with its path; none if the axis has no such name."""
+    """The values of one name of an axis, each with its path; empty if the axis has no such name."""
     if name not in axis.names:
         return []
     at = axis.names.index(name)

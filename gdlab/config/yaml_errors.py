@@ -6,7 +6,7 @@ from ruamel.yaml.reader import ReaderError
 from gdlab.config.errors import Mistake
 from gdlab.config.source import Source
 
-MOST_NODES = 50_000  # a longer list of values is an axis to space: {log: [lo, hi, n]}
+MOST_NODES = 50_000  # longer lists of values can be written as a spacing: {log: [lo, hi, n]}
 
 
 class TooLargeError(Exception):
@@ -14,7 +14,7 @@ class TooLargeError(Exception):
 
 
 def syntax_error(error: Exception, source: Source) -> Mistake:
-    """Why the text can't be read."""
+    """The error that says why the text can't be parsed."""
     if isinstance(error, MarkedYAMLError):
         return _marked(error, source)
     if isinstance(error, ReaderError):

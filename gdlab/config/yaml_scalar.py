@@ -7,7 +7,7 @@ from gdlab.config.errors import is_printable
 
 
 def value(tag: str, text: str) -> Any:
-    """A scalar of the core schema; a date is text, since no field is a date."""
+    """The value of a scalar in the core schema of YAML 1.2. A date is text, since no field is a date."""
     bare = text.lower().lstrip("+-").replace("_", "")
     sign = -1 if text.startswith("-") else 1
     if tag == "null":
@@ -28,5 +28,5 @@ def value(tag: str, text: str) -> Any:
 
 
 def is_sound(text: str) -> bool:
-    """Whether the text is printable but for tabs and line breaks."""
+    """Whether the text is printable; tabs and line breaks are allowed."""
     return is_printable(re.sub("[\t\n\r\u2028\u2029]", "", text))

@@ -31,7 +31,7 @@ def parse(source: Source) -> tuple[Node | None, list[Mistake]]:
 
 
 class _BoundedComposer(Composer):
-    """Stops at a document with too many values, each of which takes some kilobytes and 50 microseconds."""
+    """A composer that refuses a document with too many values; each takes some kilobytes and 50 microseconds."""
 
     count = 0
 

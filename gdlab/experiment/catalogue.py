@@ -20,10 +20,12 @@ class Experiment(NamedTuple):
 
 
 def known_experiments() -> dict[str, Experiment]:
-    """By slug, the experiments in `configs/` of the working directory, or of the checkout that contains this package.
+    """The experiments by slug, from the folder `configs` in the working directory.
+
+    If there is no such folder, the experiments are read from the checkout that contains this package.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: neither folder exists.
     """
     for folder in (Path(CONFIGS), Path(__file__).parents[2] / CONFIGS):
         if folder.is_dir():

@@ -11,9 +11,9 @@ from gdlab.experiment.failures import Failure, recorded
 
 
 def check_all(folder: Path, resolved: Resolved, failures: list[Failure]) -> list[dict[str, Any]]:
-    """Judge the claims of a config by its results, and write them to `claims.json`; without checks no file is written.
+    """Judge the claims of a config against its results, and write the verdicts to `claims.json`.
 
-    Checks that fail are appended to `failures`.
+    A check that raises an exception is appended to `failures`. Without checks, no file is written.
 
     Returns:
         A record for each claim (`gdlab.analysis.claims.record`).

@@ -21,9 +21,9 @@ class Failure(NamedTuple):
 
 @contextmanager
 def recorded(what: str, failures: list[Failure]) -> Iterator[None]:
-    """A context that appends an exception to `failures`, with the message "WHAT: CAUSE".
+    """A context that catches an exception and appends it to `failures`, with the message "WHAT: CAUSE".
 
-    An interruption and an `OSError` (a full disk, for example) are raised: `gdlab resume` continues after them.
+    `Stopped` and `OSError` (a full disk, for example) are not caught: `gdlab resume` continues after them.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def recorded(what: str, failures: list[Failure]) -> Iterator[None]:
 
 
 def explained(error: Exception) -> str:
-    """The message of an error; for one that is not a UserError also its type, and the file and line in user code."""
+    """The message of a UserError; of others the type, the first line, and the file and line in user code."""
     if isinstance(error, UserError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

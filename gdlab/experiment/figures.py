@@ -23,15 +23,15 @@ def draw_all(
     variant: str = "",
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
-    """Draw the figures of a config from its results: the files written.
+    """Draw the figures of a config from its results. Returns the files.
 
     Args:
         folder, resolved: the results, and their config.
         formats: "png", "pdf" or "svg".
-        failures: figures that fail are appended to it.
-        without: parts of the results whose figures are left out.
-        variant: which variant of the landscapes is drawn; the files' names end with it.
-        stop: called before each figure; true stops there.
+        failures: a figure that raises an exception is appended to this list.
+        without: parts of the results; figures that show one of them are skipped.
+        variant: the suffix in the names of the landscapes to draw; the file names also end with it.
+        stop: called before each figure; if it returns true, no further figure is drawn.
 
     Raises:
         Stopped: `stop` returned true.
@@ -54,12 +54,13 @@ def draw_all(
 def draw(
     folder: Path, kind: str, options: Mapping[str, Any], stem: Path, formats: Sequence[str], variant: str = ""
 ) -> list[Path]:
-    """Draw one figure from a results folder: the files written, `stem` with the ending of each format.
+    """Draw one figure from a results folder. Returns the files: `stem` with the suffix of each format.
 
-    Under it are the verdicts of a check of the same kind. `variant`: which variant of a landscape is drawn.
+    The verdicts of the check of the same kind are written below the figure. `variant` is the suffix in the name of the
+    landscape to draw.
 
     Raises:
-        gdlab.errors.UserError: the results lack what the figure shows, or an option is wrong.
+        gdlab.errors.UserError: the results lack the data of the figure, or an option is wrong.
     """
     part = part_of(kind)
     data = results.open_named(folder, part if part == results.SWEEP else part + variant)
@@ -70,7 +71,7 @@ def draw(
 
 
 def export(folder: Path, ending: str, variant: str = "") -> list[Path]:
-    """Write the landscape of a results folder for other programs, as "vtk", "html", "gif" or "mp4": the files written.
+    """Write the landscape of a results folder as "vtk", "html", "gif" or "mp4". Returns the files.
 
     Raises:
         gdlab.errors.UserError: there is no landscape, or a package that writes such files is not installed.
@@ -85,7 +86,7 @@ def export(folder: Path, ending: str, variant: str = "") -> list[Path]:
 
 
 def part_of(kind: str) -> str:
-    """The part of the results that a figure shows: "sweep", or a landscape."""
+    """The part of the results that a figure shows: "sweep", or the name of a landscape."""
     return str(register.figures[kind].info.get("of", results.SWEEP))
 
 

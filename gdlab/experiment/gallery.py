@@ -8,7 +8,7 @@ from typing import Any, get_args
 from gdlab.analysis.claims import Status
 from gdlab.experiment import results
 
-# Greatest width in pixels, and number of colours.
+# The greatest width of a picture in pixels, and its number of colours.
 WIDEST, PALETTE = 1000, 256
 PAGE = "README.md"
 
@@ -16,14 +16,14 @@ PAGE = "README.md"
 def add(gallery: Path, slug: str, folder: Path, info: Mapping[str, Any]) -> None:
     """Copy the figures of a results folder and its claims into the gallery, and write the gallery's page.
 
-    `info`: what else the page shows: `words` (what the experiment shows), `command`, `seconds`, `size`, `machine`.
+    `info` has the other fields shown: `words` (what the experiment shows), `command`, `seconds`, `size`, `machine`.
     """
     from PIL import Image
 
     gallery.mkdir(parents=True, exist_ok=True)
     pictures: list[str] = []
     drawn = sorted((folder / results.FIGURES).glob("*.png"))
-    for path in sorted(drawn, key=lambda path: path.stem != slug.replace("_", "-")):  # the one with the verdicts first
+    for path in sorted(drawn, key=lambda path: path.stem != slug.replace("_", "-")):  # the one with verdicts is first
         name = f"{slug}.png" if not pictures else f"{slug}-{path.stem}.png"
         with Image.open(path) as picture:
             flat = picture.convert("RGB")

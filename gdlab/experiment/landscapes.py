@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import xarray
 
 SHARED, OWN, LINES, SPECTRUM, CURVATURE = LANDSCAPES
-# Points of a map of curvature along each direction. Each point costs more than a hundred gradients.
+# Points of a curvature map along each direction. Each point costs more than a hundred gradients.
 CURVATURE_POINTS = 11
 
 
@@ -46,13 +46,13 @@ def landscapes_of(
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> "dict[str, xarray.Dataset]":
-    """The wanted parts, by name; none if no run is left to show.
+    """Compute the wanted landscapes. Returns them by name; empty if there is no run to show.
 
     Args:
         resolved, data: the config, and the results of its sweep.
         selection: the runs that are shown.
-        wanted: names of parts, of `LANDSCAPES`. The curvature also computes the shared plane that it lies on.
-        folder: where the progress is kept (see `gdlab.evaluate`).
+        wanted: names from `LANDSCAPES`. The curvature lies on the shared plane, which is then computed too.
+        folder: the folder to which results are written as they come, to continue a stopped call (see `gdlab.evaluate`).
         progress, stop: as in `gdlab.evaluate`.
 
     Raises:
@@ -79,7 +79,7 @@ def landscapes_of(
             stop=resolved.stop,
         )
         started = [len(path) > 0 for path in paths.finite]
-        # On other planes the path of a diverged run would determine the plane.
+        # On a plane that is not exact, the path of a diverged run would determine the plane.
         sound = [ok and (kind == "exact" or not lost) for ok, lost in zip(started, selection.diverged, strict=True)]
         options: dict[str, Any] = {"chunk": config.compute.chunk, "folder": folder, "stop": stop}
         options["progress"] = lambda state: progress(state._replace(label="the landscape"))
@@ -101,17 +101,18 @@ def landscapes_of(
 
 
 def parts_of(config: Config) -> list[str]:
-    """The landscapes that a config's figures show, and always the shared plane."""
+    """The names of the shared plane and of the landscapes that a config's figures show."""
     shown = [part_of(figure.kind) for figure in config.figures]
     return list(dict.fromkeys([SHARED, *(part for part in shown if part in LANDSCAPES)]))
 
 
 def check_landscape(resolved: Resolved, problems: Callable[[], Iterable[Problem]]) -> None:
-    """Refuse a landscape that none of the problems has.
+    """Raise an error if the config's landscape is impossible for every problem.
 
     Raises:
-        ConfigError: an exact plane, and no problem has two parameters; or directions scaled by filter, layer or tensor,
-            which leaves biases out, and no problem has a parameter array with two axes or more.
+        ConfigError: the plane is `exact`, and no problem has two parameters; or random directions are scaled by filter,
+            layer or tensor, and no problem has a parameter array with two or more axes (this scaling leaves biases
+            out).
     """
     settings = resolved.config.landscape
     if settings is None:
@@ -129,9 +130,9 @@ def _has_matrix(problem: Problem) -> bool:
 
 
 def problems_of(resolved: Resolved, points: Space) -> Iterator[Problem]:
-    """The problems of a space, one for each choice of its hyperparameters that are not floats.
+    """The problems of a space, one for each combination of values of the hyperparameters that are not floats.
 
-    A float does not change the shape of the parameters, so only one value of it is used.
+    Float hyperparameters do not change the shapes of the parameters, so only one value of each is used.
     """
     choices = []
     for block in points.blocks:
@@ -164,13 +165,13 @@ def _scene(problem: Any, selection: Selection, paths: Paths, kept: Sequence[bool
 
 
 def _lost(part: "xarray.Dataset", selection: Selection, kept: Sequence[bool]) -> "xarray.Dataset":
-    """The part with `path_diverged`: whether each of its runs diverged."""
+    """The part with the variable `path_diverged`, which is true for runs that diverged."""
     dim = "run" if "run" in part.dims else "rule"
     return part.assign(path_diverged=(dim, np.asarray(selection.diverged)[np.asarray(kept)]))
 
 
 def _gridded(part: "xarray.Dataset") -> "xarray.Dataset":
-    """The part with the dims rule and one axis instead of run, if its runs are a complete grid of the two."""
+    """The part with the dims `rule` and one axis in place of `run`, if its runs form a complete grid of these two."""
     if "run" not in part.dims:
         return part
     rules = part["rule"].values

@@ -48,8 +48,8 @@ def work(
 ) -> dict[str, Any]:
     """The part of the provenance that is known after the runs: times in seconds, layout and memory of each group.
 
-    `chunk`: the number of rows of runs that share batches, and the runs of a row. `compile_seconds` overlaps with the
-    other times, since programs are compiled in background threads.
+    `chunk` is the number of rows in a chunk and the number of runs in a row; the runs of a row share batches.
+    `compile_seconds` overlaps with the other times, since programs are compiled in background threads.
 
     `before`: the provenance before a resume; its times are added.
     """
@@ -88,11 +88,11 @@ _IGNORED = ("name", "sweep", "landscape", "figures", "checks", "size", "sizes")
 
 
 def identity(config: Config, config_folder: Path, device: str | None = None) -> str:
-    """A digest of everything that a run's result depends on, except its own hyperparameters and seed.
+    """A digest of everything that a run's result depends on, except the run's hyperparameters and seed.
 
-    It covers the config without its space and figures, the user's code and their modules that it imports, gdlab's code,
-    the versions of the libraries, the settings of JAX, and the kind of device (by default of this process). Files that
-    the user's code reads are not covered: the store compares the arrays.
+    It covers the config (without `_IGNORED`), the files of `code` and the user's modules that they import, the code of
+    gdlab, the versions of the libraries, the settings of JAX, and the kind of device (by default the device of this
+    process). Files that the user's code reads are not covered; the store compares the arrays instead.
     """
     import jax
 
@@ -113,10 +113,10 @@ def code_digests(code: Sequence[str], config_folder: Path) -> dict[str, str]:
 
 
 def _imported(code: Sequence[Path]) -> list[Path]:
-    """The files of the user's modules that their code imports, directly or indirectly.
+    """The files of the user's modules that the files of `code` import, directly or indirectly.
 
     Installed packages, the standard library and gdlab are left out. Imports are read from the source, so modules that
-    other code has loaded into this process do not count.
+    only other code has loaded into this process are left out.
     """
     excluded = (*(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")), str(_HERE))
     seen: dict[Path, None] = {}

@@ -29,7 +29,7 @@ class Reproduced(NamedTuple):
 
 
 def chosen(slug: str) -> list[Experiment]:
-    """The experiment with a slug, or all.
+    """The experiment with a slug; all experiments for the slug "all".
 
     Raises:
         UserError: there is no such experiment.
@@ -56,12 +56,13 @@ def reproduce(
     fresh: bool = False,
     gallery_folder: Path | None = None,
 ) -> Iterator[Reproduced]:
-    """Run experiments in sequence.
+    """Run experiments in sequence, and yield the outcome of each.
 
-    If there are several, one without the size runs at its small size, and one that can't be run is a failure.
+    If there are several, an experiment that lacks the size runs at size small (a single experiment does so only for
+    size fast), and an experiment that can't be run yields a failure.
 
     Raises:
-        gdlab.errors.Halted: it was interrupted.
+        gdlab.errors.Halted: the run was interrupted.
         UserError: the only experiment can't be run.
     """
     for one in wanted:

@@ -24,11 +24,11 @@ FIGURES = "figures"
 CLAIMS = "claims.json"
 SWEEP = "sweep"
 LANDSCAPE = "landscape"
-# The parts that a landscape can have, by name. A figure names the one that it shows by `of`.
+# The names of the landscapes, each a part of the store. The registered `of` of a figure is the one that it shows.
 LANDSCAPES = (LANDSCAPE, "landscapes", "lines", "spectrum", "curvature")
-# The attribute with the coordinates that are strings.
+# The attribute that stores the string coordinates of a part.
 WORDS = "words"
-# The attribute of a part with the digest of its files; the key of the checksum in provenance.json.
+# The attribute of a part that stores the digest of its files; the key of the checksum in provenance.json.
 DIGEST, CHECKSUM = "gdlab_digest", "checksum"
 
 
@@ -36,7 +36,7 @@ def make_folder(root: Path, name: str, digest: str, now: datetime, files: Mappin
     """Make a new folder `root/name/YYYYmmdd-HHMMSS-DIGEST` with `files` in it, and point `root/name/latest` to it.
 
     Raises:
-        OSError: the folder or a file can't be made; neither is left behind.
+        OSError: the folder or a file can't be made. A folder without all of its files is removed.
     """
     stem = f"{now:%Y%m%d-%H%M%S}-{digest}"
     (root / name).mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ def find_folder(path: Path) -> Path:
 
 
 def open_results(path: str | Path) -> "xarray.Dataset":
-    """The results of `gdlab run` as one labelled Dataset: dims `rule`, the axes of the sweep, and `step` for series.
+    """The results of `gdlab run` as one Dataset with the dims `rule`, the axes of the sweep, and, in series, `step`.
 
-    `path` is a results folder, or the folder of all results of one name (then the latest).
+    `path` is a results folder, or a folder `results/NAME`, of which the latest results are opened.
 
     Raises:
         gdlab.engine.read_store.StoreError: there are no results, or they are of another version or damaged.
@@ -122,7 +122,9 @@ def open_results(path: str | Path) -> "xarray.Dataset":
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """The content of provenance.json. Its `config_folder` may be edited if the files of `code` were moved.
+    """The content of provenance.json.
+
+    The checksum does not cover `config_folder`, which may be edited if the files of `code` were moved.
 
     Raises:
         StoreError: it is missing or damaged.
@@ -170,12 +172,12 @@ def same_config(folder: Path) -> bool:
 
 
 def refuse_changed(folder: Path) -> Path:
-    """Check that a folder's config, and the files of its `code`, are those that its runs began with.
+    """Check that the config of a results folder and the files of its `code` are unchanged since its runs began.
 
-    The check precedes `gdlab.config.load`, which executes these files.
+    Call this before `gdlab.config.load`, which executes these files.
 
     Returns:
-        The folder that the paths of `code` start from.
+        The folder that the paths of `code` are relative to.
 
     Raises:
         StoreError: one of them was changed; or the provenance, or the config, is missing or damaged.
@@ -195,7 +197,7 @@ def refuse_changed(folder: Path) -> Path:
 
 
 def other_config(folder: Path) -> str:
-    """The message about a config that was changed since its runs began."""
+    """The error message for a config that was changed since its runs began."""
     return (
         f"{folder / CONFIG} was changed after its runs began, so the results are not those of this config. "
         f"Restore it, or run the changed config: gdlab run {folder / CONFIG}"
@@ -291,7 +293,7 @@ def open_part(folder: Path, name: str = LANDSCAPE) -> "xarray.Dataset":
 
 
 def open_named(folder: Path, name: str) -> "xarray.Dataset":
-    """The data of a figure or a check: the results of the sweep, or a part.
+    """The data that a figure or a check takes: the results of the sweep, or a part of the store.
 
     Raises:
         StoreError: as `open_results` and `open_part`.

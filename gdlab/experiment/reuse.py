@@ -16,7 +16,7 @@ from gdlab.experiment import results
 
 
 class Earlier(NamedTuple):
-    """The runs of an earlier folder that can be reused, by the index of the group."""
+    """An earlier results folder, and its runs that can be reused, by index of the planned group."""
 
     folder: Path
     reused: dict[int, ReusedRuns]
@@ -24,12 +24,12 @@ class Earlier(NamedTuple):
 
     @staticmethod
     def find(parent: Path, identity: str, groups: Sequence[Group]) -> "Earlier | None":
-        """The folder in `parent` with this identity that has the most runs of the groups; None if none has any."""
+        """The folder in `parent` with this identity that has the most undamaged runs of the groups, or None."""
         folders = [file.parent for file in parent.glob(f"*/{results.PROVENANCE}") if not file.parent.is_symlink()]
         alike = [folder for folder in folders if _identity(folder) == identity]
         counted: dict[Path, int] = {}
         best = None
-        # Counting runs in the manifests is faster than checking results, so it comes first. The newest folder is first.
+        # First count the runs in the manifests, which is faster than checking the results. Newer folders come first.
         for folder in sorted(alike, reverse=True):
             counted[folder] = _count(_reused(folder, groups, check=False))
             if counted[folder] == _size(groups):
@@ -68,7 +68,7 @@ def _count(reused: Mapping[int, ReusedRuns]) -> int:
 
 
 def _reused(folder: Path, groups: Sequence[Group], check: bool) -> dict[int, ReusedRuns]:
-    """The runs of the groups in a folder, by the index of the group; with `check`, only those of undamaged tiles."""
+    """The runs of the groups that a folder has, by index of the group; with `check`, only runs in undamaged tiles."""
     try:
         root, manifest = open_root(folder), Manifest(folder)
     except StoreError:  # for example of another version
@@ -110,14 +110,17 @@ def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chu
 
 
 def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whole: np.ndarray) -> np.ndarray:
-    """For each run of ours, the undamaged run of theirs with the same values; -1 if there is none."""
+    """For each run in `ours`, the index of the undamaged run in `theirs` with the same values; -1 without any.
+
+    `whole` is true for the undamaged runs of `theirs`.
+    """
     keys = _rows(theirs)
     of = {key: run for run, key in enumerate(keys) if whole[run]}
     return np.array([of.get(key, -1) for key in _rows(ours)])
 
 
 def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
-    """The values of each run as its program takes them: dtype and bits."""
+    """The values of each run as the program receives them: kinds of dtype, and bits."""
     seen = [traced_dtype(column) for column in columns.values()]
     kinds = tuple(column.dtype.kind for column in seen)
     return [(kinds, *row) for row in zip(*(bits(column).tolist() for column in seen), strict=True)] or [()]

@@ -63,7 +63,7 @@ class Running(NamedTuple):
 
     devices: Sequence[jax.Device] | None = None  # None: all devices of this process
     progress: Callable[[Progress], None] = lambda progress: None
-    stop: Callable[[], bool] = lambda: False  # called after each segment; true stops there
+    stop: Callable[[], bool] = lambda: False  # called after each segment; true stops the runs
     executor: ExecutorAdapter | None = None  # its workers evaluate the runs; None: this process
 
 
@@ -76,7 +76,7 @@ def prepare(resolved: Resolved) -> Prepared:
     Raises:
         ExperimentError: a rule, problem or probe raises an exception when it is traced.
         UserError: a rule, problem or probe returns something of the wrong kind or shape.
-        ConfigError: the config asks for a landscape that none of its problems has (see `check_landscape`).
+        ConfigError: the config's landscape is impossible for all of its problems (see `check_landscape`).
     """
     config, train = resolved.config, resolved.config.train
     try:
@@ -101,7 +101,7 @@ def prepare(resolved: Resolved) -> Prepared:
 
 
 def groups_of(text: str, code_dir: str) -> tuple[Group, ...]:
-    """The groups that `prepare` plans for the text of a config, on a worker. Paths of `code` start from `code_dir`."""
+    """On a worker, plan the runs of a config given as text. The paths of `code` are relative to `code_dir`."""
     start(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / results.CONFIG
@@ -119,13 +119,13 @@ def run(
     formats: Sequence[str] = ("png", "pdf"),
     fresh: bool = False,
 ) -> Finished:
-    """Run a prepared experiment in a new folder under `out`. The paths of its `code` start from `config_folder`.
+    """Run a prepared experiment in a new folder under `out`. The paths of `code` are relative to `config_folder`.
 
-    Runs are reused from an earlier folder of the same name whose config (except its space), code, versions and device
-    are the same, unless `fresh`.
+    Unless `fresh`, runs are reused from an earlier folder of the same name with the same config (except its space),
+    code, versions and device.
 
     Raises:
-        Halted: it was interrupted, or a file could not be written; `resume` continues it.
+        Halted: the run was interrupted, or a file could not be written; `resume` continues the run.
         OSError: the folder can't be made.
     """
     resolved, began = prepared.resolved, datetime.now().astimezone()
@@ -182,7 +182,7 @@ def resume(
             Earlier.of(folder.resolve().parent / info["earlier"], prepared.groups) if same and info["earlier"] else None
         )
         reused = earlier.reused if earlier else None
-        # A run that one version began is not continued by another: without its checkpoint it starts again.
+        # If versions, code or device differ, checkpoints are not used, and unfinished runs start again.
         store = Store(folder, prepared.space, resume=True, reused=reused, checkpoints=same)
         return _work(folder, prepared, info, store, began, running, formats, notes)
 
@@ -197,10 +197,10 @@ def _work(
     formats: Sequence[str],
     notes: list[str],
 ) -> Finished:
-    """Evaluate the runs that the store lacks, then write and draw everything that is made from them.
+    """Evaluate the runs that the store lacks; then write runs.csv, provenance, landscapes, claims and figures.
 
     Raises:
-        Halted: it was interrupted, a file could not be written, or all workers were lost.
+        Halted: the run was interrupted, a file could not be written, or all workers were lost.
         PartlyFailed: some runs raised an exception on their worker.
     """
     resolved, compute = prepared.resolved, prepared.resolved.config.compute
@@ -280,22 +280,22 @@ def write_landscapes(
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """Compute the landscapes that a config's figures are drawn from, and add them to its results.
+    """Compute the landscapes that a config's figures show, and add them to its results.
 
-    What a stopped call has computed is kept in the folder, and the next call continues from it.
+    If the computation is stopped, its finished parts stay in the folder, and the next call continues from them.
 
     Args:
         folder, resolved: the results, and their config.
-        runs: the runs to show: "best", "all", or the values of one run's axes. None: those of the config.
-        variant: appended to the names of the parts, so that those of the config are kept.
+        runs: the runs to show: "best", "all", or the values of one run's axes. None: `landscape.runs` of the config.
+        variant: a suffix for the names of the parts, so that the landscapes of the config are not overwritten.
         progress, stop: as in `gdlab.evaluate`.
 
     Returns:
-        The parts without any run to show, since every run of every rule diverged.
+        The names of the parts that were not computed, since every run that they would show diverged.
 
     Raises:
         gdlab.errors.SelectionError: there is no such run.
-        ConfigError: an exact plane, and a problem that is not of two parameters; or see `check_landscape`.
+        ConfigError: the landscape is impossible for the problem of the chosen runs (see `check_landscape`).
         Stopped: `stop` returned true.
     """
     config = resolved.config
@@ -324,16 +324,16 @@ def landscape(
     formats: Sequence[str] = ("png", "pdf"),
     exports: Sequence[str] = (),
 ) -> list[Path]:
-    """Compute and draw the landscapes of finished results: the files written.
+    """Compute and draw the landscapes of finished results. Returns the files.
 
     Args:
         folder, resolved: the results, and their config with the figures to draw.
         runs, variant: as in `write_landscapes`; the names of the files also end with the variant.
         running, formats: run-time options, and the formats of the figures.
-        exports: the formats in which the shared plane is written besides: "vtk", "html", "gif", "mp4".
+        exports: further formats in which the shared plane is written: "vtk", "html", "gif", "mp4".
 
     Raises:
-        Halted: it was interrupted.
+        Halted: the computation was interrupted.
         StoreError: the data or the code of the results changed, so the surface would differ.
         UserError: a figure could not be drawn, or there is no run to show.
     """
@@ -358,10 +358,10 @@ def chosen_runs(folder: Path, words: str | None) -> tuple[str | dict[str, Any] |
     """The runs that `--run` names: best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01.
 
     Returns:
-        The runs, as in `write_landscapes`; and notices of numbers that the nearest value of their axis replaces.
+        The runs, as in `write_landscapes`; and a notice for each number replaced by the nearest value of its axis.
 
     Raises:
-        UserError: it is none of these.
+        UserError: the text has none of these forms.
     """
     if words is None or words in ("best", "all"):
         return words, []

@@ -1,4 +1,4 @@
-"""Choose the runs of a sweep that a landscape shows, and its problem."""
+"""Choose the runs of a sweep that a landscape shows, and the problem whose loss it shows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,23 +28,23 @@ class Selection(NamedTuple):
 
 
 def best_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
-    """The best run of each rule; of its seeds, the first.
+    """The best run of each rule, with the first seed.
 
-    If all runs of a rule diverged, the longest one is shown on a problem of two parameters. On other problems the rule
-    is left out, since its path would determine the plane.
+    If all runs of a rule diverged and the problem has two parameters, the run with the most steps is shown. On other
+    problems the rule is left out, since its path would determine the plane.
     """
     top = _best_points(data, flat=two_parameters(resolved.problem(**_first(resolved))))
     rows = [top.sel(rule=label) for label in top["rule"].values]
     words = f"Paths: one run of each rule (seed {_seed(data)}), its best; {data['final_loss'].size:,} runs in all"
-    # All paths lie on one surface. If the problem is swept, it is the problem of the best rule.
+    # All paths are drawn on one surface. If the problem is swept, it is the surface of the best rule's problem.
     leader = int(top["final_loss"].fillna(np.inf).values.argmin()) if rows else 0
     return _selection(resolved, data, rows, [not bool(row["found"]) for row in rows], leader, words)
 
 
 def all_runs(resolved: Resolved, data: "xarray.Dataset") -> Selection:
-    """Every run of the first seed, each once, even if the sweep has axes that its rule lacks.
+    """Every run of the first seed. A run appears once, even if the sweep has axes that its rule lacks.
 
-    If the problem is swept, the runs at its first values.
+    If the problem is swept, only the runs at the first values of its axes.
     """
     first = {data[name].dims[0]: 0 for name in data.coords if name == SEED or str(name).startswith(PROBLEM)}
     others = [dim for dim in data["final_loss"].dims if dim not in first]
@@ -80,10 +80,10 @@ def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any
 
 
 def nearest_values(data: "xarray.Dataset", wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The wanted values of the axes, each number within the range of its axis replaced by the nearest value.
+    """Replace each number that lies within the range of its axis by the nearest value of the axis.
 
     Returns:
-        The values; and a notice for each that was replaced by one that differs by more than 0.1%.
+        The values, and a notice for each replacement that differs by more than 0.1%.
     """
     values, notices = dict(wanted), []
     for name, value in wanted.items():
@@ -148,7 +148,10 @@ def _seed(data: "xarray.Dataset") -> int:
 
 
 def _best_points(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
-    """The best points of the rules, in the form of `best`."""
+    """The best point of each rule, as a Dataset with the variables of `best`.
+
+    With `flat`, a rule whose runs all diverged has the point with the most steps; without, the rule is left out.
+    """
     top = best(data)
     if not flat:
         return top.isel(rule=np.flatnonzero(top["found"].values))
@@ -163,9 +166,9 @@ def _best_points(data: "xarray.Dataset", flat: bool) -> "xarray.Dataset":
 
 
 def _given(one: "xarray.Dataset", axes: Sequence[str], whole: Collection[str]) -> dict[str, Any]:
-    """The values of the axes that one point has; those of axes in `whole` as integers.
+    """The values of the axes at one point, without axes that the point lacks; axes in `whole` as integers.
 
-    The coordinate of an axis that some points lack holds NaN there, so integers are floats in it.
+    If some points lack an axis, its coordinate is NaN there, so its integers are stored as floats.
     """
     values = {name: one[name].item() for name in axes}
     absent = [n for n, v in values.items() if v == str(ABSENT) or (isinstance(v, float) and np.isnan(v))]

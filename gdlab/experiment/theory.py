@@ -1,4 +1,4 @@
-"""What is known of a config without running it: stability limits of its rules, and the names of its layers."""
+"""Facts about a config, known without running it: stability limits of its rules, and the names of its layers."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ SERIES = ("sharpness", "preconditioned_sharpness")
 
 
 def stability_of_sharpness(resolved: Resolved) -> dict[str, dict[str, float]]:
-    """By series and rule label, the constant c: the rule is stable while the series is below c / lr.
+    """The stability constant c, by series and rule label: the rule is stable while the series is below c / lr.
 
     A rule is left out if its constant is unknown, or depends on a hyperparameter that is swept or scheduled.
     """
@@ -38,7 +38,7 @@ def stability_of_sharpness(resolved: Resolved) -> dict[str, dict[str, float]]:
 
 
 def stable_lr(resolved: Resolved) -> dict[str, dict[str, float]]:
-    """By rule label, the stability limit: the rule is stable on the problem for learning rates below `lr` = `c` / L.
+    """The stability limit by rule label: the rule is stable on the problem for learning rates below `lr` = `c` / L.
 
     L is the problem's greatest curvature (`facts["smoothness"]`). Empty if L is unknown or the problem is swept. A rule
     is left out if it has no known limit, or the limit depends on a hyperparameter that is swept or scheduled.
@@ -66,7 +66,7 @@ def stable_lr(resolved: Resolved) -> dict[str, dict[str, float]]:
 
 
 def layer_names(resolved: Resolved) -> dict[str, list[str]]:
-    """By probe, the names of the layers along its last dim, for the probes of a config that measure each layer.
+    """The names of the layers along the last dim of each probe that measures every layer, by probe.
 
     Empty if the problem is swept, since its layers can differ between runs.
     """
