@@ -39,7 +39,8 @@ def _word(name: Hashable, value: Any) -> str:
 def _tells(data: "xarray.Dataset", name: Hashable, dim: str) -> bool:
     """Whether a coordinate is part of the name.
 
-    The rule, the rate and coordinates that differ along the dim are; `run` is only if it is the sole coordinate.
+    The rule, the rate and coordinates that differ along the dim are part of it. `run` is part of it only if
+    the dim has no other coordinate.
     """
     if name == RUN:
         return not any(axis.dims == (dim,) for other, axis in data.coords.items() if other != RUN)

@@ -40,7 +40,7 @@ def scale(
 
     Args:
         lines: the values that the axis must contain; non-finite values are ignored.
-        bands: further values; the axis is extended to them by at most half of the extent of the lines.
+        bands: further values; the axis is extended to those that exceed the lines by at most half of their extent.
         ceiling: values above this do not extend the axis.
         limits: the limits of the axis; by default they are computed from the other arguments.
         linear: whether the axis is always linear, as for an accuracy.

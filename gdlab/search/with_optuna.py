@@ -64,8 +64,8 @@ def optuna_search(
 
     Args:
         problem, rule: as in `gdlab.sweep`; one rule. To compare rules, search for each.
-        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are
-            names of axes, as in a sweep.
+        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are names
+            of axes, as in a sweep.
         trials: the total number of trials.
         batch: the number of points per round. The sampler receives results only between rounds.
         steps: the steps of each run.

@@ -49,7 +49,7 @@ def to_movie(
         dpi: pixels per inch; a double column is 7 inches wide.
 
     Raises:
-        SelectionError: an extension other than .gif and .mp4; no surface; neither paths nor several frames.
+        SelectionError: an extension other than .gif and .mp4; no surface; no path of two points or more and no frames.
         UserError: an MP4 without ffmpeg installed.
         OSError: the folder can't be written.
     """
