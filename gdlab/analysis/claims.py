@@ -1,8 +1,8 @@
 """Claims: a statement of a paper as a number with a tolerance, and a verdict on it from measured values.
 
-A claim is written before it is checked: the statement and its source, the expected value, how it is measured, and the
-reason for the tolerance. There are four verdicts: held; failed; uncertain, where the seeds do not decide on which side
-of a bound the value lies; and unchecked, where the experiment as it was run can't decide.
+A claim is written before it is checked. It contains the statement and its source, the expected value, the method of
+measurement, and the reason for the tolerance. There are four verdicts: held; failed; uncertain, if the seeds do not
+determine on which side of a bound the value lies; and unchecked, if the experiment as it was run can't decide.
 """
 
 import math
@@ -25,24 +25,24 @@ class Expected(NamedTuple):
 
 
 def near(value: float, *, rel: float = 0.0, abs: float = 0.0, name: str = "") -> Expected:
-    """Within max(rel |value|, abs) of a value; `name` is the name of the value, such as "2/lr"."""
+    """The range value ± max(rel |value|, abs); `name` is the name of the value, such as "2/lr"."""
     width = max(rel * math.fabs(value), abs)
     about = f"{100 * rel:g}%" if rel * math.fabs(value) >= abs else f"{abs:g}"
     return Expected(value - width, value + width, f"{f'{name} = ' if name else ''}{value:.5g} ± {about}")
 
 
 def between(low: float, high: float) -> Expected:
-    """From `low` to `high`."""
+    """The range [low, high]."""
     return Expected(low, high, f"{low:.4g} to {high:.4g}")
 
 
 def at_least(bound: float) -> Expected:
-    """At or above a bound."""
+    """The range [bound, inf]."""
     return Expected(bound, math.inf, f"at least {bound:.4g}")
 
 
 def at_most(bound: float) -> Expected:
-    """At or below a bound."""
+    """The range [-inf, bound]."""
     return Expected(-math.inf, bound, f"at most {bound:.4g}")
 
 
@@ -51,15 +51,15 @@ class Claim:
     """A statement that a measured number supports or contradicts.
 
     Attributes:
-        name: a word or two, for tables.
+        name: a short name, for tables.
         statement: the statement, as a sentence.
         source: paper and section or figure.
         expected: the range in which the measured value must lie.
-        measured: a value for each seed or run; one value if nothing is random.
+        measured: one value for each seed or run; a single value for a deterministic experiment.
         how: how the value is measured.
         tolerance: the reason for the width of the tolerance.
         over_seeds: "mean": the claim is about the mean over seeds, with its 95% t-interval; "each": about every seed.
-        unchecked: why this run can't decide the claim, or "". If given, `measured` is not judged.
+        unchecked: why the experiment can't decide the claim, or "". If it is not empty, `measured` is not judged.
     """
 
     name: str
@@ -84,7 +84,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         status: held, failed, uncertain or unchecked.
-        value: the mean over seeds; for claims about every seed, the value furthest outside the range; NaN if none.
+        value: the mean over seeds; for claims about every seed, the value furthest outside the range; NaN if there is
+            no value.
         low, high: the 95% t-interval of the mean, or the range of the seeds; both equal `value` for one seed.
         reason: an explanation in addition to the numbers, or "".
     """
@@ -99,9 +100,9 @@ class Verdict(NamedTuple):
 def judge(claim: Claim) -> Verdict:
     """The verdict on a claim.
 
-    About the mean: held if its interval lies in the expected range, failed if it lies outside, else uncertain. About
-    each seed: held if all lie in the range, failed if none does, else uncertain. If a seed has no number (its run
-    diverged, for example), the claim failed.
+    A claim about the mean is held if the interval of the mean lies in the expected range, failed if the interval lies
+    outside, else uncertain. A claim about each seed is held if all seeds lie in the range, failed if none does, else
+    uncertain. If the value of a seed is NaN (for example because its run diverged), the claim is failed.
     """
     if claim.unchecked:
         return Verdict("unchecked", math.nan, math.nan, math.nan, claim.unchecked)

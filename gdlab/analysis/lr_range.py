@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 def rate_band(
     data: "xarray.Dataset", metric: str = "final_loss", tolerance: float = 0.1, *, direction: Direction | None = None
 ) -> "xarray.Dataset":
-    """The range of good rates of each rule: around the best rate, those whose median over seeds is nearly as good.
+    """The range of good rates of each rule: around the best rate, rates with a median over seeds nearly as good.
 
     A median m is nearly as good as the best median b if m <= b + tolerance (start - b), where start is the median of
-    the first recorded loss (0 for a metric where more is better, with the signs of all reversed). The range ends before
-    the first rate that is worse. For each rate, other axes take their best values. A diverged run counts as the worst
-    possible value; missing runs are left out.
+    the first recorded loss. For a metric where larger is better, m and b are negated and start is 0. On each side of
+    the best rate, the range ends before the first rate whose median is not nearly as good. For each rate, the other
+    axes have their best values. A diverged run counts as the worst possible value; missing runs are left out.
 
     Returns:
         A Dataset over `rule`, if there is one: the rates `best`, `low` and `high`; `decades`, log10(high / low);
-        `spread`, the difference between the worst and the best seed at the best rate, infinite if one diverged. NaN
-        where no rate has a finite median.
+        `spread`, the difference between the worst and the best seed at the best rate, infinite if one diverged. All
+        are NaN where no rate has a finite median.
 
     Raises:
-        gdlab.errors.SelectionError: no such metric, or one with steps.
+        gdlab.errors.SelectionError: no such metric, or a metric with the dim `step`.
         KeyError: the results have no axis `lr`, or no loss was recorded at the start.
     """
     import xarray

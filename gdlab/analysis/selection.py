@@ -24,24 +24,25 @@ def best(
 ) -> "xarray.Dataset":
     """The point along the dims `over` with the best median of `metric` over seeds, for each rule.
 
-    A diverged run counts as the worst possible value, in `best_loss` too, so a point where half of the seeds or more
-    diverged is never chosen. The median is over the runs that exist: a missing run (one that has not been executed)
-    counts neither as good nor as diverged. The first of equal points wins.
+    A diverged run counts as the worst possible value (also for `best_loss`), so a point where half of the seeds or more
+    diverged is never chosen. Missing runs (runs that have not been executed) are left out of the median. Of equal
+    points, the first is chosen.
 
     Args:
         data: the results of a sweep.
         metric: a variable with one value per run.
         over: the dims to choose along; by default all dims of the metric except `rule` and `seed`.
-        direction: "min" if a smaller metric is better, "max" if a larger one is; by default as `sign_of` says.
+        direction: "min" if a smaller metric is better, "max" if a larger one is; by default see `sign_of`.
 
     Returns:
-        A Dataset over the other dims (`rule`, if there is one): `metric`, its median at the chosen point; `runs`,
-        `diverged` and `missing`, the number of runs at that point that exist, that diverged and that are missing;
-        `found`, false where no point has a finite median. The axes chosen along (`lr`, ...) are coordinates and keep
-        their dtype. Where `found` is false, the metric and floating-point axes are NaN, and other axes are None.
+        A Dataset over the other dims (`rule`, if there is one): the median at the chosen point, under the name of the
+        metric; `runs`, `diverged` and `missing`, the numbers of runs at that point that exist, that diverged and that
+        are missing; `found`, False where no point has a finite median. The axes along `over` (`lr`, ...) are
+        coordinates and keep their dtype. Where `found` is False, the metric and floating-point axes are NaN, and other
+        axes are None.
 
     Raises:
-        SelectionError: no such metric or dim, a metric with steps, or another direction.
+        SelectionError: no such metric or dim, a metric with the dim `step`, or a direction other than "min" and "max".
     """
     import xarray
 
@@ -86,7 +87,7 @@ def locate(
 ) -> "dict[str, xarray.DataArray]":
     """The index along each of the dims `over` of the point that `best` chooses, for `isel` of any variable of `data`.
 
-    Where no point has a finite median, it is the first point with a run. Arguments and errors are those of `best`.
+    Where no point has a finite median, the first point with a run is chosen. Arguments and errors are as for `best`.
     """
     values = median(score(data, metric, direction=direction))
     dims = [dim for dim in values.dims if dim != RULE] if over is None else list(over)
@@ -104,16 +105,16 @@ def locate(
 
 
 def reason_not_found(point: "xarray.Dataset") -> str:
-    """Why one point of `best` has `found` false: "missing", "diverged" or "no value" (a metric that no run has)."""
+    """Why `found` is False at a point of `best`: "missing", "diverged" or "no value" (no run has the metric)."""
     if not int(point["runs"]):
         return "missing"
     return "diverged" if int(point["diverged"]) else "no value"
 
 
 def matters(data: "xarray.Dataset", metric: str, axis: str) -> "xarray.DataArray":
-    """Whether a metric depends on an axis, for each rule; it does not where the rule lacks that hyperparameter.
+    """Whether the results of each rule depend on an axis; they do not if the rule lacks that hyperparameter.
 
-    Runs that diverge at different steps differ, although their scores are equal.
+    Runs that diverge at different steps count as different, although their scores are equal.
     """
     import xarray
 
@@ -132,10 +133,10 @@ def _same_along(values: "xarray.DataArray", dim: Any) -> "xarray.DataArray":
 
 
 def score(data: "xarray.Dataset", metric: str, *, direction: Direction | None = None) -> "xarray.DataArray":
-    """A metric of each run, in float64: the worst value (infinite) for a run that diverged or has no value of the
-    metric, NaN for a missing run.
+    """A metric of each run, in float64.
 
-    `converged_at` has no value (-1) for a run that did not converge.
+    It is the worst value (infinite) for a run that diverged or has no value of the metric, and NaN for a missing run.
+    A run that did not converge has no value of `converged_at` (-1).
     """
     values = _metric(data, metric)
     lacking = diverged(data, metric) | np.isnan(values)
@@ -146,7 +147,7 @@ def score(data: "xarray.Dataset", metric: str, *, direction: Direction | None = 
 
 
 def diverged(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.DataArray":
-    """Whether each run diverged: by `diverged_at`, or, where that is not recorded, by a metric that is not finite."""
+    """Whether each run diverged: from `diverged_at`, or, if the data lack it, whether the metric is not finite."""
     values = _metric(data, metric)
     if "diverged_at" in data:
         return _like(data["diverged_at"] >= 0, values)
@@ -156,8 +157,9 @@ def diverged(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.Data
 def missing(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.DataArray":
     """Whether each run is missing: not executed, or absent where Datasets with different axes were combined.
 
-    Such a run has a fill value (-1 or NaN) in `steps_taken`. Where that is not recorded, it has no value in
-    `diverged_at` and the metric. With neither variable no run is known to be missing.
+    A missing run has a fill value (-1 or NaN) in `steps_taken`. If the data lack `steps_taken`, a run is missing if it
+    has neither a value of `diverged_at` nor of the metric. If the data lack both `steps_taken` and `diverged_at`, no
+    run counts as missing.
     """
     values = _metric(data, metric)
     if "steps_taken" in data:
@@ -168,9 +170,9 @@ def missing(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.DataA
 
 
 def median(values: "xarray.DataArray") -> "xarray.DataArray":
-    """The median over the seeds that exist, if there are seeds; NaN where none exists.
+    """The median over existing seeds, if there is the dim `seed`; NaN where no seed exists.
 
-    Infinities count, so the median is infinite where half of the runs or more diverged.
+    Infinite values are included, so the median is infinite where half of the runs or more diverged.
     """
     return values.median(SEED, skipna=True) if SEED in values.dims else values
 
@@ -183,7 +185,8 @@ def sign(metric: str) -> int:
 def sign_of(data: "xarray.Dataset", metric: str, direction: Direction | None = None) -> int:
     """1 if a smaller value of a metric is better, -1 if a larger one is.
 
-    In order of precedence: `direction`, the attribute `direction` ("min" or "max") of the variable, its name (`sign`).
+    The sources, in order of precedence: the argument `direction`; the attribute `direction` ("min" or "max") of the
+    variable; the name of the variable (`sign`).
 
     Raises:
         SelectionError: no such metric, or a direction other than "min" and "max".
@@ -200,8 +203,8 @@ def sign_of(data: "xarray.Dataset", metric: str, direction: Direction | None = N
 def rule_per_batch_size(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.Dataset":
     """The results with one rule for each pair of a rule and a batch size, named "gd  batch 32".
 
-    Results at different batch sizes are measured on the same data, but are results of different methods: a table of the
-    best hyperparameters has a row for each. Without a dim `batch_size` of two values or more, the results as they are.
+    Different batch sizes are treated as different methods: a table of the best hyperparameters has a row for each. The
+    results are unchanged if they have no dim `batch_size` of at least two values.
     """
     if data.sizes.get(BATCH_SIZE, 1) < 2 or BATCH_SIZE not in data[metric].dims:
         return data

@@ -1,4 +1,4 @@
-"""Expected best of k tries, and bootstrap intervals over seeds."""
+"""Expected best score of k points, and bootstrap intervals over seeds."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from gdlab.errors import SelectionError
 if TYPE_CHECKING:
     import xarray
 
-# The least number of seeds for an interval.
+# The minimum number of seeds for an interval.
 LEAST_SEEDS = 3
-# The most resampled values in memory at once.
+# The maximum number of resampled values in memory at once.
 HELD = 2**22
 
 
@@ -30,36 +30,37 @@ def expected_best(
 ) -> "xarray.Dataset":
     """The best score among k of the n points of a rule, as a distribution over all choices of the k points.
 
-    The score of a point is the median over its seeds, infinitely bad where half of them or more diverged. By default
-    the k points are drawn without replacement, all sets of k points being equally likely; at k = n the result is the
-    best score of the sweep. If the points are independent random draws, it is the unbiased estimate for k further draws
-    (Tang et al. 2020). With `replacement`, the k draws are independent draws from the n points (Dodge et al. 2019);
-    some points are then drawn twice, and the result is worse. An axis that a rule does not have adds no points to it,
-    and points without any run are left out.
+    The score of a point is the median over its seeds; it is infinitely bad where half of the seeds or more diverged. By
+    default the k points are drawn without replacement, and all sets of k points are equally likely; at k = n the result
+    is the best score of the sweep. If the n points are independent random draws, the mean is the unbiased estimate for
+    k further draws (Tang et al. 2020). With `replacement`, the k points are drawn independently from the n points
+    (Dodge et al. 2019); points can then be drawn more than once, and the result is worse. An axis that a rule does not
+    have adds no points to that rule. Points without any run are left out.
 
     The intervals are bootstrap percentiles over points: they describe the variation over other points of the same
-    distribution, not over other seeds. For k close to n they depend on the few best points and are too narrow, and they
-    never exceed the best score of the sweep. The points of a grid are not random draws, so the intervals are only a
-    guide for them; the points of an adaptive search depend on each other, so the intervals are not valid for them.
+    distribution, not over other seeds. For k close to n they depend on the few best points and are too narrow. They are
+    never better than the best score of the sweep. For a grid, whose points are not random draws, the intervals are only
+    a guide. For an adaptive search, whose points depend on each other, they are not valid.
 
     Args:
         data: the results of a sweep.
         metric: a variable with one value per run.
         k: the numbers of points; by default 1, 2, 4, ... and the number of points.
-        replacement: draw with replacement.
+        replacement: whether points are drawn with replacement.
         resamples: the number of bootstrap resamples.
-        confidence: of the intervals.
-        seed: of the resampling.
+        confidence: the confidence level of the intervals.
+        seed: the seed of the resampling.
         direction: as in `gdlab.analysis.selection.best`.
 
     Returns:
         A Dataset over `rule`, if there is one, and `k`: `expected` and `median`, the mean and the median of the best of
         k, each with `_low` and `_high`, its interval; `all_diverged`, the probability that all k points diverged; and
-        `points`, n, over `rule` alone. `expected` is infinite where `all_diverged` is above 0, `median` where it is at
-        least a half. NaN where k is above n without replacement.
+        `points`, n, over `rule` alone. `expected` is infinite where `all_diverged` is above 0, `median` where
+        `all_diverged` is at least a half. All but `points` are NaN where k is above n without replacement.
 
     Raises:
-        SelectionError: no such metric, one with steps, a k below 1, or a confidence that is not between 0 and 1.
+        SelectionError: no such metric, a metric with the dim `step`, a k below 1, or a confidence that is not between 0
+            and 1.
 
     Source: Dodge, Gururangan, Card, Schwartz and Smith, Show Your Work, 2019, section 3; Tang et al., Showing Your Work
     Doesn't Always Work, 2020.
@@ -92,28 +93,29 @@ def seed_interval(
 ) -> "xarray.Dataset":
     """The bootstrap percentile interval of the median over seeds, at the point that `best` chooses by `metric`.
 
-    The interval is that of the median of `of`, by default of `metric`. It lies within the range of the seeds, so with s
-    seeds it covers the true median with a probability of at most 1 - 2^(1 - s), for any `confidence`: 0.75 with 3
-    seeds, 0.94 with 5. It does not account for the selection: a point chosen because its seeds did well is likely to do
-    slightly worse with other seeds.
+    The interval is for the median of `of`, by default of `metric`. It lies within the range of the values of the seeds,
+    so with s seeds it covers the true median with a probability of at most 1 - 2^(1 - s), for any `confidence`: 0.75
+    with 3 seeds, 0.94 with 5. It does not account for the selection: a point chosen because its seeds did well is
+    likely to do slightly worse with other seeds.
 
     Args:
         data: the results of a sweep.
         metric: the metric by which the point is chosen.
         of: the metric whose interval is computed; by default `metric`.
         resamples: the number of bootstrap resamples.
-        confidence: of the interval.
-        seed: of the resampling.
-        direction: of `metric`, as in `gdlab.analysis.selection.best`; that of another metric `of` follows from it.
+        confidence: the confidence level of the interval.
+        seed: the seed of the resampling.
+        direction: the direction of `metric`, as in `gdlab.analysis.selection.best`. The metric `of`, if given, always
+            has its default direction.
 
     Returns:
         A Dataset over `rule`, if there is one: `median`, `low`, `high` (the worse end is infinite where too many seeds
-        diverged); `seeds`, the number of runs at the point; `coverage`, the smaller of `confidence` and the bound
-        above. `low`, `high` and `coverage` are NaN with fewer than 3 seeds; all but `seeds` are NaN where no point has
-        a finite median.
+        diverged); `seeds`, the number of runs at the point; `coverage`, the smaller of `confidence` and
+        1 - 2^(1 - s). `low`, `high` and `coverage` are NaN with fewer than 3 seeds; all but `seeds` are NaN where no
+        point has a finite median.
 
     Raises:
-        SelectionError: no such metric, one with steps, or a confidence that is not between 0 and 1.
+        SelectionError: no such metric, a metric with the dim `step`, or a confidence that is not between 0 and 1.
     """
     import xarray
 
@@ -140,7 +142,7 @@ def seed_interval(
 def _interval_of(
     runs: np.ndarray, resamples: int, ends: tuple[int, int], confidence: float, seed: int
 ) -> tuple[float, float, float, int]:
-    """The interval of the median of some runs and its coverage, NaN with too few of them; and the number of runs."""
+    """The ends and the coverage of the interval of the median of runs (NaN with too few runs); the number of runs."""
     count = len(runs)
     if count < LEAST_SEEDS:
         return np.nan, np.nan, np.nan, count
@@ -150,7 +152,7 @@ def _interval_of(
 
 
 def _points(data: "xarray.Dataset", metric: str, direction: Direction | None) -> Iterator[np.ndarray]:
-    """For each rule, the scores of its points: each point once, points without a run left out."""
+    """For each rule, the scores of its distinct points; points without a run are left out."""
     scores = median(score(data, metric, direction=direction))
     dims = [dim for dim in scores.dims if dim != RULE]
     own = {dim: np.atleast_1d(matters(data, metric, str(dim)).values) for dim in dims}
@@ -178,7 +180,10 @@ def _best_of(
     confidence: float,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """All columns of one rule, from `direction` times its scores in ascending order, the best first."""
+    """All columns of the result for one rule.
+
+    `points` are the scores of the rule times `direction` (1 or -1), in ascending order, so the best is first.
+    """
     ends = _ends(resamples, confidence)
     n = len(points)
     if not n:
@@ -199,7 +204,7 @@ def _best_of(
 
 
 def _survival(n: int, budgets: np.ndarray, replacement: bool) -> np.ndarray:
-    """[n + 1, k]: the probability that none of the i best points, i = 0 .. n, is among the k."""
+    """The probability [n + 1, k] that none of the i best points, i = 0 .. n, is among the k points drawn."""
     i = np.arange(1, n + 1)[:, None]
     if replacement:
         rest = ((n - i) / n) ** budgets
@@ -209,14 +214,17 @@ def _survival(n: int, budgets: np.ndarray, replacement: bool) -> np.ndarray:
 
 
 def _mean(points: np.ndarray, survival: np.ndarray) -> np.ndarray:
-    """The mean of the best of k: points [b, n], ascending, to [b, k]."""
+    """The mean of the best of k points, [b, k], from b rows of n ascending scores, [b, n]."""
     weights = survival[:-1] - survival[1:]
     lost = np.isposinf(points)
     return np.where(lost @ weights > 0, np.inf, np.where(lost, 0.0, points) @ weights)
 
 
 def _median(points: np.ndarray, survival: np.ndarray) -> np.ndarray:
-    """The median of the best of k, the midpoint where two points share it: points [b, n], ascending, to [b, k]."""
+    """The median of the best of k points, [b, k], from b rows of n ascending scores, [b, n].
+
+    It is the midpoint of two scores where the cumulative probability is exactly a half.
+    """
     rounding = 1e-9
     first = (survival[1:] <= 0.5 + rounding).argmax(axis=0)
     last = (survival[1:] < 0.5 - rounding).argmax(axis=0)

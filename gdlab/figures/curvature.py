@@ -24,17 +24,17 @@ def curvature_map(
 ) -> "Figure":
     """|least / greatest eigenvalue of the Hessian| on a plane: pale where the loss is nearly convex, dark where not.
 
-    The eigenvalues are those of the whole Hessian, in all parameters, at each point of the plane. Grey lines are level
-    lines of the loss. Points without a finite ratio are hatched and counted in the caption.
+    The eigenvalues are those of the full Hessian, with respect to all parameters, at each point of the plane. Grey
+    lines are contour lines of the loss. Points without a finite ratio are hatched and counted in the caption.
 
     Args:
         data: as for `landscape`, with `curvature_ratio` over (y, x); `loss` may be missing.
         steps: the number of colour steps between the least and the greatest ratio.
-        log: whether levels are evenly spaced in the logarithm of the ratio; "auto": if it spans over two decades.
+        log: whether levels are logarithmic, as for `landscape`, with the ratio in place of the loss.
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no such variable; fewer than one step.
+        SelectionError: no such variable; `steps` below 1.
     """
     import numpy as np
 

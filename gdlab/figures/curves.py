@@ -40,17 +40,18 @@ def loss_curves(
 
     A run that converged early keeps its last value to the end. A run that diverged counts as infinite from that step
     on, so a line ends where half of the seeds have diverged. The vertical axis is logarithmic if the series spans more
-    than a decade and is no accuracy. The loss of runs with batches is that of the step's batch, and is labelled so.
+    than a decade and its name does not end in `accuracy`. For runs with batches, the loss is that on the batch of the
+    step, and the axis is labelled accordingly.
 
     Args:
         data: the results of a sweep in which series were recorded.
         series: `loss` or the name of a probe with one number per step.
-        at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
+        at: "best", or `{axis: value}`, which fixes axes at the nearest value, the same for all rules.
         metric: the metric that decides "best" (see `gdlab.analysis.selection.best`).
-        over: the axes, among those of the sweep, whose best values each rule is shown at; by default the
-            learning rate, `lr` or `lr.peak`.
-        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis other than
-            `rule`, `seed` and those of `over` makes panels; further axes need a value here.
+        over: the axes of the sweep along which the best point of each rule is chosen; by default the learning rate,
+            `lr` or `lr.peak`.
+        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each value. One axis
+            other than `rule`, `seed` and the axes `over` makes panels; further axes need a value here.
         ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 
@@ -80,7 +81,7 @@ def loss_curves(
         made = frame(len(shown), width, legend, panel=1.9 + above if above else 0, most=most)
         for axes, one, handles in zip(made.panels, shown, legends, strict=True):
             _draw(axes, one, styles, vertical)
-            if len(shown) > 1 and handles:  # above the panel, where it covers no line
+            if len(shown) > 1 and handles:  # above the panel, so that the legend covers no line
                 axes.set_title("")
                 box = axes.legend(handles=handles, title=one.title, fontsize=6.5, loc="lower left", alignment="left")
                 box.set_bbox_to_anchor((0, 1), axes.transAxes)
@@ -95,7 +96,7 @@ def loss_curves(
 
 
 def _label(data: "xarray.Dataset", series: str) -> str:
-    """The vertical label: the loss of a run with batches is that of the step's batch, not of all of the data."""
+    """The vertical label; for runs with batches it says that the loss is on the batch of the step, not on all data."""
     axis = np.atleast_1d(data[BATCH_SIZE].values).tolist() if BATCH_SIZE in data.coords else []
     batches = any(str(size) != "all" for size in axis) or data[series].attrs.get(BATCH_SIZE) is not None
     return "loss on the step's batch" if series == "loss" and batches else series.replace("_", " ")

@@ -9,7 +9,7 @@ from gdlab.figures.panels import Panel
 from gdlab.figures.spread import Spread, spread
 from gdlab.figures.wording import number
 
-# The label of a rule without a best point, by the reason: where the best of many is shown, and where a point is given.
+# The label of a rule without a best point, by reason: if the best of many points is shown, and if the point is fixed.
 _NOT_FOUND = {
     "missing": ("no run", "no run"),
     "diverged": ("every run diverged", "diverged"),
@@ -28,7 +28,10 @@ class Series(NamedTuple):
 
 
 def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: list[str]) -> Series:
-    """The series of a panel, for each rule at its best point along some dims; labels also name the `fixed` axes."""
+    """The series of a panel, for each rule at its best point along the dims `along`.
+
+    The labels also contain the values of the axes `fixed`.
+    """
     data = panel.data
     places, top = locate(data, metric, along), best(data, metric, along)
     fates = {name: data[name].isel(places) for name in ("diverged_at", "converged_at") if name in data}
@@ -38,8 +41,8 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
     converged = np.zeros_like(absent)
     if "converged_at" in fates:
         converged = fates["converged_at"].transpose(RULE, SEED).values >= 0
-    if seen.any():  # a probe of an interval of its own has numbers at some steps only
-        if converged.any():  # the steps after the last number belong to the runs that converged
+    if seen.any():  # a probe with a longer interval has values at some steps only
+        if converged.any():  # keep the steps after the last value, to continue converged runs
             seen[np.flatnonzero(seen)[-1] :] = True
         values, steps = values[..., seen], steps[seen]
     values = kept(values, converged[..., None])
@@ -66,6 +69,6 @@ def series_of(panel: Panel, series: str, metric: str, along: list[str], fixed: l
 
 
 def kept(values: np.ndarray, converged: np.ndarray) -> np.ndarray:
-    """The series, in which converged runs keep their last value to the end."""
+    """The series with the last value of each converged run repeated to the end."""
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(values.shape[-1])), axis=-1)
     return np.where(converged, np.take_along_axis(values, last, axis=-1), values)

@@ -1,9 +1,8 @@
-"""Whether a figure can be drawn of a sweep, from its axes alone: a config is checked with it before its runs begin.
+"""Checks whether a figure can be drawn from the axes of a sweep; a config is checked before its runs start.
 
-Each function here returns a function `needs(axes, options)` for `gdlab.register.figure`: `axes` is
-`{name: (dim, size)}`
-(zipped axes share a dim, as do those of a chain), `options` are those of the figure. It returns why the figure can't be
-drawn, or an empty text.
+Each function in this module returns a function `needs(axes, options)` for `gdlab.register.figure`. `axes` is
+`{name: (dim, size)}`; zipped axes share a dim, and so do the axes of a chain. `options` are the options of the figure.
+`needs` returns the reason why the figure can't be drawn, or an empty string if it can.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ Needs = Callable[[Axes, Mapping[str, Any]], str]
 
 
 def needs_rate(needs: Needs) -> Needs:
-    """Also an axis of learning rates."""
+    """The figure needs an axis of learning rates, in addition to the requirements of `needs`."""
 
     def reason(axes: Axes, options: Mapping[str, Any]) -> str:
         if not set(RATE_AXES) & set(axes):
@@ -29,7 +28,10 @@ def needs_rate(needs: Needs) -> Needs:
 
 
 def needs_panels(default: Sequence[str] = RATE_AXES) -> Needs:
-    """A panel for each value of one axis beside `rule`, `seed` and those of the option `over`, or `default`."""
+    """The figure has a panel for each value of at most one other axis.
+
+    Other axes are all except `rule`, `seed` and the axes of the option `over` (by default `default`).
+    """
 
     def reason(axes: Axes, options: Mapping[str, Any]) -> str:
         left = _left(axes, options, options.get("over") or default)
@@ -44,7 +46,10 @@ def needs_panels(default: Sequence[str] = RATE_AXES) -> Needs:
 
 
 def needs_no_other_axis(most_rules: Callable[[Mapping[str, Any]], int] | None = None) -> Needs:
-    """No axis beside `rule`, `seed` and the learning rate; a limited number of rules, which depends on the options."""
+    """The figure allows no axis except `rule`, `seed` and the learning rate.
+
+    `most_rules(options)` is the maximum number of rules; None: no limit.
+    """
 
     def reason(axes: Axes, options: Mapping[str, Any]) -> str:
         left = _left(axes, options, RATE_AXES)
@@ -59,13 +64,13 @@ def needs_no_other_axis(most_rules: Callable[[Mapping[str, Any]], int] | None = 
 
 
 def _left(axes: Axes, options: Mapping[str, Any], own: Sequence[str]) -> dict[str, int]:
-    """The size of each dim that varies and is neither that of an axis in `own` nor `rule` and `seed`."""
+    """The size of each dim larger than 1, except the dims of `rule`, `seed` and the axes in `own`."""
     known = {dim for name, (dim, _) in axes.items() if name in (RULE, SEED, *own)}
     return {dim: size for dim, size in _selected(axes, options).items() if size > 1 and dim not in known}
 
 
 def _selected(axes: Axes, options: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of the dims after the options `select` and `at`: a value drops a dim, a list keeps several slices."""
+    """The size of each dim after the options `select` and `at`: a value gives size 1, a list gives its length."""
     sizes = dict(axes.values())
     for option in ("select", "at"):
         wanted = options.get(option)

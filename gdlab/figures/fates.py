@@ -15,12 +15,12 @@ SOLID, HATCHED = "all diverged", "some diverged"
 
 
 def evenly_spaced(rates: np.ndarray) -> bool:
-    """Whether rising rates need a linear axis: three or more with equal differences, or one that is not positive."""
+    """Whether ascending rates need a linear axis: three or more with equal spacing, or one not positive."""
     return bool(rates[0] <= 0) or (len(rates) > 2 and np.allclose(np.diff(rates), rates[1] - rates[0], rtol=1e-3))
 
 
 def edges(rates: np.ndarray) -> np.ndarray:
-    """The edges of the cells around rising rates: midway between neighbours, on a linear or logarithmic axis."""
+    """The edges of the cells around ascending rates: midpoints between neighbours, on a linear or logarithmic axis."""
     if evenly_spaced(rates):
         if len(rates) == 1:
             return rates[0] + np.array([-0.5, 0.5])
@@ -33,7 +33,7 @@ def edges(rates: np.ndarray) -> np.ndarray:
 
 
 def bars(axes: "Axes", ends: np.ndarray, lost: np.ndarray, colours: Sequence[str]) -> "Axes | None":
-    """Draw a row of bars for each rule above a panel; None if no run diverged.
+    """Draw a row of bars for each rule above a panel and return its axes; None if no run diverged.
 
     Args:
         axes: the panel, whose horizontal axis is shared.

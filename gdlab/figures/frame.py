@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Inches: height of a legend line, width of a letter, width of the line sample; the widest legend beside the panels.
+# In inches: the height of a legend line, the width of a letter, the width of the line sample, and the maximum width of
+# a legend beside the panels.
 LINE, LETTER, HANDLE, BESIDE = 0.165, 0.06, 0.5, 2.5
 
 
@@ -27,9 +28,10 @@ class Frame(NamedTuple):
 
 
 def frame(count: int, width: Width, handles: "Sequence[Artist]", panel: float = 0, most: int = 3) -> Frame:
-    """Empty panels on shared axes, at most `most` side by side (one in a single column), and the legend.
+    """A figure of `count` empty panels with shared axes, and the legend.
 
-    `panel` is the height of a panel in inches, if not the default.
+    At most `most` panels are side by side in a double column, and one in a single column. `panel` is the height of a
+    panel in inches; 0 is the default height.
     """
     rows = math.ceil(count / (most if width == "double" else 1))
     columns = math.ceil(count / rows)

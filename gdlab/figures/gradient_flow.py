@@ -44,10 +44,10 @@ def gradient_flow(
     are hatched.
 
     Args:
-        data: the results of a sweep in which `series` was recorded: over the axes, `step`, and a dim of the
-            layers. Their names are its coordinate, or the attribute `layers` of the variable.
+        data: the results of a sweep in which `series` was recorded, over the axes of the sweep, `step`, and a dim of
+            layers. The names of the layers are the coordinate of that dim, or the attribute `layers` of the variable.
         series: the name of the probe.
-        at: "best", or `{axis: value}` to fix axes (the nearest value) for all rules alike.
+        at: "best", or `{axis: value}`, which fixes axes at the nearest value, the same for all rules.
         metric: the metric that decides "best" (see `gdlab.analysis.selection.best`).
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.

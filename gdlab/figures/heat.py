@@ -25,10 +25,10 @@ def scale_of_colours(values: np.ndarray) -> "Normalize":
 
 
 def heat(axes: "Axes", x: np.ndarray, y: np.ndarray, values: np.ndarray, norm: "Normalize") -> Any:
-    """Draw cells [y, x] between edges; infinite and missing ones show the hatched background."""
+    """Draw cells [y, x] between the edges x and y; infinite and missing cells show the hatched background."""
     axes.grid(False)
     axes.patch.set(facecolor="white", edgecolor=PALE, hatch="////")
-    # Zero, for which a logarithmic scale has no colour, has the lowest colour.
+    # A logarithmic scale has no colour for zero; zero gets the lowest colour.
     shown = values if norm.vmin is None else np.maximum(values, norm.vmin)
     mesh = axes.pcolormesh(x, y, np.ma.masked_invalid(shown), norm=norm, cmap="viridis", rasterized=True)
     mesh.set_gid("heat")

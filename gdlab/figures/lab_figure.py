@@ -1,4 +1,4 @@
-"""A matplotlib Figure that shows itself in a notebook and draws any text. Importing this imports matplotlib."""
+"""A matplotlib Figure that notebooks display and that accepts any text. Importing this module imports matplotlib."""
 
 import io
 from functools import lru_cache
@@ -10,20 +10,20 @@ from matplotlib.text import Text
 
 
 class LabFigure(Figure):
-    """A Figure without pyplot, for the figures of `gdlab.figures`.
+    """The Figure that `gdlab.figures` uses; it does not need pyplot.
 
-    Text whose dollar signs are not valid mathtext is drawn as it is, instead of raising an error.
+    Text with dollar signs that is not valid mathtext is drawn literally instead of raising an error.
     """
 
     def draw(self, renderer: Any) -> None:
-        """Draw the figure; called by matplotlib for each file and picture."""
+        """Draw the figure; matplotlib calls this for each file and image."""
         for text in self.findobj(Text):
             if isinstance(text, Text) and "$" in text.get_text():
                 text.set_parse_math(_is_mathtext(text.get_text()))
         super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
-        """The picture that a notebook displays."""
+        """The PNG image that a notebook displays."""
         from gdlab.figures.style import style
 
         buffer = io.BytesIO()

@@ -10,7 +10,7 @@ from gdlab.figures.wording import spelled
 if TYPE_CHECKING:
     import xarray
 
-# The most panels side by side and in all on a page; the most panels in a single row.
+# The maximum numbers of panels: side by side in a grid, in total, and in a figure of a single row.
 ABREAST, MOST, ROW = 10, 80, 6
 
 
@@ -19,13 +19,13 @@ class Cell(NamedTuple):
 
     row: int
     column: int
-    place: int  # along the dim across
+    place: int  # the index along the dim of the columns
     data: "xarray.Dataset"
     diverged: bool
 
 
 def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
-    """The dims of the rows and of the columns; with one dim the first is None.
+    """The dims of the rows and of the columns; the dim of the rows is None if there is only one dim.
 
     Raises:
         SelectionError: no loss over y, x and one or two other dims; too many panels.
@@ -49,7 +49,7 @@ def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
 
 def cells_of(data: "xarray.Dataset", down: str | None, across: str) -> Iterator[Cell]:
     """The panels, row by row."""
-    # Up to ROW panels are one row; more are arranged in a square.
+    # With one dim, up to ROW panels form one row; more panels form a nearly square grid.
     size = data.sizes[across]
     columns = size if down or size <= ROW else min(ABREAST, math.ceil(math.sqrt(size)))
     for row in range(data.sizes[down] if down else 1):

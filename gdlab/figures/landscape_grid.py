@@ -38,15 +38,18 @@ def landscape_grid(
     """A small landscape for each run: a row for each rule, a column for each rate; each panel on its own plane.
 
     The panel of a run that diverged is labelled and has a red frame. Points whose loss is not finite are hatched.
-    Unless the panels share their levels, each has its own, from its least to its greatest loss, written below it.
+    Unless the panels share their levels, the levels of each panel extend from its least to its greatest loss, and these
+    two numbers are written below the panel.
 
     Args:
         data: `loss` over y, x and one or two other dims (rule, lr, run ...), with shared coordinates x and y. Optional:
-            `diverged` or `diverged_at` (-1: did not diverge) over the other dims; `path_x` and `path_y` over the other
-            dims and `point`, the path of each run. If rules have different rates, the coordinate lr is over both dims.
+            `diverged` or `diverged_at` (-1: did not diverge) over the other dims; `path_x` and `path_y`, the path of
+            each run, over the other dims and `point`. If the rules have different rates, the coordinate `lr` is over
+            both of the other dims.
         share: whether all panels have the same levels and one colour bar.
         steps: the number of colour steps between the least and the greatest loss.
-        log: whether levels are evenly spaced in log(loss - min + eps); "auto": if it spans over two decades.
+        log: whether levels are evenly spaced in log(loss - min + eps) instead of the loss; "auto": if loss - min spans
+            more than two decades (see `gdlab.figures.levels.levels`).
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
@@ -107,7 +110,7 @@ def _draw(axes: "Axes", cell: Cell, chosen: Levels, below: bool) -> Any:
 
 
 def _label(data: "xarray.Dataset", cells: list[Cell], panels: "list[Axes]", down: str | None, across: str) -> None:
-    """Label the rows on the left, and the columns above the first row, or each panel if names vary by row."""
+    """Label the rows on the left, and the columns above the first row (above each panel if the names vary by row)."""
     own = [name for name, axis in data.coords.items() if len(axis.dims) == 2 and set(axis.dims) == {down, across}]
     for cell, axes in zip(cells, panels, strict=True):
         if down and cell.column == 0:

@@ -23,11 +23,12 @@ class Levels(NamedTuple):
 def levels(loss: np.ndarray, count: int, log: Literal["auto"] | bool = "auto") -> Levels:
     """`count` + 1 levels for the finite cells of a surface.
 
-    Let h = loss - min. "auto" is logarithmic if max(h) is more than 100 times the 5% quantile of h over the cells (for
-    a round bowl it is not). In log(h + eps), eps is the larger of the 1% quantile of h and max(h) / 10^6.
+    Let h = loss - min. With "auto", the levels are logarithmic if max(h) is more than 100 times the 5% quantile of h
+    over the cells (which is not the case for a round bowl). Logarithmic levels are evenly spaced in log(h + eps), where
+    eps is the larger of the 1% quantile of h and max(h) / 10^6.
 
     Raises:
-        SelectionError: fewer than one step.
+        SelectionError: `count` below 1.
     """
     if count < 1:
         raise SelectionError(f"a contour plot needs at least one step between levels, not {count}")
@@ -40,9 +41,9 @@ def levels(loss: np.ndarray, count: int, log: Literal["auto"] | bool = "auto") -
     if high > low and (log is True or (log == "auto" and high - low > 100 * typical)):
         eps = max(float(near), 1e-6 * (high - low))
         values, offset = low - eps + np.geomspace(eps, high - low + eps, count + 1), low - eps
-        values[[0, -1]] = low, high  # exactly, so that rounding leaves out no cell
+        values[[0, -1]] = low, high  # exact limits, so that rounding excludes no cell
     if (np.diff(values) > 0).all():
         return Levels(values, offset)
-    # The surface is flat, up to rounding: one step that contains every value.
+    # The surface is flat up to rounding: use a single step that contains every value.
     room = 0.5 * max(abs(low), abs(high)) or 0.5
     return Levels(np.array([low - room, high + room]), None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import xarray
 
 MOST = 12
-# The axes that are learning rates: that of a rule, and the highest of a schedule.
+# The axes that are learning rates: the rate of a rule, and the peak rate of a schedule.
 RATE_AXES = ("lr", "lr.peak")
 
 
@@ -30,17 +30,17 @@ def rule_names(data: "xarray.Dataset") -> list[str]:
 
 
 def dims_of(data: "xarray.Dataset", axes: Sequence[str]) -> list[str]:
-    """The dims of axes: their own or that of the zipped axes; an axis of one fixed value has none."""
+    """The dims along which axes vary: zipped axes share a dim; an axis with a single fixed value has none."""
     return list(dict.fromkeys(str(dim) for axis in axes if axis in data.coords for dim in data[axis].dims))
 
 
 def rate_axis(data: "xarray.Dataset") -> str:
-    """The name of the axis of learning rates: `lr`, or `lr.peak` where a schedule's highest rate is swept."""
+    """The name of the axis of learning rates: `lr`, or `lr.peak` if the peak rate of a schedule is swept."""
     return next((name for name in RATE_AXES if name in data.coords), RATE_AXES[0])
 
 
 def selected(data: "xarray.Dataset", select: Mapping[str, Any] | None) -> "xarray.Dataset":
-    """The slices nearest to the selected values; a list keeps a slice for each value, a single value drops the dim.
+    """The slices nearest to the selected values; a list keeps one slice for each value, a single value drops the dim.
 
     Raises:
         SelectionError: no such axis, or no such value of an axis that is not numeric.
@@ -57,7 +57,7 @@ def selected(data: "xarray.Dataset", select: Mapping[str, Any] | None) -> "xarra
 
 
 def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list[Panel]:
-    """A panel for each value of the dim that is not `rule`, `seed`, `step` or in `within`; else one panel.
+    """A panel for each value of the dim other than `rule`, `seed`, `step` and `within`; one panel if there is none.
 
     Raises:
         SelectionError: more than one such dim, or too many panels.
@@ -96,7 +96,7 @@ def _place(axis: str, values: np.ndarray, wanted: Any) -> int:
 
 def _title(data: "xarray.Dataset", dim: str, place: int) -> str:
     axes = [name for name, coord in data.coords.items() if coord.dims == (dim,)]
-    # A dim of zipped axes may have numbers itself; its axes are more informative.
+    # A dim of zipped axes may have a coordinate of indices; the values of its axes are more informative.
     axes = [name for name in axes if name != dim] or axes
     return ", ".join(f"{name} = {numbers(data[name].values.tolist())[place]}" for name in axes) or f"{dim} {place}"
 

@@ -18,8 +18,10 @@ START, INK = "#FFFFFF", "#1A1A1A"
 
 
 class Path(NamedTuple):
-    """The finite points of the path of a run: the rule, the index of the run, the coordinates on the plane, and the
-    indices of the points among those recorded.
+    """The path of a run, restricted to its finite points.
+
+    The fields are the rule, the index of the run, the coordinates on the plane, and the index of each point among the
+    recorded points.
     """
 
     name: str
@@ -30,7 +32,7 @@ class Path(NamedTuple):
 
     @property
     def length(self) -> float:
-        """The length on the plane."""
+        """The length of the path on the plane."""
         return float(np.hypot(np.diff(self.x), np.diff(self.y)).sum())
 
 
@@ -38,7 +40,7 @@ def draw_paths(axes: "Axes", data: "xarray.Dataset", styles: Mapping[str, RuleSt
     """Draw each path in the colour of its rule with a white outline, its start and end, and known minima as stars."""
     from matplotlib.patheffects import Normal, Stroke
 
-    # The longest first, so that shorter paths in the same valley are drawn on top.
+    # The longest path is drawn first, so that shorter paths in the same valley are on top.
     for name, _, x, y, _ in sorted(paths(data), key=lambda path: -path.length):
         look = styles[name]
         (line,) = axes.plot(x, y, color=look.colour, ls=look.dash, lw=1.5, zorder=3, solid_joinstyle="round")

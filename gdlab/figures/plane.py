@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.contour import QuadContourSet
     from matplotlib.figure import Figure
 
-# The share of white mixed into a colour map, so that paths stand out.
+# The share of white that is mixed into a colour map, so that paths are clearly visible on it.
 MUTED = 0.55
 
 
@@ -33,8 +33,9 @@ def surface_of(data: "xarray.Dataset", name: str = "loss") -> "xarray.DataArray"
 
 
 def with_rules(data: "xarray.Dataset") -> "xarray.Dataset":
-    """The Dataset with the dim `rule` on its paths, also for a single path, and for runs, of which several may have the
-    same rule.
+    """The Dataset with the dim `rule` on its paths.
+
+    A single path gets the dim with size 1. A dim of runs is renamed to `rule`; several runs may have the same rule.
     """
     if "path_x" not in data or RULE in data["path_x"].dims:
         return data
@@ -76,7 +77,7 @@ def contours(
 def colour_bar(
     figure: "Figure", axes: "Axes | list[Axes]", filled: "QuadContourSet", chosen: Levels, label: str
 ) -> None:
-    """Add a colour bar for one panel, or for several that share their levels."""
+    """Add a colour bar for one panel, or for several panels with the same levels."""
     ticks = chosen.values[:: max(1, (len(chosen.values) - 1) // 5)]
     bar = figure.colorbar(filled, ax=axes, ticks=ticks, pad=0.02, aspect=28)
     bar.ax.set_yticklabels(numbers(ticks.tolist()))
@@ -105,7 +106,7 @@ def place(axes: "Axes", data: "xarray.Dataset", surface: "xarray.DataArray") -> 
 def plane_notes(
     data: "xarray.Dataset", surface: np.ndarray, what: str = "loss", lost_cells: str = "Hatched"
 ) -> list[str]:
-    """Sentences of the caption: which paths, which plane, the distance of the paths, points that are not finite."""
+    """Sentences of the caption: the paths, the plane, the distance of the paths from it, and the non-finite points."""
     kind, captured = data.attrs.get("plane"), data.attrs.get("captured")
     sentences = []
     if "paths" in data.attrs and "path_x" in data:

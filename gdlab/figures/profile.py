@@ -26,7 +26,7 @@ ALPHA, LINES, ERROR = "alpha", "plane", "_se"
 
 
 class Profiles(NamedTuple):
-    """The content of the figure: for each name a line over alpha, its band, and the share of non-finite losses."""
+    """The content of the figure: for each name a line over alpha, its band, and the fraction of non-finite losses."""
 
     names: list[str]
     alpha: np.ndarray
@@ -46,15 +46,17 @@ def line_profile(
 ) -> "Figure":
     """The loss along a line, at start + alpha * direction; over many random lines, their median and a band.
 
-    With the dim `plane`, the band is from the 10% to the 90% quantile of its lines (below 10 lines, from the least to
-    the greatest), and a loss that is not finite counts as infinite. Without it, the band is the loss plus and minus one
-    standard error, if that is given. Bars above the panel show where losses are not finite: filled for all lines,
-    hatched for some. The vertical axis is logarithmic if the lines span more than a decade.
+    If the data have the dim `plane` of random lines, the band extends from the 10% to the 90% quantile over them (with
+    fewer than 10 lines, from the minimum to the maximum), and a non-finite loss counts as infinite. Otherwise, the band
+    is the loss plus and minus one standard error, if that is given. Bars above the panel show where losses are not
+    finite: filled where this holds for all random lines, hatched where it holds for some. The vertical axis is
+    logarithmic if the lines span more than a decade.
 
     Args:
-        data: `metric` over alpha, optionally over `plane` (random lines) and over `rule` or `run` (a line each);
-            optionally `metric` + "_se", its standard error; attributes `x_label`, `loss_label`, `paths` (a sentence).
-        metric: the variable.
+        data: `metric` over alpha, optionally over `plane` (random lines) and over `rule` or `run` (one line in the
+            figure for each). Optional: `metric` + "_se", the standard error of the metric. Attributes: `x_label`,
+            `loss_label`, `paths` (a sentence for the caption).
+        metric: the name of the variable that is shown.
         ylim: the limits of the vertical axis.
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
@@ -137,7 +139,7 @@ def _draw(axes: "Axes", shown: Profiles, styles: Mapping[str, RuleStyle], vertic
     strip = bars(axes, edges(alpha), shown.lost, [styles[name].colour for name in shown.names])
     if strip is not None:
         strip.set_ylabel("not finite", rotation=0, ha="right", va="center", fontsize=6.5, color=GREY)
-    (strip or axes).set_title(" ", fontsize=2)  # keeps the bars apart from the title of the figure
+    (strip or axes).set_title(" ", fontsize=2)  # an empty title separates the bars from the title of the figure
 
 
 def _described(data: "xarray.Dataset", metric: str, shown: Profiles) -> str:

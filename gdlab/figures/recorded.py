@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def recorded(data: "xarray.Dataset", series: str) -> "xarray.DataArray":
     """A series, in float64, at the steps at which any run has a value.
 
-    It is infinite from the step at which a run diverged; a run that converged keeps its last value to the end. Other
-    missing values stay NaN.
+    The series of a diverged run is infinite from the step of divergence on. The series of a converged run keeps its
+    last value to the end. Other missing values are NaN.
 
     Raises:
         SelectionError: no such series, or a series without values.

@@ -1,4 +1,4 @@
-"""Heights of a loss on a plane, for figures and files in three dimensions."""
+"""Heights of the loss on a plane, for three-dimensional figures and files."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -26,7 +26,7 @@ class Relief(NamedTuple):
     offset: float | None
 
     def height(self, loss: np.ndarray) -> np.ndarray:
-        """The heights of losses: below 0 and above 1 outside [low, high]; NaN where the height is not finite."""
+        """The heights of losses; outside [0, 1] for losses outside [low, high], and NaN instead of infinite."""
         loss = np.asarray(loss, float)
         if self.offset is None:
             heights = (loss - self.low) / (self.high - self.low)
@@ -62,8 +62,10 @@ def on_surface(surface: "xarray.DataArray", x: np.ndarray, y: np.ndarray) -> np.
 
 
 def lifted(data: "xarray.Dataset", surface: "xarray.DataArray") -> Iterator[tuple[Path, np.ndarray]]:
-    """Each path with the loss of the surface at its points: `path_plane_loss` if it is given, else interpolated; NaN
-    outside the plane and where the surface is not finite.
+    """Each path with the loss on the plane at its points.
+
+    The loss is `path_plane_loss` if the data have it, else an interpolation of the surface. It is NaN outside the plane
+    and where the surface is not finite.
     """
     for path in paths(data):
         loss = on_surface(surface, path.x, path.y)
@@ -74,7 +76,7 @@ def lifted(data: "xarray.Dataset", surface: "xarray.DataArray") -> Iterator[tupl
 
 
 def _cell(grid: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cell of a rising grid that contains each point, and the position in it from 0 to 1; NaN outside."""
+    """The index of the cell of an ascending grid that contains each point, and the position in it (0 to 1 or NaN)."""
     cell = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
     share = (at - grid[cell]) / (grid[cell + 1] - grid[cell])
     return cell, np.where((at >= grid[0]) & (at <= grid[-1]), share, np.nan)

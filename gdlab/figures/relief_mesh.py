@@ -1,4 +1,4 @@
-"""The surface of a 3-D figure: its cells, coloured and lit, and the visibility of points behind it."""
+"""The surface of a 3-D figure: its coloured and shaded cells, and which points it hides."""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-# The most points drawn along an axis; more can not be seen in print.
+# The maximum number of points drawn along an axis; more are not visible in print.
 FINEST = 101
 # The height of the box, whose longer side is 1.
 HEIGHT = 0.5
-# The share of ambient light, and the direction of the rest in the box (Lambert's cosine law).
+# The fraction of ambient light, and the direction of the directional light in the box (Lambert's cosine law).
 AMBIENT, SUN = 0.78, np.array([-0.45, 0.45, 0.77])
 
 
@@ -28,7 +28,7 @@ def box(surface: "xarray.DataArray") -> np.ndarray:
 
 
 def mesh(surface: "xarray.DataArray", heights: Relief) -> "Poly3DCollection":
-    """A quadrilateral for each cell with finite corners, coloured by its height and lit."""
+    """A quadrilateral for each cell with finite corners, coloured by its height and shaded."""
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
     rows, columns = (_thinned(size) for size in surface.shape)
@@ -52,10 +52,10 @@ def mesh(surface: "xarray.DataArray", heights: Relief) -> "Poly3DCollection":
 
 
 def visible(axes: "Axes3D", surface: "xarray.DataArray", heights: Relief, points: np.ndarray) -> np.ndarray:
-    """Whether points [3, n] are not hidden by the surface, in a view without perspective."""
+    """Whether each of the points [3, n] is not hidden by the surface, in an orthographic view."""
     elevation, azimuth = np.deg2rad([axes.elev, axes.azim])
     toward = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    # A ray of two units leaves the box, whose longest side is one.
+    # The longest side of the box is 1, so a ray of length 2 ends outside the box.
     way = (toward / _scales(surface))[:, None, None] * np.linspace(0, 2, 401)
     rays = points[..., None] + way
     return ~(heights.height(on_surface(surface, rays[0], rays[1])) > rays[2]).any(axis=-1)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOUR, LOST = COLOURS[0], COLOURS[1]
-# Inches: the least width and the height of a panel.
+# The minimum width and the height of a panel, in inches.
 NARROWEST, HIGH = 1.05, 0.95
-# The most letters of a title at full size; a longer one has smaller letters.
+# The maximum length of a title at full font size; longer titles have a smaller font.
 LETTERS = 21
 
 
@@ -46,13 +46,13 @@ def rule_panels(
     """A metric against the learning rate, with a panel for each rule.
 
     Each panel shows the median and band over seeds of its rule, and the medians of the other rules in grey. A star
-    marks the best rate. A bar at the top marks the rates at which runs diverged, pale where only some of the seeds did.
-    All panels share their axes. In a chain, points without a rate are left out.
+    marks the best rate. A bar at the top marks the rates at which runs diverged; it is pale where only some of the
+    seeds diverged. All panels share their axes. In a chain, points without a learning rate are left out.
 
     Args:
-        data: the results of a sweep with the axes `lr` (or `lr.peak`), `rule` and optionally `seed`, and no other.
+        data: the results of a sweep with the axes `lr` (or `lr.peak`), `rule` and optionally `seed`, and no other axes.
         metric: a variable with one value per run.
-        order: whether panels are sorted by the best median; otherwise in the order of the results.
+        order: whether panels are sorted by their best median; if False, they are in the order of the results.
         ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 

@@ -22,8 +22,10 @@ def run_names(data: "xarray.Dataset", dim: str) -> list[str]:
 
 
 def name_of(data: "xarray.Dataset", dim: str, place: int) -> str:
-    """The name of the slice at an index along a dim: its rule, its rate and the other coordinates that differ along the
-    dim; its number if there are none.
+    """The name of the slice at index `place` along a dim.
+
+    The name consists of the rule, the rate and the other coordinates that differ along the dim. Without such
+    coordinates it is the dim and the index.
     """
     along = [name for name, axis in data.coords.items() if axis.dims == (dim,)]
     names = sorted((name for name in along if _tells(data, name, dim)), key=lambda name: name != RULE)
@@ -35,17 +37,21 @@ def _word(name: Hashable, value: Any) -> str:
 
 
 def _tells(data: "xarray.Dataset", name: Hashable, dim: str) -> bool:
-    """Whether a coordinate is part of the name: rule, rate, or one that differs; the number of a run only if alone."""
+    """Whether a coordinate is part of the name.
+
+    The rule, the rate and coordinates that differ along the dim are part of it. `run` is part of it only if
+    the dim has no other coordinate.
+    """
     if name == RUN:
         return not any(axis.dims == (dim,) for other, axis in data.coords.items() if other != RUN)
     return name in (RULE, "lr", dim) or len(np.unique(data[name].values.astype(str))) > 1
 
 
 def names_of_lines(data: "xarray.Dataset", variable: str, dims: Sequence[str]) -> list[str]:
-    """The names of the lines of a figure with a line for each rule or run; one empty name without such a dim.
+    """The names of the lines of a figure, one for each rule or run; a single empty name if there is no such dim.
 
     Args:
-        dims: the dims of the variable other than those of the figure.
+        dims: the dims of the variable that are not axes of the figure.
 
     Raises:
         SelectionError: dims other than `rule` or `run`, or too many lines.

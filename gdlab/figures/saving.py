@@ -10,7 +10,7 @@ from gdlab.figures.style import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Without the metadata that changes from day to day (dates) or with the version.
+# Metadata that would change with the date or the version is omitted.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None},

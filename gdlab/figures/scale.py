@@ -7,7 +7,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The most decades of a logarithmic axis; smaller float32 losses are rounding errors.
+# The maximum number of decades of a logarithmic axis; float32 losses below this range are rounding errors.
 DECADES = 16
 
 
@@ -19,7 +19,7 @@ class Scale(NamedTuple):
     high: float
 
     def place(self, values: np.ndarray) -> np.ndarray:
-        """Values to draw: those below a logarithmic axis are moved to its lower limit. NaN and infinity stay."""
+        """The values to draw: values below a logarithmic axis are raised to its lower limit; NaN and inf are kept."""
         return np.where(values < self.low, self.low, values) if self.log else values
 
     def apply(self, axes: "Axes") -> None:
@@ -36,14 +36,14 @@ def scale(
     limits: tuple[float, float] | None = None,
     linear: bool = False,
 ) -> Scale:
-    """The scale for lines: logarithmic if none of their values is negative and the positive ones span over a decade.
+    """The scale for lines: logarithmic if no value is negative and the positive values span more than a decade.
 
     Args:
-        lines: the values that the axis must show; those that are not finite are ignored.
-        bands: values that it shows too, if they exceed the lines by at most half of the extent of the lines.
-        ceiling: the axis need not show values above this.
-        limits: the limits, if they are given.
-        linear: never logarithmic, as for an accuracy.
+        lines: the values that the axis must contain; non-finite values are ignored.
+        bands: further values; the axis is extended to those that exceed the lines by at most half of their extent.
+        ceiling: values above this do not extend the axis.
+        limits: the limits of the axis; by default they are computed from the other arguments.
+        linear: whether the axis is always linear, as for an accuracy.
     """
     finite = np.minimum(lines[np.isfinite(lines)], ceiling)
     positive = finite[finite > 0]
@@ -66,7 +66,7 @@ def scale(
 
 
 def _reach(low: float, high: float, bands: np.ndarray | None) -> tuple[float, float]:
-    """The limits of lines, extended to bands that are near, so that one outlying seed does not flatten the lines."""
+    """The limits of the lines, extended to nearby bands only, so that one outlying seed does not flatten the lines."""
     if bands is None:
         return low, high
     bands = bands[np.isfinite(bands)]

@@ -39,15 +39,16 @@ def lr_sensitivity(
     rates are evenly spaced. The vertical axis is logarithmic if the metric spans more than a decade and smaller values
     are better; its upper limit is at most ten times the loss at the start, if that was recorded.
 
-    Where other hyperparameters differ too (a chain, zipped axes), points are not joined by a line, and points without a
-    rate are left out. Missing runs are left out of medians and bands, and counted in the caption.
+    If other hyperparameters also vary along the axis (a chain, zipped axes), points are not joined by a line. Points
+    without a rate are left out. Missing runs are left out of medians and bands, and counted in the caption.
 
     Args:
-        data: the results of a sweep with an axis `lr` or `lr.peak`. A variable `stable_lr`, a value for each
-            rule, is drawn as the theoretical limit of stability, named by its attribute `label`.
+        data: the results of a sweep with an axis `lr` or `lr.peak`. The optional variable
+            `stable_lr`, one value for each rule, is drawn as the theoretical limit of stability; its attribute `label`
+            is the name of the limit.
         metric: a variable with one value per run.
-        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each. One axis other than
-            `rule`, `lr` and `seed` makes panels; further axes need a value here.
+        select: `{axis: value}` shows the nearest slice; `{axis: [values]}` a panel for each value. One axis
+            other than `rule`, `lr` and `seed` makes panels; further axes need a value here.
         ylim: the limits of the vertical axis.
         width: "single" or "double" column.
 

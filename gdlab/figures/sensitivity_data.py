@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     import xarray
 
 
-# Why a rule has no best rate, by `gdlab.analysis.selection.reason_not_found`.
+# Texts for the values of `gdlab.analysis.selection.reason_not_found`: why a rule has no best rate.
 NO_BEST = {"missing": "no run", "diverged": "every rate diverged", "no value": "no value at any rate"}
 
 
 class Curves(NamedTuple):
-    """The content of a panel: arrays over (rule, lr) or over rule, with rising rates."""
+    """The content of a panel: arrays over (rule, lr) or over rule, with the rates in ascending order."""
 
     title: str
     names: list[str]
     rates: np.ndarray
     spread: Spread
-    joined: bool  # whether only the rate varies from point to point, so that a line joins the points
-    cells: np.ndarray  # the different rates
-    lost: np.ndarray  # the share of the runs that diverged, over (rule, cell)
+    joined: bool  # whether a line joins the points: only the rate differs between them
+    cells: np.ndarray  # the distinct rates
+    lost: np.ndarray  # the fraction of the runs that diverged, [rule, cell]
     best_rate: np.ndarray  # NaN: no rate has a finite median
     best_value: np.ndarray
     reasons: list[str]  # why a rule has no best rate, in words; empty where it has one
     limits: np.ndarray  # the theoretical limit of stability; NaN: not known
-    without_rate: int  # points of other parts of a chain, which have no rate
+    without_rate: int  # the number of points without a rate, from other parts of a chain
 
 
 def curves_of(panel: Panel, metric: str, along: str, rate: str = "lr") -> Curves:
-    """The curves of a panel whose rates, the axis `rate`, run along a dim.
+    """The curves of a panel; the learning rates are the axis `rate`, along the dim `along`.
 
     Raises:
-        SelectionError: no point has a rate; `stable_lr` varies along other dims than rule.
+        SelectionError: no point has a rate; `stable_lr` varies along dims other than `rule`.
     """
     rates = panel.data[rate].values.astype(float)
     order = [place for place in np.argsort(rates, kind="stable") if np.isfinite(rates[place])]
@@ -78,7 +78,7 @@ def curves_of(panel: Panel, metric: str, along: str, rate: str = "lr") -> Curves
 
 
 def _share(lost: "xarray.DataArray", absent: "xarray.DataArray", along: str, cell_of: np.ndarray) -> np.ndarray:
-    """The share of the runs that diverged, of those in each cell that exist: [rule, cell]."""
+    """The fraction of the existing runs of each cell that diverged, [rule, cell]."""
     sums = []
     for flags in (lost, ~absent):
         counts = flags.transpose(RULE, along, SEED).values.sum(axis=2)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical: Scale, label: str) -> None:
-    """Draw a panel; `label` names the theory's limit."""
+    """Draw a panel; `label` is the name of the theoretical limit of stability."""
     ends = edges(curves.cells)
     axes.set_xscale("linear" if evenly_spaced(curves.cells) else "log")
     axes.set_xlim(ends[0], ends[-1])
@@ -58,7 +58,7 @@ def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical
             star.set_gid("best")
     _limits(axes, curves, styles, label)
     strip = bars(axes, ends, curves.lost, [styles[name].colour for name in curves.names])
-    # An empty title keeps the bars apart from the title of the figure.
+    # An empty title separates the bars from the title of the figure.
     (strip or axes).set_title(curves.title or " ", fontsize=8.5 if curves.title else 2)
     if not np.isfinite(curves.best_rate).any():
         reasons = set(curves.reasons)
@@ -67,7 +67,7 @@ def draw(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], vertical
 
 
 def _limits(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], label: str) -> None:
-    """Draw the theoretical limits inside the frame; a single one is labelled."""
+    """Draw the theoretical limits of stability that lie inside the frame; a single limit is labelled."""
     low, high = axes.get_xlim()
     inside = {name: at for name, at in zip(curves.names, curves.limits, strict=True) if low <= at <= high}
     single = len(set(inside.values())) == 1
@@ -91,7 +91,7 @@ def _limits(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], label
 
 
 def handles(shown: Sequence[Curves], styles: Mapping[str, RuleStyle], label: str) -> "list[Artist]":
-    """Legend entries: each rule, with its best rate if there is one panel; the star; limits that differ."""
+    """Legend entries: each rule (with its best rate if there is one panel), the star, and limits if they differ."""
     from matplotlib.lines import Line2D
 
     entries: list[Artist] = []

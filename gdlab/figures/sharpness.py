@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The most rates in a panel; the most panels side by side.
+# The maximum number of rates in a panel; the maximum number of panels side by side.
 MOST = 5
 ABREAST: dict[Width, int] = {"single": 2, "double": 4}
 
@@ -50,11 +50,11 @@ def sharpness(
 
     Args:
         data: the results of a sweep with the axes `lr` and optionally `rule` and `seed`, and with the series `of_what`.
-            The thresholds are the variable `threshold` over (rule, lr), NaN where unknown, whose attribute `of` names
-            the series; or c / lr, with the constant c of each rule in `stability_SERIES`.
-        of_what: the greatest eigenvalue of the Hessian, or of the Hessian with the preconditioner of the rule.
-        lrs: the rates to show, the nearest of the sweep; by default up to five, evenly spaced among those at which some
-            rule has two values or more.
+            The thresholds are the variable `threshold` over (rule, lr), NaN where unknown, whose attribute `of` is the
+            name of the series; or c / lr, where the variable `stability_SERIES` holds the constant c of each rule.
+        of_what: the series: the greatest eigenvalue of the Hessian, or of the Hessian preconditioned as in the rule.
+        lrs: the rates to show; the nearest rates of the sweep are used. By default up to five rates, evenly spaced
+            among those at which some rule has at least two finite values.
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
 
@@ -116,7 +116,7 @@ def _shown(curves: Sharpness, lrs: Sequence[float] | None) -> list[int]:
 
 
 def _scale(one: Sharpness, places: list[int]) -> Scale:
-    """The scale for the lines, and for thresholds that are near."""
+    """The vertical scale: it contains the lines, and the thresholds that are close to them."""
     bands = one.thresholds[:, places].ravel()
     start = one.values[:, places, 0]
     ceiling = 100 * np.max(start, where=np.isfinite(start), initial=-np.inf)

@@ -1,4 +1,4 @@
-"""The arrays of the figures of sharpness: medians of a series over seeds, and thresholds of stability."""
+"""The arrays of the sharpness figures: medians of a series over seeds, and stability thresholds."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,10 +16,10 @@ LR, THRESHOLD = "lr", "threshold"
 
 
 class Sharpness(NamedTuple):
-    """A series of each rule at each rate: its median over seeds, a diverged run counting as infinite."""
+    """The median of a series over seeds for each rule and rate; a diverged run counts as infinite."""
 
     names: list[str]
-    rates: np.ndarray  # rising
+    rates: np.ndarray  # ascending
     steps: np.ndarray
     values: np.ndarray  # [rule, lr, step]
     thresholds: np.ndarray  # [rule, lr], NaN where unknown
@@ -28,8 +28,8 @@ class Sharpness(NamedTuple):
 def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
     """A series over (rule, lr, seed, step); rule and seed are optional.
 
-    The thresholds are the variable `stability_SERIES` over rule, a constant c, divided by lr; or `threshold` over
-    (rule, lr) itself, whose attribute `of` may name the series.
+    The thresholds are c / lr, where the variable `stability_SERIES` over rule holds the constants c; or the variable
+    `threshold` over (rule, lr), whose attribute `of` may be the name of the series.
 
     Raises:
         SelectionError: no such series, or one without values; no dim lr; other dims.

@@ -40,8 +40,8 @@ def sharpness_map(
     """Sharpness as a colour over (step, lr), a panel for each rule; a line where it first reaches the threshold.
 
     Cells where half of the seeds or more have diverged are hatched. The line is at the first step with
-    sharpness * lr >= c, the stability constant of the rule. A run at the edge of stability crosses the threshold again
-    and again; later crossings are not drawn.
+    sharpness * lr >= c, the stability constant of the rule. A run at the edge of stability crosses the threshold
+    repeatedly; later crossings are not drawn.
 
     Args:
         data, of_what, select, width: as for `sharpness`.
@@ -93,9 +93,9 @@ def _draw(axes: "Axes", found: Sharpness, rule: int, norm: Any) -> Any:
 
 
 def reached(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The index of the first step [lr] at which values [lr, step] are at least their threshold [lr]; -1: no step.
+    """For each rate, the index [lr] of the first step with values [lr, step] >= thresholds [lr]; -1: no such step.
 
-    Steps after divergence do not count, because the sharpness is not known there.
+    Steps after divergence are ignored, because the sharpness is unknown there.
     """
     there = np.isfinite(values) & (values >= thresholds[:, None])
     return np.where(there.any(axis=1), there.argmax(axis=1), -1)

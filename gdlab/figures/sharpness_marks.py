@@ -24,7 +24,7 @@ def _colours(count: int) -> np.ndarray:
 
 
 def draw(axes: "Axes", one: Sharpness, rule: int, places: list[int], vertical: Scale) -> None:
-    """A line for each rate shown, its threshold, and a cross where half of the seeds or more have diverged."""
+    """Draw a line for each rate shown, its threshold, and a cross where half of the seeds or more have diverged."""
     vertical.apply(axes)
     stride = max(1, len(one.steps) // 6)
     for i, (place, colour) in enumerate(zip(places, _colours(len(places)), strict=True)):
@@ -37,7 +37,7 @@ def draw(axes: "Axes", one: Sharpness, rule: int, places: list[int], vertical: S
             axes.axhline(one.thresholds[rule, place], color=colour, ls=DASH, lw=0.9, zorder=2).set_gid("threshold")
         if np.isinf(values).any() and finite.any():
             last = np.flatnonzero(finite)[-1]
-            # At the upper limit, if the run left the frame there.
+            # The cross is at the upper limit of the axis if the last finite value is above it.
             height = min(float(values[last]), vertical.high)
             (cross,) = axes.plot(one.steps[last], height, "x", color=colour, ms=5, mew=1.4, zorder=5, clip_on=False)
             cross.set_gid("diverged")

@@ -41,13 +41,15 @@ def spectrum(
 ) -> "Figure":
     """The density of the Hessian's eigenvalues, on a logarithmic axis; ticks at the bottom: the greatest ones.
 
-    The density integrates to 1, so a single eigenvalue among n has a weight of 1 / n. The caption gives the trace.
+    The density integrates to 1, so each of the n eigenvalues has a weight of 1 / n. The caption gives the trace.
 
     Args:
-        data: `density` over eigenvalue, optionally over `rule` or `run` (a line each); optionally `trace` over the
-            latter, and `top`, the greatest eigenvalues, with one more dim. Attributes: `width`, the standard deviation
-            of the Gaussians of the smoothing, `parameters`, the number of eigenvalues, `paths` (a sentence).
-        decades: the decades shown below the peak; by default down to a tenth of the peak of a single eigenvalue, or 8.
+        data: `density` over eigenvalue and optionally over `rule` or `run` (one line for each). Optional variables:
+            `trace`, over `rule` or `run`; `top`, the greatest eigenvalues, with one additional dim. Attributes:
+            `width`, the standard deviation of the Gaussians of the smoothing; `parameters`, the number of eigenvalues;
+            `paths`, a sentence for the caption.
+        decades: the decades shown below the peak; by default down to a tenth of the peak of a single smoothed
+            eigenvalue, or 8 if `width` or `parameters` is missing.
         xscale: "linear", or "symlog" where a few eigenvalues lie far outside the bulk.
         select: `{axis: value}` shows the nearest slice, `{axis: [values]}` several.
         width: "single" or "double" column.
@@ -104,7 +106,7 @@ def _spectra(data: "xarray.Dataset") -> tuple[np.ndarray, list[Spectrum]]:
 
 
 def _decades(data: "xarray.Dataset", peak: float) -> float:
-    """The decades from the peak to a tenth of the height of a Gaussian with the weight of one eigenvalue."""
+    """The decades from `peak` down to a tenth of the height of a Gaussian with weight 1 / n; 8 if unknown."""
     width, size = (float(data.attrs.get(name, 0)) for name in ("width", "parameters"))
     if not (width > 0 and size > 0):
         return 8.0

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# With fewer seeds, these quantiles are nearly the extremes, so the band is from the least to the greatest value.
+# The minimum number of seeds for quantiles. With fewer seeds, the 10% and 90% quantiles are close to the extremes, so
+# the band extends from the minimum to the maximum.
 ENOUGH = 10
 
 
@@ -35,8 +36,7 @@ def spread(values: np.ndarray, axis: int, absent: np.ndarray | None = None) -> S
         absent: a boolean array that broadcasts to `values`; runs where it is True are left out.
 
     Returns:
-        The median and the limits of the band. All three are NaN where a run that is not left out is NaN, or where no
-        run remains.
+        The median and the limits of the band. All three are NaN where a remaining run is NaN, or where no run remains.
     """
     share = 0.1 if values.shape[axis] >= ENOUGH else 0.0
     if absent is not None and absent.any():
@@ -44,7 +44,7 @@ def spread(values: np.ndarray, axis: int, absent: np.ndarray | None = None) -> S
         gap = (np.isnan(values) & ~absent).any(axis=axis)
         kept = np.where(absent, np.nan, values)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # no run at all: NaN is meant
+            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # NaN is intended if no run remains
             found = (
                 np.nanmedian(kept, axis=axis),
                 np.nanquantile(kept, share, axis=axis, method="lower"),

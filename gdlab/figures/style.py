@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 Width = Literal["single", "double"]
 
-# Inches: the columns of a two-column journal.
+# The widths in inches of one and of both columns of a two-column journal.
 WIDTHS: dict[str, float] = {"single": 3.4, "double": 7.0}
 
-# Okabe and Ito (2008), darkened until each has a contrast of at least 3 with white paper; their yellow became a brown.
+# The colours of Okabe and Ito (2008), darkened to a contrast of at least 3 with white; a brown replaces their yellow.
 COLOURS = ("#0072B2", "#C83E00", "#00956F", "#B84C93", "#1A1A1A", "#AE8D00", "#4598D0", "#5A2A00")
 DASHES: tuple[Any, ...] = (
     "-",
@@ -57,12 +57,15 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "gdlab",
 }
 
-# Settings of backends and windows, which do not concern figures without pyplot.
+# Prefixes of settings for backends and windows, which do not affect figures without pyplot.
 _NOT_OURS = ("backend", "interactive", "toolbar", "keymap", "webagg", "tk.", "macosx", "date.", "timezone")
 
 
 class RuleStyle(NamedTuple):
-    """The style of a rule. The first 616 rules have different styles; the first 77 differ in dash or marker alone."""
+    """The style of a rule.
+
+    The styles of the first 616 rules are distinct. Those of the first 77 rules are distinct even without colour.
+    """
 
     colour: str
     dash: Any
@@ -70,7 +73,7 @@ class RuleStyle(NamedTuple):
 
 
 def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
-    """A style for each rule by its index in `names`, the full rule coordinate of the Dataset."""
+    """A style for each rule, determined by its index in `names`, all values of the coordinate `rule` of the Dataset."""
     return {
         str(name): RuleStyle(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
         for i, name in enumerate(names)
@@ -79,7 +82,7 @@ def rule_styles(names: Sequence[str]) -> dict[str, RuleStyle]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the settings of gdlab on top of the defaults of matplotlib; the previous settings are restored."""
+    """A context with the settings of gdlab on top of matplotlib's defaults; on exit, the old ones are restored."""
     import matplotlib
 
     defaults: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_OURS)}

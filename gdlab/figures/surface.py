@@ -25,20 +25,23 @@ def landscape(
     """The loss on a plane as filled contours, dark where it is low, with a path for each rule.
 
     A circle marks the start of a path, the marker of the rule its end, a star a known minimum. Cells whose loss is not
-    finite are hatched and counted in the caption. On a plane that is not exact, paths are projected onto it.
+    finite are hatched and counted in the caption. If the plane does not contain the paths (`plane` is not "exact"),
+    they are projected onto it.
 
     Args:
-        data: `loss` over (y, x) with the coordinates x and y; if there are paths, `path_x` and `path_y` over
-            (rule, point), NaN after a run's end, `path_off_plane`, their distance from the plane, and over rule
-            `path_diverged`, whether the run did; `min_x` and `min_y`, known minima; the coordinate lr(rule); attributes
-            `plane` ("exact", "pca" or "random"), `x_label`, `y_label`, `loss_label`, `paths` (a sentence on which runs
-            they are) and, for pca, `captured`, the share of the paths' variance that lies in the plane.
+        data: `loss` over (y, x) with the coordinates x and y. If there are paths: `path_x` and `path_y` over
+            (rule, point), NaN after the end of a run; `path_off_plane`, the distance of each point from the plane;
+            `path_diverged` over rule, whether the run diverged. Optional: `min_x` and `min_y`, known minima; the
+            coordinate `lr` over rule. Attributes: `plane` ("exact", "pca" or "random"), `x_label`, `y_label`,
+            `loss_label`, `paths` (a sentence that says which runs are shown) and, for "pca", `captured`, the fraction
+            of the variance of the paths that lies in the plane.
         steps: the number of colour steps between the least and the greatest loss.
-        log: whether levels are evenly spaced in log(loss - min + eps); "auto": if that spans more than two decades.
+        log: whether levels are evenly spaced in log(loss - min + eps) instead of the loss; "auto": if loss - min spans
+            more than two decades (see `gdlab.figures.levels.levels`).
         width: "single" or "double" column.
 
     Raises:
-        SelectionError: no surface; fewer than one step.
+        SelectionError: no surface; `steps` below 1.
     """
     surface = surface_of(data)
     chosen = levels(surface.values, steps, log)

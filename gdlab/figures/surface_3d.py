@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # The distance of a path from the surface, as a share of its height.
 CLEAR = 0.012
-# The opacity of what the surface hides.
+# The opacity of paths and marks that the surface hides.
 HIDDEN = 0.45
 
 
@@ -37,13 +37,16 @@ def surface_3d(
 ) -> "Figure":
     """The loss on a plane as a surface seen from above, with the paths of runs lying on it.
 
-    The parts of paths and the minima that the surface hides are dotted and pale. Cells with a corner whose loss is not
-    finite are left out, and such points are counted in the caption. A path is drawn on the surface, at the loss of the
-    nearest point of the plane, and is interrupted where that is outside the plane.
+    Parts of paths that the surface hides are dotted and pale; minima that it hides are pale. Cells with a corner whose
+    loss is not finite are left out, and the points with such a loss are counted in the caption. A path is drawn on the
+    surface: each of its points has the height of the loss at the nearest point of the plane. A path is interrupted
+    where it is outside the plotted part of the plane.
 
     Args:
-        data: as for `landscape`; `path_plane_loss`, over (rule, point), is the loss on the plane under each point.
-        log: whether heights are linear in log(loss - min + eps); "auto": if that spans more than two decades.
+        data: as for `landscape`; optionally `path_plane_loss` over (rule, point), the loss at the point of the plane
+            nearest to each point of a path.
+        log: whether heights are linear in log(loss - min + eps) instead of the loss; "auto": if loss - min spans more
+            than two decades.
         view: elevation and azimuth of the viewpoint, in degrees.
         width: "single" or "double" column.
 
@@ -68,7 +71,7 @@ def surface_3d(
 
 
 def _frame(width: Width, entries: "Sequence[Artist]") -> "tuple[Figure, Axes3D]":
-    """Axes without perspective, and the legend: beside them if there is room, else below."""
+    """Orthographic 3-D axes, and the legend: beside the axes if there is room, else below."""
     longest = HANDLE + LETTER * max((len(str(entry.get_label())) for entry in entries), default=0)
     beside = width == "double" and longest <= BESIDE
     abreast = max(1, int(inches(width) / longest))
@@ -131,7 +134,7 @@ def _axes(axes: "Axes3D", data: "xarray.Dataset", surface: "xarray.DataArray", h
     label = f"{label}, log heights" if heights.offset is not None else label
     if width == "double":
         axes.set_zlabel(label, labelpad=2)
-    else:  # beside its ticks it would be outside the figure
+    else:  # a label beside the ticks would be outside the figure
         axes.text2D(1, 0.9, label, transform=axes.transAxes, ha="right", fontsize=8.5)
     axes.tick_params(pad=-2, labelsize=6.5)
     axes.tick_params(axis="z", pad=2)

@@ -16,8 +16,9 @@ _SIGNS = {
     "uncertain": ("?", COLOURS[5]),
     "unchecked": ("–", GREY),
 }
-_SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.72, 20  # points; inches; inches; letters in an inch
-_CAPTION = 0.11  # inches, a line of the caption
+# The font size in points; the line height in inches; the indent in inches; letters per inch.
+_SIZE, _LINE, _INDENT, _LETTERS = 6.5, 0.125, 0.72, 20
+_CAPTION = 0.11  # height of a line of the caption, in inches
 
 
 def sentence(verdict: Mapping[str, Any]) -> str:
@@ -62,9 +63,9 @@ def under(figure: "Figure", verdicts: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _caption_above(figure: "Figure", place: float) -> float:
-    """Move the bottom of the caption (`gdlab.figures.wording.caption`) to a height, and return its height in inches.
+    """Move the bottom of the caption (`gdlab.figures.wording.caption`) to `place`; return its height in inches.
 
-    Otherwise the layout puts it at the bottom of the figure, over the verdicts.
+    Without this, the layout engine places the caption at the bottom of the figure, over the verdicts.
     """
     text = figure._supxlabel  # type: ignore[attr-defined]
     if text is None:

@@ -23,14 +23,14 @@ _PLURALS = {
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number with so many digits in its shortest form: 3.2e-3, 0.032, 0.5, 0.999, 10, 1e5; other values as text."""
+    """A number with `digits` digits in short form: 3.2e-3, 0.032, 0.5, 0.999, 10, 1e5; other values as text."""
     try:
         value = float(value)
     except (TypeError, ValueError):
         return str(value)
     if not math.isfinite(value):
         return str(value)
-    if 0.9 <= value < 1:  # a decay: the digits of 1 - value matter
+    if 0.9 <= value < 1:  # a decay factor: `digits` counts the digits of 1 - value
         return f"{value:.{math.ceil(-math.log10(1 - value)) + digits - 1}f}".rstrip("0")
     if value == 0 or 0.01 <= abs(value) < 1000:
         plain = f"{value:.{digits}g}"
@@ -40,7 +40,7 @@ def number(value: Any, digits: int = 2) -> str:
 
 
 def numbers(values: Sequence[Any]) -> list[str]:
-    """Numbers with as many digits as make them different, at least two; other values as text."""
+    """Numbers with enough digits to be distinct, at least two; other values as text."""
     for digits in range(2, 9):
         words = [number(value, digits) for value in values]
         if len(set(words)) == len(words):
@@ -70,7 +70,7 @@ def title(figure: "Figure", data: "xarray.Dataset") -> None:
 
 
 def without_notes(figure: "Figure") -> None:
-    """Remove the title and the caption of a figure, for a paper that has its own."""
+    """Remove the title and the caption of a figure, for a paper with a separate caption."""
     figure.suptitle("")
     figure.supxlabel("")
 

@@ -17,10 +17,10 @@ PREFIX = "population."
 
 
 class Population(NamedTuple):
-    """The state of a population: the carry of its process."""
+    """The state of a population, the carry of its process."""
 
     runs: Run  # every leaf has a leading axis over members
-    values: Mapping[str, Array]  # hyperparameters, [member] each
+    values: Mapping[str, Array]  # the hyperparameters by name, [member] each
 
 
 class Change(NamedTuple):
@@ -33,7 +33,7 @@ class Change(NamedTuple):
     resample: Any
 
     def numbers(self) -> dict[str, float]:
-        """The numbers that the program takes as inputs, by name: populations that differ in them share a program."""
+        """The settings that are inputs of the program, by name; populations can differ in them and share a program."""
         named = {f"{PREFIX}factor.{i}": factor for i, factor in enumerate(self.factors)}
         named[f"{PREFIX}resample"] = self.resample
         for name, place in self.ranges.items():
@@ -41,7 +41,7 @@ class Change(NamedTuple):
         return named
 
     def at(self, point: Point) -> "Change":
-        """These settings with the numbers of a point."""
+        """The settings with their numbers (see `numbers`) replaced by those in `point`."""
         return self._replace(
             ranges={
                 name: Range(point[f"{PREFIX}low.{name}"], point[f"{PREFIX}high.{name}"], place.scale)
@@ -53,7 +53,7 @@ class Change(NamedTuple):
 
 
 def evolving(member: Process, change: Change, interval: int) -> Process:
-    """A population as a process, from the process of one member. It records every `interval` steps."""
+    """The process of a population, from the process of one member. It records every `interval` steps."""
     interval = min(interval, max(member.steps, 1))
 
     def start(point: Point) -> Population:
@@ -105,12 +105,12 @@ def _draw(change: Change, key: Array) -> dict[str, Array]:
 
 
 def _finished(member: Process, point: Point, carry: Population) -> dict[str, Array]:
-    """The outcome of each member if it stopped now."""
+    """The outcome of each member at its current step."""
     return jax.vmap(lambda own, run: dict(member.finish({**point, **own}, run)))(carry.values, carry.runs)
 
 
 def _exchanged(change: Change, key: Array, carry: Population, loss: Array, due: Array) -> tuple[Population, Array]:
-    """The population after an exchange, if it is `due`, and the parent of each member."""
+    """The population after an exchange (unchanged if `due` is false), and the parent of each member."""
     k_parent, k_factor, k_resample, k_fresh = jax.random.split(key, 4)
     itself = jnp.arange(change.size, dtype=jnp.int32)
     ranked = jnp.argsort(jnp.where(jnp.isnan(loss), jnp.inf, loss)).astype(jnp.int32)

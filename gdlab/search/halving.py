@@ -39,8 +39,9 @@ def halving(
 
     At each rung the n remaining points of a rule are ranked by the median of `metric` over seeds at that step. A
     diverged run is worse than all others; of equal points the first is better. The best floor(n / eta) points, at least
-    one, continue from their current state, so a run that reaches `steps` equals the run of a plain sweep. The others
-    are removed from the devices. Each rule is ranked separately, since rules are compared at their best points.
+    one, continue from their current state, so a run that reaches `steps` equals the same run of a sweep. The other
+    points are removed from the devices. The points of each rule are ranked separately, since rules are compared at
+    their best points.
 
     All runs are held in memory at once.
 
@@ -48,21 +49,22 @@ def halving(
         problem, rule, over: as in `gdlab.sweep`. Points that differ only in axes that a rule lacks are one point.
         steps: the steps of the runs that are never dropped.
         first: the steps of the first rung; the others are at first eta, first eta^2, ..., and `steps`.
-        eta: one of `eta` points continues at each rung.
-        metric: the variable by which points are ranked, in its better direction (see
-            `gdlab.analysis.selection.sign_of`): the largest is best for a metric that is `gdlab.maximise` or whose name
-            ends in `accuracy`, else the smallest.
+        eta: 1/eta of the points continue at each rung.
+        metric: the variable by which points are ranked. The largest value is best for a metric that is marked with
+            `gdlab.maximise` or whose name ends in `accuracy`, else the smallest (see
+            `gdlab.analysis.selection.sign_of`).
         every: as in `gdlab.sweep`; `first` must be a multiple of it.
         static, progress: as in `gdlab.sweep`.
         chunk: as in `gdlab.sweep`; on a CPU the default is small enough that the last rungs, with few runs, are cheap.
         settings: `batch_size`, `sampling`, `probes`, `stop` and `seed`, as in `gdlab.sweep`.
 
     Returns:
-        The Dataset of a sweep, in which `final_loss`, `steps_taken` and the other outcomes are those at the step at
-        which the run was dropped, and series are NaN (or -1) after it; and `rung`, the number of the last rung of each
-        run. `attrs`: `rung_steps`, the steps of each rung; `budget`, the total steps of all runs, and
-        `budget_of_sweep`, those of the full sweep; `chunk`: with this chunk a sweep has bit for bit the same runs, with
-        another chunk the same up to rounding. On an endless stream the loss at every rung is on the same batch.
+        The Dataset of a sweep, with the additional variable `rung`, the index of the last rung of each run. For a
+        dropped run, `final_loss`, `steps_taken` and the other outcomes are those at the step at which it was dropped,
+        and series are NaN (or -1) after that step. Attributes: `rung_steps`, the steps of each rung; `budget`, the
+        total steps of all runs; `budget_of_sweep`, the total steps of the full sweep; `chunk`, the chunk that was used.
+        A sweep with the same chunk has bitwise equal runs; with another chunk they are equal up to rounding. On an
+        endless stream, the loss at every rung is on the same batch.
 
     Raises:
         SearchError: `steps`, `first` or `eta` for which no point is dropped, or a rung between two records.
@@ -109,7 +111,7 @@ def run_brackets(
     chunk: int | None,
     progress: "Callable[[Progress], None]",
 ) -> "xarray.Dataset":
-    """The Dataset of `halving`, from the brackets and their rungs."""
+    """Run the brackets over their rungs and return the Dataset of `halving`."""
     trained = run_rungs(groups, brackets, rungs, metric, directions.get(metric), chunk, progress)
     pieces = [Piece(group.covers, results) for group, results in zip(groups, trained.results, strict=True)]
     process = groups[0].process
@@ -144,7 +146,7 @@ def run_indices(points: Space, groups: Sequence[Group]) -> np.ndarray:
 
 
 def _runs_of_rules(points: Space, groups: Sequence[Group]) -> list[np.ndarray]:
-    """For each rule, the runs of its points, [points, seeds]; points that share their runs are one."""
+    """For each rule, the indices of the runs of its points, [points, seeds]; points with the same runs are merged."""
     runs = run_indices(points, groups)
     runs = runs[np.sort(np.unique(runs[:, 0], return_index=True)[1])]
     rules = np.repeat([str(group.static.get(RULE)) for group in groups], [group.size for group in groups])[runs[:, 0]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gdlab.engine.progress import Progress
 
 BRACKET, TRIAL = "bracket", "trial"
-# The largest default number of rungs: with eta = 3 the first is at 1/81 of the steps, as in the paper.
+# The maximum default number of rungs: with eta = 3, the first rung is at 1/81 of the steps, as in the paper.
 RUNGS = 5
 
 
@@ -44,18 +44,18 @@ def hyperband(
 ) -> "xarray.Dataset":
     """Draw points from `ranges` and run `halving` on them in several brackets, with different first rungs.
 
-    The number of steps after which good points can be told from bad ones is unknown, so the budget is divided: with
-    S = floor(log_eta(steps / first)), bracket s of S, S - 1, ..., 0 is a `halving` of ceil((S + 1) / (s + 1) eta^s)
-    points that are ranked s times, for the first time after first eta^(S - s) steps; bracket 0 is never ranked. The
-    budgets of the brackets are about equal. All brackets share their rungs and train in the same programs.
+    The number of steps after which good points can be distinguished from bad points is unknown, so the budget is
+    divided among brackets. Let S = floor(log_eta(steps / first)). Bracket s, for s = S, S - 1, ..., 0, is a `halving`
+    of ceil((S + 1) / (s + 1) eta^s) points. Its points are ranked s times, for the first time after first eta^(S - s)
+    steps; the points of bracket 0 are never ranked. The budgets of the brackets are about equal. All brackets have the
+    same rungs and train in the same programs.
 
     Args:
         problem, rule: as in `gdlab.sweep`; one rule. To compare rules, search for each.
-        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options, each with its own program;
-            the names are those of axes of a sweep.
+        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; each option is compiled as
+            a separate program. The names are names of axes, as in a sweep.
         steps, eta, metric, every: as in `halving`.
-        first: the smallest number of steps of a run; by default such that there are five brackets, or fewer if `steps`
-            is small.
+        first: the minimum number of steps of a run; by default there are five brackets, or fewer if `steps` is small.
         seeds: the number of seeds per point, or the seeds.
         seed: the seed of the draws of points.
         draw: "random", or "sobol" for evenly spread points.
@@ -64,7 +64,7 @@ def hyperband(
 
     Returns:
         The Dataset of `halving` over the dims `trial` and `seed`. Each hyperparameter and `bracket` (s above) are
-        coordinates along `trial`. `rung` counts the rungs of the first bracket.
+        coordinates along `trial`. `rung` is an index into the rungs of the first bracket, s = S.
 
     Raises:
         SearchError: an invalid range, several rules, or as `halving`.
@@ -87,7 +87,7 @@ def hyperband(
     build, _ = assignment(problem, rule, {tuple(within): rows, SEED: seeds}, steps=steps, every=every, **settings)
 
     def with_trial(static: Mapping[str, Any]) -> Process:
-        # The engine merges equal points (possible with choices only) into one run; with TRIAL each has its own.
+        # The engine merges equal points (possible with choices only) into one run; the axis TRIAL keeps them separate.
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 

@@ -44,30 +44,33 @@ def population(
 ) -> "xarray.Dataset":
     """Train `size` members in parallel; every `interval` steps the worst members are replaced by copies of the best.
 
-    The hyperparameters of the members are drawn from `ranges`. All members start at the same parameters and see the
-    same batches. The seed determines all of these. Every `interval` steps, except after the last:
+    The hyperparameters of the members are drawn from `ranges`. All members have the same initial parameters and the
+    same batches. The seed determines the draws, the initial parameters and the batches. Every `interval` steps, except
+    after the last:
 
     1. exploit: the members are ranked by their loss on all data (on a batch for an endless stream); a diverged member
-       is worse than all others. Each of the last k = floor(quantile size) becomes a copy, of parameters and rule state,
-       of a member drawn uniformly from the first k that have not diverged.
-    2. explore: each hyperparameter of a copy is multiplied by one of `factors`, drawn uniformly, and clipped to its
-       range; or, with probability `resample`, it is drawn from its range again.
+       is worse than all others. Each of the worst k = floor(quantile size) members is replaced by a copy (parameters,
+       rule state and hyperparameters) of a member drawn uniformly from those of the best k that have not diverged.
+    2. explore: each hyperparameter of a copy is drawn from its range again with probability `resample`; otherwise it is
+       multiplied by one of `factors`, drawn uniformly, and clipped to its range.
 
-    A population is one run of a compiled program, without host synchronisation; several seeds run at a time. If more
-    than k members diverge, the others are replaced at later exchanges. A population in which all members have diverged
-    or stopped no longer changes.
+    A population is one run of a compiled program, without host synchronisation; several populations (seeds) run at a
+    time. If more than k members diverge, those that are not replaced at an exchange are replaced at later exchanges. A
+    population in which all members have diverged or stopped no longer changes.
 
     Differs from the paper: all members are compared at the same step, while in the paper they run asynchronously. A
-    member among the last k is always replaced, even if it is not much worse than the best.
+    member among the worst k is always replaced, even if it is not much worse than the best.
 
     Args:
         problem, rule: as in `gdlab.sweep`; one rule.
-        ranges: `{name: (low, high)}` or `(low, high, "log" or "linear")`, for numbers that the rule or, as `problem.x`,
-            the problem takes. They change during a run, so they can't set a shape, and lists are refused.
+        ranges: `{name: (low, high)}` or `(low, high, "log" or "linear")`, for numbers that the rule takes, or
+            that the problem takes (named `problem.x`). They change during a run, so they can't set a shape, and lists
+            of options are refused.
         size: the number of members.
         steps: the steps of each member.
-        interval: the steps between two exchanges; if it is not below `steps` there is no exchange.
-        quantile: the fraction of members that is replaced, and the fraction that is copied; at most 0.5.
+        interval: the steps between two exchanges; there is no exchange if it is at least `steps`.
+        quantile: the fraction of members that are replaced, and the fraction of members that can be copied; at most
+            0.5.
         factors: the factors by which a hyperparameter is multiplied.
         resample: the probability that a copied hyperparameter is drawn again instead.
         seeds: the number of populations, or the seed of each.
@@ -77,9 +80,10 @@ def population(
 
     Returns:
         A Dataset over `seed` and `member` with the outcome of each member, as in a sweep; the steps of a copy include
-        those of its ancestors. With the dim `step`, at 0, interval, 2 interval, ...: `loss` on all data at that step
-        (NaN if diverged), and after the exchange at that step `parent`, the member of which this one is a copy (usually
-        itself), and each hyperparameter by its name. NaN, or -1, after a population has ended.
+        the steps of its ancestors. Variables with the additional dim `step` (0, interval, 2 interval, ...): `loss`, on
+        all data at that step (NaN if diverged); `parent`, the member that was copied in the exchange at that step (the
+        member itself if it was not replaced); and each hyperparameter, by its name, after that exchange. They are NaN,
+        or -1 for `parent`, after a population has ended.
 
     Raises:
         SearchError: an invalid range, several rules, or an invalid `interval`, `quantile`, `factors` or `resample`.
@@ -142,7 +146,7 @@ def _refuse(size: int, interval: int, quantile: float, factors: Sequence[float],
 
 
 def _can_change(member: Process, ranges: Mapping[str, Range], name: str) -> bool:
-    """Whether a member can be traced with only this hyperparameter traced."""
+    """Whether JAX can trace the training of a member as a function of this hyperparameter."""
     constants = {**{other: place.low for other, place in ranges.items()}, **member.fixed, SEED: 0}
 
     def train(value: Array) -> Any:

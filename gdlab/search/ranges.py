@@ -17,32 +17,32 @@ class SearchError(UserError, ValueError):
 
 
 class Range(NamedTuple):
-    """The closed interval from `low` to `high`, on a linear or logarithmic scale."""
+    """The closed interval [low, high], on a linear or logarithmic scale."""
 
     low: float
     high: float
     scale: Scale
 
     def at(self, share: Numbers) -> Numbers:
-        """The number at a fraction `share` of the range, on its scale: low at 0 and high at 1.
+        """The number at the fraction `share` of the range: `low` at 0, `high` at 1.
 
-        Shares drawn uniformly from [0, 1] give draws that are uniform, or uniform in the logarithm.
+        If `share` is uniform on [0, 1], the number is uniform, or its logarithm is, depending on the scale.
         """
         way: Any = share
         if self.scale == "log":
-            # Not low * (high / low) ** share: in float32 high / low may overflow.
+            # low * (high / low) ** share is not used, because high / low may overflow in float32.
             return self.low ** (1 - way) * self.high**way
         return self.low + (self.high - self.low) * way
 
 
 class Choice(NamedTuple):
-    """A list of options of any type. They are never traced: each has its own program."""
+    """A list of options of any type. Options are never traced: each is compiled as a separate program."""
 
     options: tuple[Any, ...]
 
     @property
     def labels(self) -> tuple[Any, ...]:
-        """The options as plain values: numbers, strings, booleans and None as they are, anything else by its name."""
+        """The options as plain values: numbers, strings, booleans and None unchanged, other objects as their names."""
         return tuple(
             option
             if option is None or isinstance(option, str | bool | int | float)
@@ -52,7 +52,7 @@ class Choice(NamedTuple):
 
 
 def read(ranges: Ranges) -> dict[str, Range | Choice]:
-    """`(low, high, scale)` is a range and a list is a choice.
+    """Parse `ranges`: `(low, high, scale)` or `(low, high)` is a range, a list is a choice.
 
     The scale of `(low, high)` is logarithmic if low is above 0, else linear.
 

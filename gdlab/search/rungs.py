@@ -25,7 +25,7 @@ from gdlab.engine.tile_run import SegmentRecords, TileRun
 from gdlab.errors import SelectionError
 from gdlab.search.brackets import Bracket
 
-# Overhead of one step of a chunk, in operations: about two microseconds.
+# The overhead of one step of a chunk, in operations (about two microseconds).
 CHUNK_OVERHEAD = 2e4
 
 
@@ -48,16 +48,17 @@ def run_rungs(
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> RungResults:
-    """Train all groups up to the first of the steps `rungs`, drop runs as the brackets decide, and so on to the last.
+    """Train the runs of all groups up to each of the steps `rungs` in turn; at each but the last, brackets drop runs.
 
-    The groups are training runs. The brackets number the runs consecutively over the groups. All rungs but the last are
-    multiples of the first, and the first is a multiple of the steps between two records. Besides the results of
-    training there is `rung`: the number of the rung at which a run was dropped, or of the last rung.
+    The results of each run include `rung`, the index of the rung at which the run was dropped, or of the last rung.
 
     Args:
-        groups, brackets, rungs: see above.
+        groups: groups of training runs.
+        brackets: the brackets; in them, the indices of runs are consecutive over the groups.
+        rungs: the steps of the rungs, ascending. All but the last are multiples of the first, and the first is a
+            multiple of the steps between two records.
         metric: the result by which runs are ranked.
-        direction: "min" or "max", the better direction of the metric; by default as its name says.
+        direction: "min" or "max", the better direction of the metric; by default it is determined by the name.
         chunk, progress: see `gdlab.sweep`.
 
     Raises:
@@ -116,7 +117,7 @@ def _trained(
     results = []
     for one, (low, high) in zip(training, pairwise(bounds), strict=True):
         ended = one.results | one.ends()
-        # A process assumes that a run that is alive has taken all steps of a full run.
+        # The process reports all steps of a full run for every run that is alive, so the steps are capped at the rung.
         taken = np.asarray(rungs, np.int32)[reached[low:high]]
         capped = {name: np.minimum(ended[name], taken) for name in ("steps_taken", "diverged_at")}
         results.append(ended | capped | {"rung": reached[low:high].astype(np.int32)})
@@ -142,7 +143,7 @@ class _GroupRun:
         tile.run(segments, self._receive, between)
 
     def ends(self) -> dict[str, np.ndarray]:
-        """The results of each run if it stopped now."""
+        """The results of each run at its current step."""
         return self._tile.results()
 
     def drop(self, runs: np.ndarray) -> None:
@@ -158,7 +159,7 @@ class _GroupRun:
 
 
 class _ProgressReport:
-    """Reports progress: the share of the work that is done, in units of runs."""
+    """Reports progress: the completed fraction of the work, in units of runs."""
 
     def __init__(
         self, groups: Sequence[Group], runs: np.ndarray, steps: np.ndarray, progress: Callable[[Progress], None]
@@ -169,7 +170,7 @@ class _ProgressReport:
         self._status: dict[int, Mapping[str, int]] = {}
 
     def __call__(self, phase: str, group: int, rung: int, share: float, status: Mapping[str, int]) -> None:
-        """Report that `group` has done `share` of its steps up to `rung`; the groups before it have reached it."""
+        """Report that `group` has done the fraction `share` of its steps up to `rung`; earlier groups are at `rung`."""
         self._status[group] = status
         names = {name for counts in self._status.values() for name in counts}
         counted = {name: sum(counts.get(name, 0) for counts in self._status.values()) for name in sorted(names)}
@@ -185,8 +186,8 @@ def _layouts(
 ) -> list[Layout]:
     """The layouts of groups whose runs are all on the devices at once, in segments that end at every rung.
 
-    On a CPU, the default chunk is the one with the least work for the devices: a wide chunk is cheaper per run, but is
-    mostly empty once few runs are left.
+    On a CPU, the default chunk minimises the estimated work of the devices: a wide chunk is cheaper per run, but is
+    mostly empty when few runs are left.
     """
     widest = [_layout(group, rungs, chunk, mesh) for group in groups]
     if chunk is not None or mesh.devices.flat[0].platform != "cpu":
@@ -206,14 +207,15 @@ def _layout(group: Group, rungs: Sequence[int], chunk: int | None, mesh: Mesh) -
     cached = mesh.devices.flat[0].platform == "cpu"
     settings: dict[str, Any] = {"cached": cached, "chunk": chunk, "tile": group.size}
     layout = lay_out(group.outer_counts(), group.cost, total, group.process.steps, mesh.size, **settings)
-    # The number of segments up to the first rung: the divisor of its records nearest to the wanted number.
+    # `parts`, the number of segments up to the first rung, divides the number of records up to it; it is the divisor
+    # nearest to `wanted`.
     first, wanted = -(-rungs[0] // every), max(1, rungs[0] // LONGEST)
     parts = min((n for n in range(1, first + 1) if first % n == 0), key=lambda n: abs(math.log(n / wanted)))
     return layout._replace(blocks=first // parts, segments=-(-total * parts // first))
 
 
 def _work(group: Group, layout: Layout, shares: np.ndarray, steps: np.ndarray, mesh: Mesh) -> float:
-    """Operations of the busiest device, if the given shares of the runs take the given numbers of steps."""
+    """Operations of the busiest device if the fractions `shares` of the runs take the numbers of steps `steps`."""
     each = layout.chunk * group.cost.block / group.process.every + CHUNK_OVERHEAD
     rows = [rows_needed(np.ceil(group.outer_counts() * share).astype(int), layout.width) for share in shares]
     return each * sum(-(-count // (mesh.size * layout.rows)) * n for count, n in zip(rows, steps, strict=True))
@@ -253,7 +255,7 @@ def _refuse_too_many(compiled: Sequence[ChunkPrograms], runs: int, mesh: Mesh) -
 
 
 def _memory(mesh: Mesh) -> int:
-    """The total memory of the devices in bytes; that of the machine where the devices do not report theirs."""
+    """The total memory of the devices in bytes; the memory of the host if the devices do not report theirs."""
     stats = [device.memory_stats() for device in mesh.devices.flat]
     if all(stats):
         return sum(int(one["bytes_limit"]) for one in stats)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from gdlab.engine.progress import Progress
 
 TRIAL = "trial"
-# The values of one proposal, in the order of the ranges; for a choice, the label of the option.
+# The values of one proposal, in the order of the ranges; the value of a choice is the label of the option.
 Suggested: TypeAlias = tuple[Any, ...]
-# The largest number of proposals per round, divided by `batch`: in a small space most proposals are soon repetitions.
+# The maximum number of proposals per round is PROPOSALS * batch: in a small space, most proposals soon are repetitions.
 PROPOSALS = 4
 
 
@@ -50,29 +50,31 @@ def optuna_search(
 ) -> "xarray.Dataset":
     """Run `trials` points that Optuna proposes, `batch` at a time, each with all seeds, and report their metric to it.
 
-    A round is one sweep of `batch` points times the seeds. All rounds have the same shape, so only the first compiles:
-    a round with fewer points repeats its last point, and the results of the repetitions are discarded. Each option of a
-    choice (a list in `ranges`) has its own program, for 1, 2, 4, ..., `batch` points.
+    A round is one sweep of `batch` points and all seeds. All rounds have the same shape, so only the first one
+    compiles: a round with fewer points is padded with copies of its last point, whose results are discarded. Each
+    option of a choice (a list in `ranges`) is compiled as a separate program, for 1, 2, 4, ..., `batch` points.
 
-    The value of a trial is the median of `metric` over seeds. If half of the seeds or more diverged, it is infinite, in
-    the worse direction. It is not reported as a failed trial, since samplers ignore those and keep proposing diverging
-    points (when the upper half of a range diverged, 73% of TPE's proposals after the first round lay there, against 19%
-    with infinity). TPE only ranks trials, and ranks an infinite value last.
+    The value of a trial is the median of `metric` over seeds. If half of the seeds or more diverged, the value is
+    infinite, in the worse direction. Such a trial is not reported as failed, since samplers ignore failed trials and
+    continue to propose diverging points (when the upper half of a range diverged, 73% of TPE's proposals after the
+    first round were in it, compared with 19% with infinite values). TPE only ranks trials, and ranks an infinite value
+    last.
 
-    A point that is proposed again is not run again: the new trial has the value and the results of the first.
+    A point that is proposed again is not run again: the new trial has the value and the results of the first trial.
 
     Args:
         problem, rule: as in `gdlab.sweep`; one rule. To compare rules, search for each.
-        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are those of
-            axes of a sweep.
+        ranges: `{name: (low, high)}`, `(low, high, "log" or "linear")` or a list of options; the names are names
+            of axes, as in a sweep.
         trials: the total number of trials.
-        batch: the number of points per round. The sampler learns between rounds only.
+        batch: the number of points per round. The sampler receives results only between rounds.
         steps: the steps of each run.
         seeds: the number of seeds, or the seeds.
-        study: the study to continue, with its own sampler; by default a new one with Optuna's multivariate TPE sampler.
-        sampler_seed: the seed of the new study's sampler.
-        metric: the variable to optimise, in its better direction: maximised if it is `gdlab.maximise` or its name ends
-            in `accuracy`, else minimised.
+        study: the study to continue, with the sampler of that study; by default a new study with Optuna's multivariate
+            TPE sampler.
+        sampler_seed: the seed of the sampler of a new study.
+        metric: the variable to optimise; it is maximised if it is marked with `gdlab.maximise` or its name ends in
+            `accuracy`, else minimised.
         chunk, progress: as in `gdlab.sweep`.
         settings: `batch_size`, `sampling`, `every`, `probes` and `stop`, as in `gdlab.sweep`.
 
@@ -81,7 +83,8 @@ def optuna_search(
         the study; each hyperparameter is a coordinate along it.
 
     Raises:
-        SearchError: an invalid range, no trials, several rules, a study with another direction, or no Optuna.
+        SearchError: an invalid range, no trials, several rules, a study with another direction, or Optuna is not
+            installed.
         gdlab.errors.SelectionError: no such metric.
         gdlab.engine.space.SpaceError, ValueError: as `gdlab.sweep`.
     """
@@ -130,7 +133,7 @@ def optuna_search(
 def _ask(
     study: "optuna.Study", within: Mapping[str, Range | Choice], known: Container[Suggested], batch: int, most: int
 ) -> list[tuple["optuna.Trial", Suggested]]:
-    """At most `most` proposals, until `batch` different points among them are not in `known`."""
+    """Request proposals until `batch` distinct ones are not in `known`, or their maximum number is reached."""
     asked: list[tuple[optuna.Trial, Suggested]] = []
     fresh: set[Suggested] = set()
     while len(fresh) < batch and len(asked) < min(most, PROPOSALS * batch):
@@ -157,7 +160,7 @@ def _round(
     progress: "Callable[[Progress], None]",
     **settings: Any,
 ) -> "xarray.Dataset":
-    """The sweep of the points with all seeds, over the dims `trial` and `seed`."""
+    """Run the points with all seeds and return the results over the dims `trial` and `seed`."""
     names = tuple(within)
     choices = [name for name, place in within.items() if isinstance(place, Choice)]
     rows = [*points, *_padding(points, [names.index(name) for name in choices], batch)]
@@ -169,7 +172,8 @@ def _round(
     build, _ = assignment(problem, rule, {names: values, SEED: seeds}, **settings)
 
     def with_trial(static: Mapping[str, Any]) -> Process:
-        # The engine merges equal points into one run. Padding must stay separate, else the round's shape would change.
+        # The engine merges equal points into one run. The axis TRIAL keeps padding separate, so that all rounds have
+        # the same shape.
         process = build(static)
         return process._replace(names=(*process.names, TRIAL))
 
@@ -179,7 +183,7 @@ def _round(
 
 
 def _padding(points: Sequence[Suggested], choices: Sequence[int], batch: int) -> list[Suggested]:
-    """Copies of points that pad the points of each program to `batch` or, if there are choices, a power of 2 below."""
+    """Copies of points that pad each program to `batch` points; with choices, to a power of 2, at most `batch`."""
     by_choice: dict[Suggested, list[Suggested]] = {}
     for point in points:
         by_choice.setdefault(tuple(point[at] for at in choices), []).append(point)

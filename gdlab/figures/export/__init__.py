@@ -1,6 +1,6 @@
-"""Export of landscapes: a file for ParaView, an interactive page for a browser, a movie.
+"""Export of landscapes as files for ParaView, interactive HTML pages and movies.
 
-Importing this imports neither matplotlib nor plotly.
+Importing this package imports neither matplotlib nor plotly.
 """
 
 from gdlab.figures.export.movie import to_movie

@@ -35,20 +35,21 @@ def to_movie(
     """Write a movie of a landscape: a GIF, or an MP4 where ffmpeg is installed.
 
     On one plane, the paths grow from their starts. With a surface for each frame (for example a plane centred on each
-    step of a run), each frame shows its own surface, with the same colours for the same loss. The same data and
-    versions of matplotlib and Pillow give the same bytes of a GIF.
+    step of a run), each frame shows its surface; the same loss has the same colour in all frames. A GIF has the same
+    bytes for the same data and the same versions of matplotlib and Pillow.
 
     Args:
-        data: as for the figure `landscape`, with paths; or with `loss` over (frame, y, x), the coordinate `frame` being
-            the step; or a landscape for each frame, of which each may have its own x and y, and the attribute `step`.
+        data: one of: a Dataset as for the figure `landscape`, with paths; a Dataset with `loss` over (frame, y, x),
+            whose coordinate `frame` is the step; a sequence of landscapes, one for each frame, which may differ in x
+            and y, with the optional attribute `step`.
         path: the file to write, with the extension .gif or .mp4.
-        frames: the most frames of a fixed plane, evenly spaced along the paths.
+        frames: the maximum number of frames on a fixed plane, evenly spaced along the paths.
         fps: frames per second.
         steps, log, width: as for the figure `landscape`.
-        dpi: pixels per inch; a double column has 7 inches.
+        dpi: pixels per inch; a double column is 7 inches wide.
 
     Raises:
-        SelectionError: another extension; no surface; nothing that moves.
+        SelectionError: an extension other than .gif and .mp4; no surface; no path of two points or more and no frames.
         UserError: an MP4 without ffmpeg installed.
         OSError: the folder can't be written.
     """

@@ -23,7 +23,7 @@ class Scene(NamedTuple):
 
 
 def pictures(scenes: Sequence[Scene], chosen: Levels, width: Width, dpi: int) -> Iterator[np.ndarray]:
-    """Each frame as an image [height, width, 3] of bytes. Legend, caption and layout are those of the last."""
+    """Each frame as an image [height, width, 3] of bytes. Legend, caption and layout are as in the last frame."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     whole = scenes[-1].data

@@ -40,9 +40,9 @@ def _unpacked(codes: np.ndarray) -> np.ndarray:
 
 
 def _commonest(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Up to 256 colours [n, 3]: those of rules, text and marks that occur, then those of the most pixels.
+    """Up to 256 colours [n, 3]: first the colours of rules, text and marks that occur, then the most frequent ones.
 
-    A short path has few pixels, so counting alone could leave out the colour of its rule.
+    A short path has few pixels, so a choice by frequency alone could omit the colour of its rule.
     """
     codes, counts = np.unique(np.concatenate([_packed(frame).ravel() for frame in frames]), return_counts=True)
     named = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (*COLOURS, START, INK, GREY)]
@@ -59,10 +59,10 @@ def _nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def write_mp4(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
-    """Write an MP4 (H.264, yuv420p, which all players support) with ffmpeg, without a date.
+    """Write an MP4 (H.264, yuv420p, which all players support) with ffmpeg, without a date in the metadata.
 
     Raises:
-        UserError: there is no ffmpeg, or it failed.
+        UserError: ffmpeg is not installed, or it failed.
     """
     program = shutil.which("ffmpeg")
     if program is None:
@@ -70,7 +70,7 @@ def write_mp4(pictures: Iterator[np.ndarray], path: Path, fps: float) -> None:
     picture = next(pictures)
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}", "-i", "-"]
-    even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]  # H.264 has no odd sizes
+    even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"]  # H.264 with yuv420p needs even sizes
     made = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
     call = [program, "-y", "-loglevel", "error", *given, *even, *made, str(path)]
     with subprocess.Popen(call, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:

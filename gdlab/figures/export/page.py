@@ -1,4 +1,4 @@
-"""A landscape as an interactive page for a browser, drawn by plotly, whose code is included in the page."""
+"""A landscape as an interactive HTML page, drawn by plotly; the code of plotly is included in the page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +27,8 @@ def to_page(data: "xarray.Dataset", path: str | Path, *, log: Literal["auto"] | 
     Args:
         data: as for the figure `surface_3d`.
         path: the file to write.
-        log: whether heights are linear in log(loss - min + eps); "auto": if that spans more than two decades.
+        log: whether heights are linear in log(loss - min + eps) instead of the loss; "auto": if loss - min spans more
+            than two decades.
 
     Raises:
         UserError: plotly is not installed.

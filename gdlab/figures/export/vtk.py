@@ -1,7 +1,7 @@
-"""A landscape as files that ParaView opens: polygons and lines in VTK's legacy format, as text.
+"""A landscape as files for ParaView: polygons and lines in the legacy VTK text format.
 
-The format is a page long (Kitware, The VTK User's Guide, "VTK File Formats") and what is needed of it a third of this
-file, so it is written here rather than with another dependency, such as meshio or pyevtk.
+The format is specified in Kitware, The VTK User's Guide, "VTK File Formats". The required part of it is small, so this
+module writes it directly, without a dependency such as meshio or pyevtk.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from gdlab.figures.relief import Relief, lifted, relief
 if TYPE_CHECKING:
     import xarray
 
-# VTK reads no more of the second line.
+# The maximum number of characters that VTK reads from the second line, the title.
 TITLE = 255
 
 
@@ -31,23 +31,26 @@ def to_vtk(
     log: Literal["auto"] | bool = "auto",
     height: float = 0.5,
 ) -> list[Path]:
-    """Write the surface to `path` (.vtk) and, if there are paths, these to NAME-paths.vtk; return what was written.
+    """Write the surface to `path` (NAME.vtk) and the paths, if any, to NAME-paths.vtk; return the files written.
 
-    The surface is a mesh of quadrilaterals on the plane's own coordinates. Cells with a corner whose loss is not finite
-    are left out, for a mesh of NaN has no bounds; so are the points that belong to no cell. On each point stand all
-    variables over (y, x) (NaN as it is), so that the mesh can be coloured by any of them. The paths are lines on the
-    surface, with the point's `loss`, `point`, its number along the path, and on each line `run` and its rule's number
-    `rule`, in the order that the title gives. A path breaks where it leaves the surface.
+    The surface is a mesh of quadrilaterals in the coordinates of the plane. Cells with a corner whose loss is not
+    finite are left out, because a mesh with NaN coordinates has no bounds; points that belong to no cell are left out
+    too. Each point of the mesh has the values of all variables over (y, x), including NaN, so that the mesh can be
+    coloured by any of them.
+
+    Each path is a line on the surface. Its points have the data `loss` and `point`, the index along the path. Each line
+    has the data `run`, the index of the run, and `rule`, the index of the rule in the list in the title of the file. A
+    path that leaves the surface is split into several lines.
 
     Args:
         data: as for the figure `landscape`.
-        path: where to write; an ending other than .vtk is refused.
-        log: whether heights are even in log(loss - min + eps); "auto": if that spans more than two decades. The losses
-            on the points are the losses themselves in any case.
-        height: how high the surface is, as a share of the plane's longer side.
+        path: the file to write, with the extension .vtk.
+        log: whether heights are linear in log(loss - min + eps) instead of the loss; "auto": if loss - min spans more
+            than two decades. The variables on the points are not transformed.
+        height: the height of the surface, as a fraction of the longer side of the plane.
 
     Raises:
-        SelectionError: no surface, one without a cell that is finite, or another ending.
+        SelectionError: no surface, a surface without a finite cell, or an extension other than .vtk.
         OSError: the folder can't be written.
     """
     path = Path(path)
@@ -92,7 +95,11 @@ def _surface(data: "xarray.Dataset", surface: "xarray.DataArray", heights: Relie
 def _pieces(
     data: "xarray.Dataset", surface: "xarray.DataArray", heights: Relief, scale: float
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """The unbroken pieces of each path of two points or more: its run, the points' places, losses and numbers."""
+    """The contiguous finite pieces of each path, with two points or more.
+
+    Yields:
+        The index of the run, and the positions [n, 3], the losses [n] and the indices [n] of the points.
+    """
     for path, loss in lifted(data, surface):
         there = np.flatnonzero(np.isfinite(loss))
         for piece in np.split(there, np.flatnonzero(np.diff(there) > 1) + 1):
