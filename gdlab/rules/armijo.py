@@ -83,8 +83,8 @@ def backtracking(
 ) -> Array:
     """The first a = lr shrink^k, k = 0 ... tries - 1, with f(x + a d) <= f(x) + slope a (g.d); 0 if there is none.
 
-    d is `direction`; g.d is `directional`, the derivative of f along d, in the dtype of the computation. Derivatives of
-    a treat k as constant. Under `vmap`, all searches run until the last has ended.
+    d is `direction` and g.d is `directional`, the derivative of f along d, in the dtype of the computation. Derivatives
+    of a treat k as constant. Under `vmap`, all searches run until the last has ended.
     """
     tries = TRIES if tries is None else tries
     x = jax.tree.map(jnp.asarray, params)

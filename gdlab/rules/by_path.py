@@ -20,7 +20,7 @@ _GRADIENTS = ("grad_fn", "full_grad_fn")
 @partial(jax.tree_util.register_dataclass, data_fields=["inner"], meta_fields=["patterns"])
 @dataclass(frozen=True)
 class ByPathState:
-    """The states of the rules, in the order of their patterns; each has None for the parameters of the others."""
+    """The states of the rules, in the order of their patterns; each has None in place of other parameters."""
 
     patterns: tuple[str, ...]
     inner: tuple[State, ...]

@@ -19,7 +19,7 @@ HISTORY = 10  # pairs
 
 
 class LBFGSState(NamedTuple):
-    """The last point and gradient, and a ring buffer of the differences of successive ones."""
+    """The previous point and gradient, and ring buffers of the differences between successive points and gradients."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     params: PyTree  # x of the step before, at least float32
@@ -89,7 +89,7 @@ def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | Non
 
 
 def _with_pair(state: LBFGSState, grads: Grads, params: Params) -> LBFGSState:
-    """The state after this step; its pair replaces the oldest if it has positive curvature."""
+    """The state after this step. If the pair (s, y) of this step has s.y > 0, it replaces the oldest pair."""
     s = each(lambda old, x: x - old, state.params, params)
     y = each(lambda old, g: g - old, state.grads, grads)
     curvature = dot(s, y)

@@ -57,8 +57,8 @@ def inverse_root(order: int, symmetric: Array) -> Array:
 @inverse_root.defjvp
 def _inverse_root_jvp(order: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     # The derivative uses divided differences of x^(-1/p) between the eigenvalues a^p and b^p. They exist for equal
-    # eigenvalues, where the eigenvectors have no derivative: (1/a - 1/b) / (a^p - b^p) = -1 / (a b (a^(p-1) + a^(p-2) b
-    # + ... + b^(p-1))).
+    # eigenvalues, where the eigenvectors have no derivative:
+    # (1/a - 1/b) / (a^p - b^p) = -1 / (a b (a^(p-1) + a^(p-2) b + ... + b^(p-1))).
     vectors, roots = _eigen_roots(order, *primals)
     a, b = jnp.broadcast_arrays(roots[:, None], roots[None, :])
     slopes = -_inverse(a) * _inverse(b) * _inverse(sum(a**k * b ** (order - 1 - k) for k in range(order)))
