@@ -28,7 +28,7 @@ def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | Non
 
     Raises:
         UserError: an option that does not apply to this measurement, an unknown task, or a file whose folder does not
-        exist.
+            exist.
     """
     if works and what != "sweep":
         raise UserError(f"--work applies to gdlab bench sweep only, not to gdlab bench {what}")

@@ -61,9 +61,12 @@ def top(
     and not converged; so are all of them for a matrix that is not finite.
 
     Args:
-        matvec: v -> A v on pytrees like `like`; A must be symmetric. like: a pytree of arrays with the shapes and
-        dtypes of the params. k: the number of eigenvalues; static. key: a PRNG key, for the start vector. steps: the
-        number of Lanczos steps; static. More steps give smaller residuals. which: the end of the spectrum, see above.
+        matvec: v -> A v on pytrees like `like`; A must be symmetric.
+        like: a pytree of arrays with the shapes and dtypes of the params.
+        k: the number of eigenvalues; static.
+        key: a PRNG key, for the start vector.
+        steps: the number of Lanczos steps; static. More steps give smaller residuals.
+        which: the end of the spectrum, see above.
         start: a start vector in place of a random one, a pytree like `like`; for example an eigenvector at a nearby
             point.
         tolerance: see `Eigen.converged`.

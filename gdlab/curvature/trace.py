@@ -27,9 +27,9 @@ def trace(matvec: Matvec, like: PyTree, key: Array, probes: int = 32, method: Me
     - "hutchinson" (Hutchinson, 1990): the mean of v'A v over Rademacher vectors v. For symmetric A its variance for
       one probe is 2 sum_(i != j) A_ij^2, which is 0 if A is diagonal.
     - "hutch++" (Meyer, Musco, Musco & Woodruff, 2021, algorithm 1): a third of the products gives a basis Q of A S, S
-      Rademacher, a third the trace of Q'A Q, and a third Hutchinson's estimate of the trace of the remainder (I - QQ')
-      A (I - QQ'). The standard error is that of the last third only, for fixed Q. More accurate if few eigenvalues make
-      up most of the trace. Q takes the memory of `probes` / 3 vectors.
+      Rademacher, a third the trace of Q'A Q, and a third Hutchinson's estimate of the trace of the remainder
+      (I - QQ') A (I - QQ'). The standard error is that of the last third only, for fixed Q. More accurate if few
+      eigenvalues make up most of the trace. Q takes the memory of `probes` / 3 vectors.
 
     Args:
         matvec, like: see `top`; A need not be symmetric.

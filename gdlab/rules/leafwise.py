@@ -24,8 +24,8 @@ def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperpar
 
     Raises:
         TypeError: a leaf is not of real floating-point numbers.
-        ValueError: a hyperparameter is not a scalar. An array would broadcast over the
-            coordinates; use `jax.vmap` to run many values.
+        ValueError: a hyperparameter is not a scalar. An array would broadcast over the coordinates;
+            use `jax.vmap` to run many values.
     """
     for name, value in hyperparameters.items():
         if jnp.ndim(value) > 0:

@@ -37,10 +37,10 @@ def muon(
     and 1.21; they do not converge to 1, and none grows by more than the factor a^5 = 485.
 
     The scale c is sqrt(max(1, columns / rows)), for layers x W, where rows are inputs; Jordan has rows / columns, for
-    PyTorch's layers W x. A leaf with more axes [..., m, n] is unfolded to [... m, n], so a convolution kernel [kh, kw,
-    in, out] becomes [kh kw in, out]. A vector is one column, so its step has a length of about lr along its momentum.
-    Differs from Jordan, who trains vectors, scalars, embeddings and the last layer with AdamW, and whose code iterates
-    in bfloat16.
+    PyTorch's layers W x. A leaf with more axes [..., m, n] is unfolded to [... m, n], so a convolution kernel
+    [kh, kw, in, out] becomes [kh kw in, out]. A vector is one column, so its step has a length of about lr along its
+    momentum. Differs from Jordan, who trains vectors, scalars, embeddings and the last layer with AdamW, and whose code
+    iterates in bfloat16.
 
     Source: Jordan (2024).
 

@@ -17,9 +17,9 @@ def with_preconditioner(rule: Rule, by: Callable[[State], PyTree | None]) -> Rul
     """The same rule, with a preconditioner.
 
     Args:
-        rule: a newly made rule; the attribute is set on its `update`, in place. by: `by(state after a step) -> P`,
-        positive, shaped like the params, at least float32; None for a
-            wrapper whose inner rule has no preconditioner.
+        rule: a newly made rule; the attribute is set on its `update`, in place.
+        by: `by(state after a step) -> P`, positive, shaped like the params, at least float32; None for a wrapper whose
+            inner rule has no preconditioner.
     """
     setattr(rule.update, _ATTRIBUTE, by)
     return rule

@@ -36,8 +36,8 @@ def _stability(beta: float = 0.999, nu: float = 0.7) -> float:
 def qhm(lr: Hyperparameter = 1.0, beta: Hyperparameter = 0.999, nu: Hyperparameter = 0.7) -> Rule:
     """Quasi-hyperbolic momentum: m <- beta m + (1 - beta) g, u = -lr ((1 - nu) g + nu m), from m = 0.
 
-    nu = 0 is gradient descent, nu = 1 is `momentum_ema`, and nu = beta is `nesterov` at the learning rate lr
-    (1 - beta). Unlike in these three rules, beta and the weight 1 - nu of the current gradient are independent.
+    nu = 0 is gradient descent, nu = 1 is `momentum_ema`, and nu = beta is `nesterov` at the learning rate
+    lr (1 - beta). Unlike in these three rules, beta and the weight 1 - nu of the current gradient are independent.
 
     On a quadratic whose largest curvature is L it is stable for lr < 2 (1 + beta) / ((1 + beta - 2 nu beta) L).
 

@@ -55,7 +55,8 @@ def reduce_on_plateau(
     """Reduce on plateau: the inner rule's updates times a scale, multiplied by `factor` when the loss stops falling.
 
     The scale is lowered, but not below `min_scale`, on the `patience`-th step in a row without an improvement. An
-    improvement is a value below (1 - rtol) times the best previous value. The next `cooldown` steps are not counted.
+    improvement is a value below (1 - rtol) times the best previous value (for positive values). The next `cooldown`
+    steps are not counted.
     The value is the loss on the step's batch: with small batches it is noisy and needs a large `patience`. The rule is
     the same as in optax, which can also average values (`accumulation_size`).
 

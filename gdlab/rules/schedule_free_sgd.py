@@ -44,9 +44,9 @@ def schedule_free_sgd(
     """Schedule-free SGD: z <- z - lr (g + weight_decay y), x <- (1 - c) x + c z, y <- (1 - beta) z + beta x.
 
     y are the parameters and g is the gradient at y. A run is evaluated at x, which for a constant lr is the mean of all
-    z: c = 1 / (t + 1) after step t. Where lr is a schedule the mean has the weights lr^2: c = lr_t^2 /
-    (lr_1^2 + lr_1^2 + ... + lr_t^2), where the first lr_1^2 is the weight of the initial z. Without `from_start` the
-    mean leaves out the initial z, as in the authors' code and in optax.
+    z: c = 1 / (t + 1) after step t. Where lr is a schedule the mean has the weights lr^2:
+    c = lr_t^2 / (lr_1^2 + lr_1^2 + ... + lr_t^2), where the first lr_1^2 is the weight of the initial z.
+    Without `from_start` the mean leaves out the initial z, as in the authors' code and in optax.
 
     Source: Defazio et al. (2024), Equations 3 to 5; weights as in its Algorithm 1.
 
