@@ -36,7 +36,7 @@ class BenchTask(NamedTuple):
     loss: Loss  # in JAX
     torch_loss: Callable[[], Loss]  # imports torch when called
     flops: float | None  # of the matrix products and convolutions of one run; None if negligible
-    eager_runs: int  # the number of runs for eager frameworks, about one or two seconds of work
+    eager_runs: int  # the number of runs that eager frameworks train, about one or two seconds of work
 
 
 def runs(task: BenchTask) -> dict[str, np.ndarray]:

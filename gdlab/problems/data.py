@@ -74,8 +74,8 @@ def load(name: str) -> Split:
 
     A permutation drawn with seed 0 puts floor(n / 5) examples into `test` and the others into `train`; the split is not
     stratified by class. Each column of x is standardised, (x - mean) / std, with the mean and the standard deviation
-    (division by n) of the train split; a column that is constant there becomes 0. A numeric target is standardised in
-    the same way. x and a numeric target are float32, class labels int32.
+    (division by n) of the train split; a column that is constant in the train split becomes 0. A numeric target is
+    standardised in the same way. x and a numeric target are float32, class labels int32.
 
     Sources: digits, Alpaydin & Kaynak (1998); breast_cancer, Street, Wolberg & Mangasarian (1993); wine, Forina et al.
     (1991); diabetes, Efron et al. (2004).

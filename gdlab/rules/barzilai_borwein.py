@@ -20,8 +20,8 @@ class BarzilaiBorweinState(NamedTuple):
     """The previous point and its gradient."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    params: PyTree  # x of the step before, at least float32
-    grads: PyTree  # g of the step before, at least float32
+    params: PyTree  # x of the previous step, at least float32
+    grads: PyTree  # g of the previous step, at least float32
 
 
 @register.rule(

@@ -44,7 +44,7 @@ def from_optax(name: str) -> RuleFactory:
     Source: DeepMind et al., The DeepMind JAX Ecosystem (2020), https://github.com/google-deepmind/optax.
 
     Raises:
-        ValueError: there is no such optimiser; the message names the nearest.
+        ValueError: there is no such optimiser; the message suggests the nearest name.
         TypeError: from the rule, if optax uses a traced number for a branch or a shape; the message names the number.
 
     >>> rule = from_optax("sgd")(lr=0.5)

@@ -15,7 +15,7 @@ class OptimisticState(NamedTuple):
     """The gradient of the previous step."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    grads: PyTree  # g of the step before, shaped like params, at least float32
+    grads: PyTree  # g of the previous step, shaped like params, at least float32
 
 
 @register.rule(

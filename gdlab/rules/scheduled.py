@@ -24,7 +24,7 @@ class ScheduledState(NamedTuple):
     """The state of a rule with schedules."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    inner: State  # of the rule without schedules
+    inner: State  # the state of the rule without schedules
 
 
 def schedulable(factory: Callable[Arguments, optax.GradientTransformation]) -> Callable[Arguments, Rule]:

@@ -48,7 +48,7 @@ def around(factory: Callable[..., Rule], of: Inner) -> Callable[..., Rule]:
     rule.
 
     Raises:
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     inner = rule_factory(of)
 
@@ -69,7 +69,7 @@ def rule_factory(of: Inner) -> RuleFactory:
     """The factory of the rule `of`; for a rule that is already built, a factory without hyperparameters.
 
     Raises:
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     if isinstance(of, optax.GradientTransformation):
         return lambda: of
@@ -91,7 +91,7 @@ def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule
 
     Raises:
         TypeError: the inner rule does not have one of these hyperparameters, or it is already built.
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     values = {**({} if isinstance(lr, _InnerDefault) else {"lr": lr}), **others}
     if values and isinstance(of, optax.GradientTransformation):
