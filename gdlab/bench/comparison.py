@@ -1,4 +1,4 @@
-"""Timing of contestants that do the same work. They alternate in one process, so other load affects all of them."""
+"""Timing of contestants that do the same work, alternately in one process, so that other load affects all of them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class Timing(NamedTuple):
     share: float  # the fraction of the work
     seconds: tuple[float, ...]  # of each repeat, scaled to the whole work; empty if it failed
     first_seconds: float  # of the first call, with compilation, not scaled; NaN if it failed
-    apart: float  # `distance` of its final losses to those of the first contestant; NaN if it failed
+    apart: float  # `distance` between its final losses and the final losses of the first contestant; NaN if it failed
     failure: str = ""  # the error, if it failed
 
     @property

@@ -1,4 +1,4 @@
-"""The batches of a task, equal for all contestants: those of `gdlab.sweep` for seed 0."""
+"""The batches of a task, the same for all contestants: the batches of `gdlab.sweep` for seed 0."""
 
 import jax
 import jax.numpy as jnp

@@ -99,7 +99,7 @@ def probe_cost(repeats: int, tell: Tell = lambda text: None) -> Measured:
 
     ways: dict[str, dict[str, Any]] = {"without": {}, "with sharpness": {"sharpness": sharpness()}}
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(repeats + 1):  # the first round, which compiles, is dropped
+    for round_ in range(repeats + 1):  # the first round, which includes compilation, is dropped
         tell(f"probe: round {round_} of {repeats}")
         for name, probes in ways.items():
             taken[name].append(seconds(probes))

@@ -27,7 +27,8 @@ def check(what: str, works: Sequence[str], markdown: bool, json_file: Path | Non
     """Check the options before anything is measured.
 
     Raises:
-        UserError: an option that does not apply to this measurement, an unknown task, or a file in no existing folder.
+        UserError: an option that does not apply to this measurement, an unknown task, or a file whose folder does not
+            exist.
     """
     if works and what != "sweep":
         raise UserError(f"--work applies to gdlab bench sweep only, not to gdlab bench {what}")

@@ -36,7 +36,7 @@ class BenchTask(NamedTuple):
     loss: Loss  # in JAX
     torch_loss: Callable[[], Loss]  # imports torch when called
     flops: float | None  # of the matrix products and convolutions of one run; None if negligible
-    eager_runs: int  # the number of runs for eager frameworks, about one or two seconds of work
+    eager_runs: int  # the number of runs that eager frameworks train, about one or two seconds of work
 
 
 def runs(task: BenchTask) -> dict[str, np.ndarray]:
@@ -51,10 +51,12 @@ def count(task: BenchTask) -> int:
 
 
 def training_flops(first: float, others: float) -> float:
-    """The operations of one gradient, from those of the forward pass: products with the examples, and all others.
+    """The operations of one gradient.
 
-    A product of the forward pass has two of its size in the backward pass, one per factor, except that the examples
-    need no gradient: 2 first + 3 others.
+    In the forward pass, `first` operations are for products with the examples and `others` for all other products.
+
+    For each product of the forward pass, the backward pass has one product of the same size per factor. The examples
+    need no gradient, so the sum is 2 first + 3 others.
     """
     return 2 * first + 3 * others
 

@@ -23,7 +23,7 @@ class RuleCost(NamedTuple):
 
     kind: str
     seconds: float
-    their_name: str  # the optax rule; "" if there is none
+    their_name: str  # the name of the optax rule; "" if there is none
     their_seconds: float  # NaN if there is none
     ratio: float  # the median ratio of paired measurements, gdlab / optax; NaN if there is none
 

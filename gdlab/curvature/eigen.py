@@ -66,13 +66,13 @@ def top(
         k: the number of eigenvalues; static.
         key: a PRNG key, for the start vector.
         steps: the number of Lanczos steps; static. More steps give smaller residuals.
-        which: see above.
+        which: the end of the spectrum, see above.
         start: a start vector in place of a random one, a pytree like `like`; for example an eigenvector at a nearby
             point.
         tolerance: see `Eigen.converged`.
 
     Raises:
-        ValueError: another `which`; k below 1; fewer steps than eigenvalues.
+        ValueError: an unknown `which`; k below 1; fewer steps than eigenvalues.
     """
     if which not in get_args(Which):
         raise ValueError(f"which must be one of {', '.join(get_args(Which))}, not {which!r}")

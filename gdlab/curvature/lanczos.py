@@ -29,8 +29,8 @@ class Tridiagonal(NamedTuple):
 def lanczos(matvec: Callable[[Array], Array], start: Array, steps: int) -> Tridiagonal:
     """`steps` steps of the Lanczos process for a symmetric matrix A, from a vector [d], float32 or float64.
 
-    q_0 = start / |start|; w = A q_j, alpha_j = q_j'w; w <- w - Q'Q w twice, Q all vectors so far ("twice is enough",
-    Parlett, 1980, section 6.9); beta_j = |w|, q_(j+1) = w / beta_j.
+    q_0 = start / |start|; w = A q_j, alpha_j = q_j'w; w <- w - Q'Q w twice, where the rows of Q are all vectors so far
+    ("twice is enough", Parlett, 1980, section 6.9); beta_j = |w|, q_(j+1) = w / beta_j.
 
     The dimension of the Krylov space is the number of distinct eigenvalues with a component in `start`. Beyond it, w is
     rounding error, and T would get eigenvalues that A does not have. So the process stops at
@@ -47,7 +47,7 @@ def lanczos(matvec: Callable[[Array], Array], start: Array, steps: int) -> Tridi
         raise ValueError(f"steps must be at least 1, not {steps}")
     tolerance = 10 * start.size**0.5 * float(jnp.finfo(start.dtype).eps)
     length = _norm(start)
-    alive = ~(length == 0)  # true for NaN, which must reach the result
+    alive = ~(length == 0)  # true for NaN, so that NaN reaches the result
 
     def step(carry: tuple[Any, ...], j: Array) -> tuple[Any, tuple[Array, Array, Array]]:
         basis, q, alive, scale = carry

@@ -33,7 +33,7 @@ def join(params: Params, layers: Mapping[str, PyTree]) -> Params:
     """The params with some of their layers replaced: `join(params, split(params))` is `params`.
 
     Raises:
-        ValueError: a name that is not that of a layer; see `split`.
+        ValueError: a name that is not the name of a layer; see `split`.
     """
     names, subtrees, structure = _layers(params)
     for name in layers:
@@ -44,7 +44,7 @@ def join(params: Params, layers: Mapping[str, PyTree]) -> Params:
 
 
 def layer_products(loss: Callable[[Params], Array], params: Params) -> dict[str, Matvec]:
-    """`{layer: v -> H_l v}`: H_l the diagonal block of the Hessian of a layer, v a pytree like its subtree.
+    """`{layer: v -> H_l v}`: H_l is the layer's diagonal block of the Hessian, v a pytree like the layer's subtree.
 
     The largest eigenvalue of a block is at most that of the Hessian (Cauchy interlacing).
     """

@@ -19,5 +19,5 @@ def eigh(symmetric: Array) -> tuple[Array, Array]:
 
 @jax.custom_batching.sequential_vmap
 def orthonormal(matrix: Array) -> Array:
-    """An orthonormal basis [n, m] of the columns of a matrix [n, m], m <= n, completed if they are dependent."""
+    """Orthonormal columns [n, m] whose span contains the columns of a matrix [n, m], m <= n, of any rank."""
     return jnp.linalg.qr(matrix)[0]

@@ -19,7 +19,7 @@ def product_of(problem: Problem, params: Params, batch: Any, kind: Kind = "hessi
     - "fisher": the empirical Fisher of `problem.loss` on single examples, penalties included in each.
 
     Raises:
-        ValueError: another kind; "ggn" of a problem without outputs and criterion; "fisher" without data.
+        ValueError: an unknown kind; "ggn" of a problem without outputs and criterion; "fisher" without data.
     """
     if kind == "hessian":
         return hessian_product(lambda at: problem.loss(at, batch), params)

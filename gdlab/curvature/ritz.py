@@ -12,7 +12,8 @@ def ritz(t: Tridiagonal) -> tuple[Array, Array]:
 
     Returns:
         (values, coordinates): values [k], NaN after the first `live`; coordinates [k, k] with orthonormal columns: the
-        i-th Ritz vector is `coordinates[:, i] @ t.vectors`, and `coordinates[0, i] ** 2` its share of the start vector.
+        i-th Ritz vector is `coordinates[:, i] @ t.vectors`, and `coordinates[0, i] ** 2` the squared
+            component of the normalised start vector along it.
         All values are NaN if T is not finite.
     """
     steps = len(t.alpha)

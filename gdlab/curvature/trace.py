@@ -15,7 +15,7 @@ Method = Literal["hutchinson", "hutch++"]
 
 
 class Estimate(NamedTuple):
-    """The mean over probes and its standard error, their standard deviation / sqrt(probes); NaN for one probe."""
+    """The mean over probes and its standard error: standard deviation over probes / sqrt(probes); NaN for one probe."""
 
     value: Array
     stderr: Array
@@ -28,17 +28,17 @@ def trace(matvec: Matvec, like: PyTree, key: Array, probes: int = 32, method: Me
       one probe is 2 sum_(i != j) A_ij^2, which is 0 if A is diagonal.
     - "hutch++" (Meyer, Musco, Musco & Woodruff, 2021, algorithm 1): a third of the products gives a basis Q of A S, S
       Rademacher, a third the trace of Q'A Q, and a third Hutchinson's estimate of the trace of the remainder
-      (I - QQ') A (I - QQ'). The standard error is that of the last part, given Q. More accurate if few eigenvalues make
-      up most of the trace. Q takes the memory of `probes` / 3 vectors.
+      (I - QQ') A (I - QQ'). The standard error is that of the last third only, for fixed Q. More accurate if few
+      eigenvalues make up most of the trace. Q takes the memory of `probes` / 3 vectors.
 
     Args:
         matvec, like: see `top`; A need not be symmetric.
         key: a PRNG key, for the probes.
-        probes: the number of products; static. "hutch++" uses the largest multiple of 3 up to it, and fewer if Q is
-            complete with fewer.
+        probes: the number of products; static. "hutch++" uses the largest multiple of 3 up to this number, and
+            fewer products if a smaller Q already spans the whole space.
 
     Raises:
-        ValueError: another method, or too few probes: less than 1, or 3 for "hutch++".
+        ValueError: an unknown method, or too few probes: less than 1, or 3 for "hutch++".
     """
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
@@ -88,7 +88,7 @@ def diagonal(matvec: Matvec, like: PyTree, key: Array, probes: int) -> tuple[PyT
 def _hutch_plus_plus(operator: FlatOperator, key: Array, third: int) -> Estimate:
     for_basis, for_rest = jax.random.split(key)
     sketch = jax.lax.map(operator.matvec, _signs(for_basis, min(third, operator.size), operator))
-    basis = orthonormal(sketch.T).T  # rows are orthonormal even if those of the sketch are dependent
+    basis = orthonormal(sketch.T).T  # orthonormal rows, even if the rows of the sketch are linearly dependent
     within = jnp.sum(jax.lax.map(lambda q: _dot(q, operator.matvec(q)), basis))
 
     def outside(v: Array) -> Array:

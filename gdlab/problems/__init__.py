@@ -1,4 +1,4 @@
-"""What is minimised. Importing this registers every problem under the name of its factory."""
+"""Problems: functions to minimise. Importing this package registers every problem under the name of its factory."""
 
 from gdlab.problems.linear_regression import linear_regression
 from gdlab.problems.logistic_regression import logistic_regression

@@ -13,7 +13,7 @@ from gdlab.types import Array
 
 
 class NpzPath(str):
-    """A path that ends in `.npz`; the annotation by which configs accept one."""
+    """A path that ends in `.npz`. Configs accept such a path where this type is the annotation."""
 
     suffix = ".npz"
     __slots__ = ()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Own: TypeAlias = str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any, Any]
     Classified: TypeAlias = Own
     Measured: TypeAlias = Own
-else:  # read at run time by configs and their schema, in which arrays can't be written
+else:  # configs and their schema read these at run time; a config can't contain arrays
     Classified = Literal["digits", "breast_cancer", "wine"] | NpzPath
     Measured = Literal["diabetes"] | NpzPath
 
@@ -62,7 +62,7 @@ class Split(NamedTuple):
 
 
 def train_size(data: Any) -> int:
-    """The number of training examples of a data set, see `classified`; for a bundled one all but floor(n / 5)."""
+    """The number of training examples of a data set (see `classified`); n - floor(n / 5) for a bundled one."""
     if isinstance(data, str) and not data.endswith(NpzPath.suffix):
         return _size(data).examples - _test_size(data)
     return len(_own_arrays(data)["x"])
@@ -74,8 +74,8 @@ def load(name: str) -> Split:
 
     A permutation drawn with seed 0 puts floor(n / 5) examples into `test` and the others into `train`; the split is not
     stratified by class. Each column of x is standardised, (x - mean) / std, with the mean and the standard deviation
-    (division by n) of the train split; a column that is constant there becomes 0. A numeric target is standardised in
-    the same way. x and a numeric target are float32, class labels int32.
+    (division by n) of the train split; a column that is constant in the train split becomes 0. A numeric target is
+    standardised in the same way. x and a numeric target are float32, class labels int32.
 
     Sources: digits, Alpaydin & Kaynak (1998); breast_cancer, Street, Wolberg & Mangasarian (1993); wine, Forina et al.
     (1991); diabetes, Efron et al. (2004).
@@ -99,12 +99,12 @@ def classified(data: Any) -> tuple[Split, int]:
 
     Args:
         data: the name of a bundled data set (`load`); `(x, y)` or `(x, y, x_test, y_test)`, arrays x [n, features] and
-            y [n]; or a path to an `.npz` file with the arrays x, y and optionally x_test, y_test. Own arrays are used
-            as they are, without standardisation. Without test arrays the Problem has no `eval_data`. Labels are
+            y [n]; or a path to an `.npz` file with the arrays x, y and optionally x_test, y_test. Arrays of the user
+            are not standardised. Without test arrays the Problem has no `eval_data`. Labels are
             integers from 0; the number of classes is the largest label, of training and test examples, plus 1.
 
     Raises:
-        ValueError: there is no data set of that name, its target is a number, or the arrays are invalid; the message
+        ValueError: there is no data set of that name, its target is numeric, or the arrays are invalid; the message
             says which and why.
         OSError: the file can't be read.
     """
@@ -201,7 +201,7 @@ def _test_size(name: str) -> int:
 
 def _standardised(values: np.ndarray, train: np.ndarray) -> np.ndarray:
     mean, std = values[train].mean(axis=0), values[train].std(axis=0)
-    constant = values[train].max(axis=0) == values[train].min(axis=0)  # its std may be a rounding error above 0
+    constant = values[train].max(axis=0) == values[train].min(axis=0)  # rounding may give it a std above 0
     return np.where(constant, 0.0, (values - mean) / np.where(constant, 1.0, std))
 
 

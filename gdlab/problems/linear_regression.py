@@ -26,12 +26,12 @@ def linear_regression(data: Measured = "diabetes", l2: float = 0.0) -> Problem:
     without half or penalty, and `r2`, 1 - mse / variance of y.
 
     `data` is the name of a bundled data set, a path to an `.npz` file with x, y and optionally x_test, y_test, or these
-    arrays as a tuple; own arrays are not standardised (see `gdlab.problems.data.classified`).
+    arrays as a tuple; arrays of the user are not standardised (see `gdlab.problems.data.classified`).
 
     Facts: `hessian`, `smoothness`, `strong_convexity`, `minimum`, `minimisers` [1, 1 + features], all of the training
     loss, with parameters in the order of `jax.flatten_util.ravel_pytree`: b, then w. With S = cov(x) and c = cov(x, y)
-    over the train split, w* = (S + l2 I)^-1 c (the pseudo-inverse where
-    S is singular and l2 = 0) and b* = mean(y) - mean(x)'w*.
+    over the training examples, w* = (S + l2 I)^-1 c (the pseudo-inverse where S is singular and l2 = 0) and
+    b* = mean(y) - mean(x)'w*.
 
     Raises:
         ValueError: invalid data.
@@ -90,7 +90,7 @@ def _eigenvalues(symmetric: Array) -> Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _facts(m: _Moments, centred: bool, l2: Array) -> dict[str, Array]:
-    """In closed form in l2, which may be traced: the eigenvectors of S do not depend on it."""
+    """The facts in closed form. l2 may be traced, because the eigenvectors of S do not depend on it."""
     curvatures, axes, along, mean_x = (as_float(a) for a in (m.curvatures, m.axes, m.along, m.mean_x))
     ridge = curvatures + l2
     inverse = jnp.where(ridge > 0, 1 / jnp.where(ridge > 0, ridge, 1), 0)

@@ -27,7 +27,7 @@ def logistic_regression(data: Classified = "breast_cancer", l2: float = 0.0, spr
     `spread` times standard normal draws; the intercepts b are not penalised. Metric: `accuracy`.
 
     `data` is the name of a bundled data set, a path to an `.npz` file with x, y and optionally x_test, y_test, or these
-    arrays as a tuple; own arrays are not standardised (see `gdlab.problems.data.classified`).
+    arrays as a tuple; arrays of the user are not standardised (see `gdlab.problems.data.classified`).
 
     Facts: `smoothness_bound`, an upper bound on the Hessian's largest eigenvalue at any point of the training loss:
     1/2 lambda_max(X'X / n) + l2, X with a column of ones, since diag(p) - pp' is at most I/2.

@@ -38,7 +38,7 @@ def mlp(
     Params {"layers": {l: {"bias": [outputs], "kernel": [inputs, outputs]}}}, l from 0, plain dicts of arrays.
 
     `data` is the name of a bundled data set, a path to an `.npz` file with x, y and optionally x_test, y_test, or these
-    arrays as a tuple; own arrays are not standardised (see `gdlab.problems.data.classified`).
+    arrays as a tuple; arrays of the user are not standardised (see `gdlab.problems.data.classified`).
 
     Raises:
         ValueError: invalid data, a width below 1, an unknown activation or init.

@@ -15,7 +15,7 @@ HIMMELBLAU_MINIMISERS = (
     (-3.779310253377746892, -3.283185991286169412),
     (3.584428340330491745, -1.848126526964403554),
 )
-# The least root of 4x^3 - 32x + 5, and the function there.
+# The smallest root of 4x^3 - 32x + 5, and the value of the function there.
 STYBLINSKI_TANG_ROOT, STYBLINSKI_TANG_MINIMUM = -2.903534027771177095, -78.33233140754283093
 
 
@@ -67,7 +67,7 @@ def ackley(start: tuple[float, float] = (2.7, -1.8), spread: float = 0.0) -> Pro
 
     def f(x: Array, y: Array) -> Array:
         square = 0.5 * (x**2 + y**2)
-        # The square root is taken of 1 at the tip, so that its gradient there is not 0 * infinity.
+        # At the tip, the square root of 1 is computed instead of that of 0, whose gradient would be 0 * infinity.
         radius = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
         waves = jnp.sin(math.pi * x) ** 2 + jnp.sin(math.pi * y) ** 2
         return -20.0 * jnp.expm1(-0.2 * radius) - math.e * jnp.expm1(-waves)
@@ -79,8 +79,8 @@ def ackley(start: tuple[float, float] = (2.7, -1.8), spread: float = 0.0) -> Pro
 def styblinski_tang(start: tuple[float, float] = (4.5, 4.5), spread: float = 0.0) -> Problem:
     """Styblinski and Tang's function: f = 1/2 (x^4 - 16 x^2 + 5 x + y^4 - 16 y^2 + 5 y).
 
-    Four minima; the least, -78.3323, is at x = y = -2.90353. The literature draws the start at random; downhill from
-    the default lies the shallowest of the four, x = y = 2.74680.
+    Four minima; the least, -78.3323, is at x = y = -2.90353. The literature draws the start at random; the default lies
+    in the basin of the shallowest of the four minima, x = y = 2.74680.
 
     Source: Styblinski & Tang (1990).
     """

@@ -1,4 +1,4 @@
-"""The multilayer perceptron as a flax NNX module. Importing this imports flax, which takes over a second."""
+"""The multilayer perceptron as a flax NNX module. Importing this module imports flax, which takes over a second."""
 
 import functools
 import itertools
@@ -26,8 +26,10 @@ INITS = {
 
 
 class MLP(nnx.Module):
-    """Linear layers with an activation between them, none after the last; with `skip`, a hidden layer as wide as what
-    it is given adds that to its own."""
+    """Linear layers with an activation after each layer but the last.
+
+    With `skip`, a hidden layer adds its input to its output if both have the same width.
+    """
 
     def __init__(self, sizes: tuple[int, ...], activation: str, init: str, skip: bool, dtype: Any, rngs: nnx.Rngs):
         self.layers = nnx.List(

@@ -1,4 +1,4 @@
-"""The numbers of a problem in the precision of the run."""
+"""Conversion of the numbers of a problem to the precision of the run."""
 
 from typing import Any
 

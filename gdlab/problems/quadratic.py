@@ -1,4 +1,4 @@
-"""A quadratic in any number of dimensions, of a given spectrum."""
+"""A quadratic in any number of dimensions, with a given spectrum."""
 
 import functools
 
@@ -21,9 +21,9 @@ def quadratic(
     """Quadratic bowl of a given spectrum: f = 1/2 (x - x*)' H (x - x*), H = Q diag(spectrum) Q'.
 
     Params are one array [n], n = len(spectrum). Q is a random orthogonal matrix, uniform over all of them, fixed by
-    `rotation_seed`, or the identity if that is None: without a rotation a rule that scales each coordinate sees a
-    problem made for it. x* = shift (1, ..., 1). The initial point is uniform on the sphere of radius `start_radius`
-    about x*.
+    `rotation_seed`, or the identity if `rotation_seed` is None. Without a rotation the eigenvectors are the coordinate
+    axes, which favours rules that scale each coordinate. x* = shift (1, ..., 1). The initial point is uniform on the
+    sphere of radius `start_radius` about x*.
 
     Facts: `hessian` [n, n], `smoothness` max(spectrum), `strong_convexity` min(spectrum), `minimum` 0, `minimisers`
     [1, n]; the last two hold for a spectrum without negative values.
@@ -46,7 +46,7 @@ def quadratic(
 
     def loss(params: Params, batch: object) -> Array:
         offset = params - best.astype(params.dtype)
-        # In the eigenvectors' coordinates the spectrum may differ between runs while they share one matrix product.
+        # In the coordinates of the eigenvectors, runs with different spectra can share one matrix product.
         if rotation is not None:
             offset = offset @ rotation.astype(params.dtype)
         return 0.5 * jnp.sum(eigenvalues.astype(params.dtype) * offset**2)

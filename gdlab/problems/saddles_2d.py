@@ -15,11 +15,11 @@ def saddle(start: tuple[float, float] = (1.0, 0.01), spread: float = 0.0) -> Pro
     """The plain saddle: f = (x^2 - y^2) / 2.
 
     Unbounded below: no minimum. Gradient descent multiplies x by 1 - lr and y by 1 + lr a step, so from y = 0 it
-    ends at the saddle point and from elsewhere needs ceil(ln(1 / |y0|) / ln(1 + lr)) steps to |y| >= 1.
+    converges to the saddle point, and from elsewhere it needs ceil(ln(1 / |y0|) / ln(1 + lr)) steps to |y| >= 1.
 
     Facts: `saddle_point` (0, 0), `hessian`, `smoothness` 1.
 
-    Source: Du, Jin, Lee, Jordan, Póczos & Singh (2017) for what such points do to gradient descent.
+    Source: Du, Jin, Lee, Jordan, Póczos & Singh (2017), for the effect of such points on gradient descent.
     """
 
     def f(x: Array, y: Array) -> Array:
@@ -40,8 +40,8 @@ def saddle(start: tuple[float, float] = (1.0, 0.01), spread: float = 0.0) -> Pro
 def monkey_saddle(start: tuple[float, float] = (1.0, 0.01), spread: float = 0.0) -> Problem:
     """The monkey saddle: f = x^3 - 3 x y^2.
 
-    Unbounded below: no minimum. Three ways down meet at (0, 0), where the gradient and the whole Hessian vanish, so
-    that no second-order test tells the point from a minimum.
+    Unbounded below: no minimum. Three valleys meet at (0, 0). The gradient and the Hessian vanish there, so
+    second-order conditions do not distinguish the point from a minimum.
 
     Facts: `saddle_point` (0, 0).
 

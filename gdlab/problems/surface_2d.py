@@ -1,4 +1,4 @@
-"""How a function of the plane becomes a Problem."""
+"""Problems made from functions of the plane."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -12,10 +12,10 @@ from gdlab.types import Array, Problem
 def quadratic_2d(condition: float = 10.0, start: tuple[float, float] = (10.0, 1.0), spread: float = 0.0) -> Problem:
     """Quadratic bowl of a given condition number: f = 1/2 (x^2 + condition y^2).
 
-    The curvature along x is 1 and along y it is `condition`: nothing is rescaled, so at condition >= 1 the
+    The curvature along x is 1 and along y it is `condition`. The function is not rescaled, so for condition >= 1 the
     smoothness is L = condition and gradient descent is stable for lr < 2 / condition. The minimum is 0, at (0, 0).
-    The default start is (condition, 1) at the default condition: from there the method with exact line search
-    zigzags at its slowest.
+    The default start is (condition, 1) for the default condition; from there gradient descent with exact line search
+    zigzags and converges most slowly.
 
     Facts: `hessian`, `smoothness` max(1, condition), `strong_convexity` min(1, condition), `minimum`, `minimisers`;
     for condition > 0.

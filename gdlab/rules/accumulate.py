@@ -1,4 +1,4 @@
-"""Gradient accumulation: one step for several gradients, by their mean. https://arxiv.org/abs/1806.00187"""
+"""Gradient accumulation: one step with the mean of several gradients. https://arxiv.org/abs/1806.00187"""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, State, Updates
 
 
 class AccumulateState(NamedTuple):
-    """The gradients since the last step of the inner rule, and its state."""
+    """The sum of the gradients since the last step of the inner rule, and the inner rule's state."""
 
     count: Array  # type: ignore[assignment]  # [] int32: number of gradients
     total: PyTree  # their sum, shaped like params, at least float32
@@ -35,9 +35,9 @@ class AccumulateState(NamedTuple):
 def accumulate(of: Inner = "gd", lr: Hyperparameter = LR, every: int = 1, **hyperparameters: Any) -> Rule:
     """Gradient accumulation: every `every` calls, one step of the inner rule with the mean of their gradients.
 
-    The other calls give updates of 0 and do not change the inner rule's state. For batches of equal size this is the
-    step on one batch of all their examples. The inner rule's extra arguments (such as `value`) are those of the last
-    call.
+    The other calls give updates of 0 and do not change the inner rule's state. For batches of equal size this equals
+    one step on a batch with the examples of all of them. The inner rule's extra arguments (such as `value`) are those
+    of the last call.
 
     Source: Ott et al. (2018), where it simulates more GPUs; also called delayed updates.
 

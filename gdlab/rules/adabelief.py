@@ -38,12 +38,12 @@ def adabelief(
 ) -> Rule:
     """AdaBelief: m <- b1 m + (1 - b1) g, s <- b2 s + (1 - b2) (g - m)^2 + eps, u = -lr mhat / (sqrt(shat) + eps).
 
-    From m = s = 0; s uses the new m and is kept as the state's `nu`. Bias correction on step t = 1, 2, ...:
-    mhat = m / (1 - b1^t), shat = s / (1 - b2^t). Adam divides by the size of the gradient; AdaBelief divides by its
-    distance from the average. Where successive gradients agree the steps grow, up to lr |g| sqrt((1 - b2) / eps) where
-    they are constant.
+    m and s start at 0. s uses the new m and is stored as `nu` in the state. Bias correction on step t = 1, 2, ...:
+    mhat = m / (1 - b1^t), shat = s / (1 - b2^t). Adam divides by the size of the gradient; AdaBelief divides by the
+    distance of the gradient from its average m. Where successive gradients agree, the steps grow; for constant
+    gradients they grow up to lr |g| sqrt((1 - b2) / eps).
 
-    eps is added to s at every step, and to the root; optax has a separate number for each, `eps_root` and `eps`.
+    eps is added to s at every step and also to the square root; optax has two numbers for these, `eps_root` and `eps`.
 
     Source: Zhuang et al. (2020), Algorithm 2.
 

@@ -31,9 +31,9 @@ class AdadeltaState(NamedTuple):
 def adadelta(lr: Hyperparameter = 1.0, rho: Hyperparameter = 0.95, eps: Hyperparameter = 1e-6) -> Rule:
     """Adadelta: v <- rho v + (1 - rho) g^2, d = sqrt(w + eps) g / sqrt(v + eps), w <- rho w + (1 - rho) d^2, u = -lr d.
 
-    From v = w = 0. The root mean square of past steps replaces a learning rate, so a step has the unit of the
+    v and w start at 0. The root mean square of past steps replaces a learning rate, so a step has the unit of the
     parameters. lr is a factor of the update, 1 in the paper, and is not part of w. The first steps are about sqrt(eps)
-    long and later ones grow from there, so eps decides how many steps the start takes.
+    long and later ones grow from there, so eps determines how many steps pass before the rule makes progress.
 
     Optax has rho 0.9 by default.
 

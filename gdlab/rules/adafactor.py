@@ -54,13 +54,13 @@ def adafactor(
 ) -> Rule:
     """Adafactor: u = -a D / max(1, rms(D) / clip), D = g / sqrt(V), V[i, j] = R[i] C[j] / sum(R).
 
-    R and C are the row sums and the column sums of a moving average of g^2 + eps, in which step t = 1, 2, ... has the
-    weight t^-decay_power. The step size a = max(least_scale, rms(x)) min(lr, 1 / sqrt(t)) is relative to the size of
-    the leaf x, unless rms(x) is below least_scale; rms is the root mean square. There is no momentum.
+    R and C are the row sums and the column sums of a moving average of g^2 + eps, in which the gradient of step t = 1,
+    2, ... has the weight t^-decay_power. The step size a = max(least_scale, rms(x)) min(lr, 1 / sqrt(t)) is relative to
+    the size of the leaf x, unless rms(x) is below least_scale; rms is the root mean square. There is no momentum.
 
-    A matrix [m, n] needs m + n numbers, which `memory` counts as none. A leaf with more axes [..., m, n] is unfolded to
-    [... m, n]. A vector or a scalar is not factored: V is the average itself. eps must be above 0 where the gradient of
-    a whole row or column is 0.
+    The state has m + n numbers for a matrix [m, n]; the registered `memory`, in numbers per parameter, is 0. A leaf
+    with more axes [..., m, n] is unfolded to [... m, n]. A vector or a scalar is not factored: V is the average itself.
+    eps must be above 0 where the gradient of a whole row or column is 0.
 
     Source: Shazeer & Stern (2018), Algorithms 4 and 5, with eps1 = eps, eps2 = least_scale and d = clip.
 
@@ -90,7 +90,7 @@ def adafactor(
         if g.ndim < 2:
             direction = g / jnp.sqrt(r)
         else:
-            # One root for each factor: the product of the factors can underflow.
+            # The root of each factor separately: the product of the factors can underflow.
             share = jnp.sqrt(r / jnp.sum(r))
             direction = (unfold(g) / share[:, None] / jnp.sqrt(c)[None, :]).reshape(g.shape)
         size = jnp.maximum(least_scale, _rms(x)) * jnp.minimum(lr, 1 / jnp.sqrt(t))

@@ -34,9 +34,9 @@ def adamax(
 ) -> Rule:
     """AdaMax: m <- b1 m + (1 - b1) g, s <- max(b2 s, |g| + eps), u = -lr m / ((1 - b1^t) s), from m = s = 0.
 
-    s, kept as the state's `nu`, is the largest |g| so far, where each past value has shrunk by the factor b2 per step.
-    It needs no bias correction. As |m| / (1 - b1^t) is at most about s, a step is not much longer than lr. Where s is
-    0, the update is 0.
+    s, stored as `nu` in the state, is the largest |g| so far, where each past value has shrunk by the factor b2 per
+    step. It needs no bias correction. As |m| / (1 - b1^t) is at most about s, a step is not much longer than lr. Where
+    s is 0, the update is 0.
 
     Differs from optax and PyTorch in eps, which is 1e-8 there by default; the paper has none.
 

@@ -14,11 +14,11 @@ from gdlab.rules.scheduled import Hyperparameter
 from gdlab.rules.wrapping import LR, Inner, inner_rule, wrapper
 from gdlab.types import Array, Grads, Params, Rule, State, Updates
 
-_INNER = 2**31 - 1  # folded into the key of the inner rule; no leaf has this number
+_INNER = 2**31 - 1  # folded into the key for the inner rule; the numbers of the leaves are smaller
 
 
 class NoiseState(NamedTuple):
-    """The step, which decides the variance, and the state of the inner rule."""
+    """The step number, which determines the variance, and the state of the inner rule."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     inner: State

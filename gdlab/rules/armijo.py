@@ -39,9 +39,9 @@ def armijo(
     """Backtracking: u = -a g, with a the first of lr shrink^k, k = 0, 1, ..., with f(x - a g) <= f(x) - slope a |g|^2.
 
     f is the loss on the step's batch. If none of `tries` trials (None: 30) meets the condition, u = 0, so the loss
-    never rises. The derivative of a run by its hyperparameters is that of the accepted trials. The paper has slope =
-    shrink = 1/2; slope = 1e-4 is Nocedal & Wright's. Differs from optax, which takes the last trial if none meets the
-    condition.
+    never rises. Derivatives of a run with respect to its hyperparameters treat the accepted k as constant. The paper
+    has slope = shrink = 1/2; slope = 1e-4 is Nocedal & Wright's. Differs from optax, which takes the last trial if none
+    meets the condition.
 
     Source: Armijo (1966), Theorem and Corollary 2; Nocedal & Wright, Numerical Optimization (2006), Algorithm 3.1.
 
@@ -83,8 +83,8 @@ def backtracking(
 ) -> Array:
     """The first a = lr shrink^k, k = 0 ... tries - 1, with f(x + a d) <= f(x) + slope a (g.d); 0 if there is none.
 
-    d is the `direction` and g.d, `directional`, the derivative of f along it, in the precision to compute in. The
-    derivative of a is that of lr shrink^k for constant k. Under `vmap`, all searches run until the last has ended.
+    d is `direction` and g.d is `directional`, the derivative of f along d, in the dtype of the computation. Derivatives
+    of a treat k as constant. Under `vmap`, all searches run until the last has ended.
     """
     tries = TRIES if tries is None else tries
     x = jax.tree.map(jnp.asarray, params)

@@ -41,9 +41,9 @@ class AveragedState(NamedTuple):
 def average(of: Inner = "gd", lr: Hyperparameter = LR, start: int = 0, **hyperparameters: Any) -> Rule:
     """Polyak-Ruppert averaging: the inner rule, evaluated at the mean of its iterates after steps start, start + 1, ...
 
-    The steps are those of the inner rule. Up to step `start`, the run is evaluated at its parameters. The mean averages
-    out the noise of stochastic gradients, which a constant lr does not, but the starting point decays only like 1 / t:
-    choose a `start` after the initial descent.
+    The parameters move as with the inner rule alone. Up to step `start`, the run is evaluated at its parameters. The
+    mean averages out the noise of stochastic gradients, which remains in the iterates if lr is constant. But the
+    influence of the first iterates decays only like 1 / t: choose a `start` after the initial descent.
 
     Source: Polyak & Juditsky (1992); Ruppert, Efficient estimations from a slowly convergent Robbins-Monro process
     (1988).

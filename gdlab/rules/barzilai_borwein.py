@@ -17,11 +17,11 @@ Formula = Literal["long", "short"]
 
 
 class BarzilaiBorweinState(NamedTuple):
-    """The last point and the gradient there."""
+    """The previous point and its gradient."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    params: PyTree  # x of the step before, at least float32
-    grads: PyTree  # g of the step before, at least float32
+    params: PyTree  # x of the previous step, at least float32
+    grads: PyTree  # g of the previous step, at least float32
 
 
 @register.rule(
@@ -71,7 +71,7 @@ def barzilai_borwein(
         grads: Grads, state: BarzilaiBorweinState, params: Params, **extra: Any
     ) -> tuple[Updates, BarzilaiBorweinState]:
         later = state.count > 0
-        # On the first step s = y = 0. A difference with the initial zeros must not reach a derivative either.
+        # On the first step s = y = 0. The differences with the initial zeros must not enter a derivative either.
         s = each(lambda last, x: jnp.where(later, x - last, 0), state.params, params)
         y = each(lambda last, g: jnp.where(later, g - last, 0), state.grads, grads)
 

@@ -20,13 +20,13 @@ _GRADIENTS = ("grad_fn", "full_grad_fn")
 @partial(jax.tree_util.register_dataclass, data_fields=["inner"], meta_fields=["patterns"])
 @dataclass(frozen=True)
 class ByPathState:
-    """The states of the rules, in the order of their patterns; each has None for the parameters of the others."""
+    """The states of the rules, in the order of their patterns; each has None in place of other parameters."""
 
     patterns: tuple[str, ...]
     inner: tuple[State, ...]
 
     def evaluation(self, params: Params) -> Params:
-        """The evaluation parameters of each rule."""
+        """The parameters, each at the evaluation point of its rule."""
         parts = _split(params, self.patterns)
         own = [evaluation_point(state, part) for state, part in zip(self.inner, parts[:-1], strict=True)]
         return _merge([*own, parts[-1]], params)
@@ -36,11 +36,11 @@ def by_path(rules: Mapping[str, optax.GradientTransformation]) -> Rule:
     """A rule for each pattern: each parameter is updated by the rule of the first pattern that matches its path.
 
     A path is the keys from the root to the leaf, joined by slashes: "layers/0/kernel". In a pattern `*` matches any
-    characters, including slashes, `?` one character, and `[ab]` either of two: "*/bias", "layers/0/*", "*" for all
-    others. A parameter that no pattern matches has updates of 0.
+    characters, including slashes, `?` matches one character, and `[ab]` matches a or b. Examples: "*/bias",
+    "layers/0/*", and "*" for all others. A parameter that no pattern matches has updates of 0.
 
-    Each rule sees only its own parameters: norms and means are over them, and the extra arguments, such as `grad_fn`,
-    are functions of them.
+    Each rule is given only the parameters that it updates: its norms and means are over these, and extra arguments such
+    as `grad_fn` are functions of these.
 
     Source: optax.partition (https://optax.readthedocs.io/en/latest/api/combining_optimizers.html), with patterns
     instead of labels.
@@ -75,7 +75,7 @@ def by_path(rules: Mapping[str, optax.GradientTransformation]) -> Rule:
 
 
 def _split(tree: PyTree, patterns: tuple[str, ...]) -> list[PyTree]:
-    """The tree of each pattern, and last that of the unmatched leaves; each has None for the leaves of the others."""
+    """One tree per pattern, then one of the unmatched leaves; each has None in place of the leaves of the others."""
 
     def first_match(path: Any, leaf: Any) -> int:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -89,12 +89,12 @@ def _split(tree: PyTree, patterns: tuple[str, ...]) -> list[PyTree]:
 
 
 def _merge(parts: list[PyTree], like: PyTree) -> PyTree:
-    """The tree, of the structure of `like`, with the leaves of all parts."""
+    """The leaves of all parts in one tree with the structure of `like`."""
     return jax.tree.map(lambda _, *leaves: next(leaf for leaf in leaves if leaf is not None), like, *parts)
 
 
 def _restrict(name: str, value: Any, index: int, patterns: tuple[str, ...], params: Params | None) -> Any:
-    """An extra argument for the rule of one pattern: a function of its own parameters only."""
+    """An extra argument for the rule of one pattern; functions are restricted to the parameters of that rule."""
     if name == "grad":
         return _split(value, patterns)[index]
     if name not in _OF_PARAMS or params is None:

@@ -44,7 +44,7 @@ def centralise(
     Source: Yong et al. (2020), Equation 1.
 
     Raises:
-        ValueError: another `outputs`.
+        ValueError: `outputs` is neither "last" nor "first".
 
     >>> rule = centralise(of="gd", lr=1.0)
     >>> updates, state = rule.update(jnp.asarray([[1.0, 5.0], [3.0, 1.0]]), rule.init(jnp.zeros((2, 2))))

@@ -9,8 +9,8 @@ from gdlab.types import PyTree, Rule, State
 def chain(*rules: optax.GradientTransformation) -> Rule:
     """A sequence of rules or optax transformations; each gets the updates of the one before as its gradients.
 
-    All get the parameters and the extra arguments. The state is the tuple of their states; a run is evaluated where the
-    last rule that has evaluation parameters (such as `average`) has them.
+    Each rule gets the parameters and the extra arguments. The state is the tuple of the states of the rules. A run is
+    evaluated at the evaluation parameters of the last rule that has them (such as `average`).
 
     >>> from gdlab.rules import adam
     >>> rule = chain(optax.clip(1.0), adam(lr=0.5))

@@ -20,7 +20,7 @@ Formula = Literal["polak-ribiere", "fletcher-reeves"]
 
 
 class ConjugateGradientState(NamedTuple):
-    """The direction and the gradient of the step before."""
+    """The direction and the gradient of the previous step."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
     direction: PyTree  # d, shaped like params, at least float32
@@ -48,15 +48,16 @@ def conjugate_gradient(
     Polak & Ribière: b = max(0, g.(g - g_last) / g_last.g_last), with Powell's max; Fletcher & Reeves:
     b = g.g / g_last.g_last. b = 0 at the first step, and wherever d would not be a descent direction.
 
-    Differs from the sources in the step length: they search along a line; here, for lr = 1 and damping = 0, it is the
-    minimum along d of the quadratic model, from one Hessian-vector product. On a quadratic that is the exact line
-    search, and n steps reach the minimum.
+    Differs from the sources in the step length: they search along a line; here the step length is computed from one
+    Hessian-vector product. For lr = 1 and damping = 0 it minimises the quadratic model along d. On a quadratic this is
+    the exact line search, and n steps reach the minimum.
 
     Source: Fletcher & Reeves (1964), https://doi.org/10.1093/comjnl/7.2.149; Polak & Ribière (1969); Gilbert & Nocedal
-    (1992), for the max; a with damping: Møller, A scaled conjugate gradient algorithm (1993), without its adaptation.
+    (1992), for the max; a with damping: Møller, A scaled conjugate gradient algorithm (1993), without the adaptation of
+    the damping.
 
     Raises:
-        ValueError: another `formula`.
+        ValueError: an unknown `formula`.
 
     >>> rule = conjugate_gradient(lr=1.0, damping=0.0)
     >>> updates, _ = rule.update(6.0, rule.init(2.0), 2.0, grad_fn=lambda x: 3.0 * x)

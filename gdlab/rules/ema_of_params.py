@@ -26,7 +26,7 @@ def ema_of_params(
 ) -> Rule:
     """EMA of the weights: the inner rule, evaluated at the mean of its iterates x_k with weights ema_decay^(t - k).
 
-    The steps are those of the inner rule. The mean is m_t / (1 - ema_decay^t), where m <- ema_decay m +
+    The parameters move as with the inner rule alone. The mean is m_t / (1 - ema_decay^t), where m <- ema_decay m +
     (1 - ema_decay) x and m_0 = 0, so the starting point has no weight. It averages about the last 1 / (1 - ema_decay)
     iterates.
 

@@ -1,4 +1,4 @@
-"""The parameters at which a run is evaluated, where they are not those that the rule moves (an average, say)."""
+"""The parameters at which a run is evaluated, if not the parameters that the rule updates (an average, say)."""
 
 from typing import Any
 

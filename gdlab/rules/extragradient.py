@@ -27,8 +27,8 @@ def extragradient(lr: Hyperparameter = 0.1, ahead: Hyperparameter = 1.0) -> Rule
     """Extragradient: u = -lr g(x - ahead lr g(x)); for ahead = 1, the gradient at the next point of gradient descent.
 
     A step takes two gradients of the same batch. On the bilinear game x y it converges for lr < 1, where gradient
-    descent, which is ahead = 0, spirals outwards. Korpelevich has ahead = 1 and a projection, which is left out: there
-    are no constraints. Another `ahead` gives two step sizes, as in Hsieh et al.
+    descent (ahead = 0) spirals outwards. Korpelevich has ahead = 1 and a projection, which is left out here because
+    there are no constraints. With another `ahead` the two steps have different sizes, as in Hsieh et al.
 
     Source: Korpelevich (1976); in English: Mokhtari et al. (2020), https://arxiv.org/abs/1901.08511, Section 4; Hsieh,
     Iutzeler, Malick & Mertikopoulos (2020), https://arxiv.org/abs/2003.10162, for `ahead`.

@@ -24,9 +24,9 @@ _MEANING = {
 def requires_extras(kind: str) -> Callable[[Update], Update]:
     """Decorate the `update(grads, state, params, *, value, ..., **extra)` of the rule `kind`.
 
-    The required arguments are those without a default in its signature: `params`, where it has none, and the
-    keyword-only ones. The decorated function can be called without them, as optax allows, and then raises a ValueError
-    that names each missing one and says how to pass it. An argument that is None is missing.
+    The required arguments are `params` and the keyword-only arguments, where the signature gives them no default. The
+    decorated function can be called without them, as optax allows, and then raises a ValueError that names each missing
+    one and says how to pass it. An argument of None counts as missing.
     """
 
     def decorate(update: Update) -> Update:

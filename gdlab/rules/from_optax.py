@@ -22,7 +22,7 @@ from gdlab.types import Grads, Params, PyTree, Rule, RuleFactory, State, Updates
 _UNREAD = ("grad_fn", "full_grad_fn", "outputs_fn", "criterion_fn", "key", "step")
 # The types of the errors that JAX raises for a tracer in a shape, a branch, a slice or a mask.
 _UNTRACEABLE = (TypeError, IndexError)
-# Extra arguments that an optimiser has under another name: {its name: gdlab's name}.
+# Extra arguments that have another name in optax, by optimiser: {optax's name: gdlab's name}.
 _RENAMED = {"sophia": {"obj_fn": "value_fn"}}
 
 
@@ -34,17 +34,17 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def from_optax(name: str) -> RuleFactory:
-    """The factory of an optimiser of `optax` or `optax.contrib`, by its name there.
+    """The factory of an optimiser of `optax` or `optax.contrib`, given by its name in optax.
 
     It takes optax's hyperparameters, and `lr` for `learning_rate` (both are accepted; the signature has `lr`). Numbers
-    can be traced or scheduled. The rule is optax's own, computed in at least float32 and with JAX's standard dtype
-    promotion; updates have the dtype of the gradients. `names()` lists the optimisers: those that wrap no other rule.
-    A schedule-free optimiser is evaluated at its average of the parameters.
+    can be traced or scheduled. The rule is computed by optax, in at least float32 and with JAX's standard dtype
+    promotion; updates have the dtype of the gradients. `names()` lists the optimisers; it leaves out those that wrap
+    another rule. A schedule-free optimiser is evaluated at its average of the parameters.
 
     Source: DeepMind et al., The DeepMind JAX Ecosystem (2020), https://github.com/google-deepmind/optax.
 
     Raises:
-        ValueError: there is no such optimiser; the message names the nearest.
+        ValueError: there is no such optimiser; the message suggests the nearest name.
         TypeError: from the rule, if optax uses a traced number for a branch or a shape; the message names the number.
 
     >>> rule = from_optax("sgd")(lr=0.5)
@@ -90,7 +90,7 @@ class OptaxScheduleFreeState(NamedTuple):
 
 def _optimisers() -> dict[str, Callable[..., optax.GradientTransformation]]:
     found: dict[str, Callable[..., optax.GradientTransformation]] = {}
-    for module in (optax.contrib, optax):  # optax last: it wins for a name that both have
+    for module in (optax.contrib, optax):  # optax last, so that it takes precedence for names in both
         for name, thing in vars(module).items():
             if name.startswith(("_", "scale_")) or not isinstance(thing, types.FunctionType | functools.partial):
                 continue  # nadam is a partial of adam
@@ -130,7 +130,7 @@ def _adapted(rule: optax.GradientTransformation, renamed: Mapping[str, str]) -> 
 
 
 def _naming_untraceable(name: str, make: Callable[[Mapping[str, Any]], Rule], values: dict[str, Any]) -> Rule:
-    """`make(values)`, whose errors for a value that can't be traced name that value."""
+    """The rule `make(values)`; if a value can't be traced, the error of the rule names this value."""
     if not any(isinstance(value, jax.core.Tracer) for value in values.values()):
         return make(values)
 

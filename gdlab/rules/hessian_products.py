@@ -1,6 +1,6 @@
 """Matrix-vector products with the Hessian and the Gauss-Newton matrix over pytrees, by differentiating twice.
 
-The problem is evaluated in the dtype of its parameters, so for half-precision parameters the products have half
+The problem is evaluated in the dtype of its parameters, so for half-precision parameters the products have only half
 precision.
 """
 

@@ -1,4 +1,4 @@
-"""The hyperparameters of a rule factory (ours, optax's or a user's), and a call of it by their names."""
+"""The names of the hyperparameters of a rule factory (gdlab, optax or user), and calls of the factory by name."""
 
 import functools
 import inspect
@@ -11,36 +11,36 @@ _LONG, _SHORT = "learning_rate", "lr"
 def hyperparameters(factory: Callable[..., Any]) -> frozenset[str] | None:
     """The names of the arguments that a factory takes; None if it takes any (`**kwargs`).
 
-    They are the names in its signature. For a `functools.partial` they include the bound ones, which a call can
-    override. A factory with an attribute `hyperparameters`, a set of names, takes exactly those; such names may be
-    dotted, as "lr.peak" for the peak of a schedule. `lr` is an alias for `learning_rate` unless the factory has an `lr`
-    too.
+    They are the names in its signature. For a `functools.partial` they include the bound arguments, which a call can
+    override. If the factory has an attribute `hyperparameters`, a set of names, it takes exactly these names; they may
+    be dotted, such as "lr.peak" for the peak of a schedule. `lr` is an alias for `learning_rate` unless the factory
+    also has an argument `lr`.
     """
     own = _own(factory)
     return None if own is None else with_aliases(own)
 
 
 def with_aliases(names: Iterable[str]) -> frozenset[str]:
-    """The names, and `lr` (`lr.peak`) for each `learning_rate` (`learning_rate.peak`) unless `lr` is among them."""
+    """The names with their aliases (see `short_name`): `lr` for `learning_rate`, unless `lr` is one of the names."""
     own = frozenset(names)
     return own | {alias for name in own for alias in [short_name(name)] if own_name(own, alias) == name}
 
 
 def own_name(names: Iterable[str], name: str) -> str:
-    """The name among a factory's own `names` that `name` stands for: `lr` for `learning_rate`, if it has no `lr`."""
+    """The name in `names` that `name` refers to: `lr` refers to `learning_rate` if `names` has this and not `lr`."""
     first, dot, rest = name.partition(".")
     firsts = {known.partition(".")[0] for known in names} if first == _SHORT else ()
     return _LONG + dot + rest if _LONG in firsts and _SHORT not in firsts else name
 
 
 def short_name(name: str) -> str:
-    """`lr` for `learning_rate` and `lr.peak` for `learning_rate.peak`; any other name as it is."""
+    """`lr` for `learning_rate` and `lr.peak` for `learning_rate.peak`; other names are returned unchanged."""
     first, dot, rest = name.partition(".")
     return _SHORT + dot + rest if first == _LONG else name
 
 
 def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> Any:
-    """`factory(*args, **values)`, where `lr` may stand for the factory's `learning_rate`.
+    """`factory(*args, **values)`, where `lr` is accepted for the factory's `learning_rate`.
 
     Raises:
         TypeError: a hyperparameter is given under both names, or the factory does not take it.

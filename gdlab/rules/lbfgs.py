@@ -19,11 +19,11 @@ HISTORY = 10  # pairs
 
 
 class LBFGSState(NamedTuple):
-    """The last point and gradient, and a ring buffer of the differences of successive ones."""
+    """The previous point and gradient, and ring buffers of the differences between successive points and gradients."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    params: PyTree  # x of the step before, at least float32
-    grads: PyTree  # g of the step before, at least float32
+    params: PyTree  # x of the previous step, at least float32
+    grads: PyTree  # g of the previous step, at least float32
     param_diffs: PyTree  # s, each leaf [history, *shape], at least float32
     grad_diffs: PyTree  # y, each leaf [history, *shape], at least float32
     weights: Array  # 1 / s.y, [history], at least float32; 0 for an empty slot
@@ -46,9 +46,9 @@ def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | Non
     """L-BFGS: u = -a B g, with B the BFGS inverse Hessian of the last `history` pairs s = x - x_last, y = g - g_last.
 
     BFGS starts from gamma I with gamma = s.y / y.y of the last pair. The first step is gradient descent with step
-    length min(|g|, 1). A pair with s.y <= 0 is left out. a is the first of lr, lr / 2, lr / 4, ... that meets Armijo's
-    condition (see `armijo`, with slope 1e-4); without `line_search`, a = lr. Differs from Liu & Nocedal, and from
-    optax, whose line searches also meet Wolfe's curvature condition, which gives s.y > 0.
+    length min(|g|, 1). Pairs with s.y <= 0 are not stored. a is the first of lr, lr / 2, lr / 4, ... that meets
+    Armijo's condition (see `armijo`, with slope 1e-4); without `line_search`, a = lr. Differs from Liu & Nocedal, and
+    from optax, whose line searches also meet Wolfe's curvature condition, which gives s.y > 0.
 
     `history` (None: 10) is the size of arrays in the state: it can't be traced. The state has 2 history + 2 numbers per
     parameter.
@@ -89,7 +89,7 @@ def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | Non
 
 
 def _with_pair(state: LBFGSState, grads: Grads, params: Params) -> LBFGSState:
-    """The state after this step; its pair replaces the oldest if it has positive curvature."""
+    """The state after this step. If the pair (s, y) of this step has s.y > 0, it replaces the oldest pair."""
     s = each(lambda old, x: x - old, state.params, params)
     y = each(lambda old, g: g - old, state.grads, grads)
     curvature = dot(s, y)

@@ -18,13 +18,14 @@ _SINGLE_BITS = 32
 def each(formula: Callable[..., Array], first: PyTree, *rest: PyTree, **hyperparameters: Any) -> PyTree:
     """`formula(leaf of first, leaf of each other tree, **hyperparameters)`, leaf by leaf.
 
-    The trees have the same structure. All arguments are cast to the widest dtype among the leaves at that place, at
-    least float32. The result has the shape that the formula returns and the dtype of the leaf of `first`.
+    The trees have the same structure. The leaves at the same position and the hyperparameters are cast to the widest
+    dtype of these leaves, at least float32. The result has the shape that the formula returns and the dtype of the leaf
+    of `first`.
 
     Raises:
         TypeError: a leaf is not of real floating-point numbers.
-        ValueError: a hyperparameter is an array with axes. It would broadcast over the coordinates; use `jax.vmap` to
-            run many values.
+        ValueError: a hyperparameter is not a scalar. An array would broadcast over the coordinates;
+            use `jax.vmap` to run many values.
     """
     for name, value in hyperparameters.items():
         if jnp.ndim(value) > 0:
@@ -47,7 +48,7 @@ def zeros(params: Params) -> PyTree:
 
 
 def full(params: Params, **value: Any) -> PyTree:
-    """A tree shaped like the params, at least float32, filled with the one hyperparameter given by name."""
+    """A tree shaped like the params, at least float32, filled with the value of the only keyword argument."""
 
     def formula(leaf: Array, **value: Array) -> Array:
         return jnp.full_like(leaf, *value.values())
@@ -85,10 +86,11 @@ def select(condition: Array, new: PyTree, old: PyTree) -> PyTree:
 def root(x: Array) -> Array:
     """The square root; 0, with derivative 0, where x <= 0; NaN where x is NaN.
 
-    The second moment of a coordinate whose gradient has always been 0 (a dead unit's) is 0. The derivative of the
-    square root is infinite there, and one such coordinate would make the derivative of a whole run (by lr, say) NaN.
+    The second moment of a coordinate whose gradient has always been 0 (a weight of a dead unit, for example) is 0. The
+    derivative of the square root is infinite there, and one such coordinate would make the derivative of a whole run
+    (with respect to lr, say) NaN.
     """
-    zero = x <= 0  # False for NaN, which the square root keeps
+    zero = x <= 0  # False for NaN; the square root of NaN is NaN
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 

@@ -39,14 +39,15 @@ class LevenbergMarquardtState(NamedTuple):
 def levenberg_marquardt(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-2, cg_steps: int | None = None) -> Rule:
     """Levenberg-Marquardt: u = -lr (J' C J + mu I)^-1 g if that lowers the loss f, else u = 0; mu adapts.
 
-    J and C are those of `gauss_newton`. With the gain rho = (f(x) - f(x + u)) / (decrease of the quadratic model):
-    if rho > 0, mu <- mu max(1/3, 1 - (2 rho - 1)^3) and nu <- 2; otherwise u = 0, mu <- nu mu and nu <- 2 nu. Initially
+    J and C are as in `gauss_newton`. With the gain rho = (f(x) - f(x + u)) / (decrease of the quadratic model): if
+    rho > 0, mu <- mu max(1/3, 1 - (2 rho - 1)^3) and nu <- 2; otherwise u = 0, mu <- nu mu and nu <- 2 nu. Initially
     mu = damping and nu = 2. f is the loss on the step's batch. The system is solved by conjugate gradients, in at most
     `cg_steps` iterations (None: see `linear_solve.conjugate_gradients`).
 
-    Differs from Madsen, Nielsen & Tingleff: they start at a multiple of the largest diagonal element of J'J, which
-    products do not give, and stop when the steps get small. Here, where the model's decrease is within the rounding
-    error of f, u = 0 and mu <- mu / 3 (at least 1e-12). Marquardt scales I to the diagonal of J'J.
+    Differs from Madsen, Nielsen & Tingleff: they start at a multiple of the largest diagonal element of J'J, which is
+    not available from matrix-vector products, and stop when the steps get small. Here, where the model's decrease is
+    within the rounding error of f, u = 0 and mu <- mu / 3 (at least 1e-12). Marquardt has the diagonal of J'J in place
+    of I.
 
     `cg_steps` is the length of a loop: it can't be traced.
 
@@ -82,7 +83,8 @@ def levenberg_marquardt(lr: Hyperparameter = 1.0, damping: Hyperparameter = 1e-2
         predicted = -(dot(g, step) + dot(step, model(step)) / 2)
         new_value = value_fn(each(lambda x, u: x + u, jax.tree.map(jnp.asarray, params), step))
         decrease = each(lambda _, old, new: old - new, predicted, value, new_value)
-        # A predicted decrease within the rounding error is not a rejection: at a minimum mu would grow without bound.
+        # A step with a predicted decrease within the rounding error is not rejected: at a minimum mu would grow without
+        # bound.
         resolved = predicted > 4 * _rounding(value).astype(predicted.dtype)
         gain = jnp.where(resolved, decrease / jnp.where(resolved, predicted, 1), 0)
         accepted = gain > 0  # False for NaN

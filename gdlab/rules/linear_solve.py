@@ -16,11 +16,12 @@ MAX_STEPS = 32
 
 
 def conjugate_gradients(product: Callable[[PyTree], PyTree], b: PyTree, steps: int | None = None) -> PyTree:
-    """The solution by conjugate gradients from 0 (Hestenes & Stiefel, 1952).
+    """The solution by conjugate gradients, started at 0 (Hestenes & Stiefel, 1952).
 
-    `steps` is the number of iterations, a Python int. None: twice the number of unknowns, because of rounding errors,
-    and at most 32. x no longer changes once the solution is reached, or at a direction of non-positive curvature, as in
-    Dembo & Steihaug (1983); if that is the first direction, x = b. For a gradient b, -x is always a descent direction.
+    `steps` is the number of iterations, a Python int. None: twice the number of unknowns (to allow for rounding
+    errors), but at most 32. x no longer changes once the solution is reached, or at a direction of non-positive
+    curvature, as in Dembo & Steihaug (1983); if that is the first direction, x = b. For a gradient b, -x is always a
+    descent direction.
     """
     length = min(2 * sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(b)), MAX_STEPS)
     target = dot(b, b) * jnp.finfo(precision(b)).eps ** 2

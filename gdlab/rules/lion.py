@@ -37,9 +37,10 @@ def lion(
 ) -> Rule:
     """Lion: u = -lr (sign(b1 m + (1 - b1) g) + weight_decay x), then m <- b2 m + (1 - b2) g, from m = 0.
 
-    x are the parameters. The average whose sign is taken has the decay b1, the stored one b2. A sign is longer than
-    Adam's direction, so the paper recommends an lr 3 to 10 times smaller than AdamW's and a weight decay larger by the
-    same factor. Like `sign_gd` it converges only if lr decays. Optax has weight_decay 1e-3 by default.
+    x are the parameters. The average whose sign is taken has the decay b1, the stored one b2. The vector of signs has a
+    larger norm than Adam's direction, so the paper recommends an lr 3 to 10 times smaller than AdamW's and a weight
+    decay larger by the same factor. Like `sign_gd` it converges only if lr decays. Optax has weight_decay 1e-3 by
+    default.
 
     Source: Chen et al. (2023), Algorithm 2.
 

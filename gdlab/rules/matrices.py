@@ -31,8 +31,9 @@ def sequentially(function: Callable[..., Array], arguments: Sequence[Sequence[Ar
     """`function(*arrays)` for each element of `arguments`, computed one after the other.
 
     On a CPU, XLA splits a batched factorisation (many runs under vmap) over its thread pool and blocks until it is
-    done; two of them at the same time can occupy all threads and deadlock (jaxlib 0.10). So each call depends on the
-    result before it, through the addition of zero. A first array of size 0 is returned without a call.
+    done; two of them at the same time can occupy all threads and deadlock (jaxlib 0.10). To prevent this, a zero
+    computed from each result is added to the first array of the next call. If the first array of an element has size 0,
+    it is returned without a call.
     """
     results: list[Array] = []
     zero = None
@@ -48,14 +49,15 @@ def sequentially(function: Callable[..., Array], arguments: Sequence[Sequence[Ar
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def inverse_root(order: int, symmetric: Array) -> Array:
-    """A^(-1/order) of a positive semidefinite matrix; eigenvalues 0 have the inverse 0."""
+    """A^(-1/order) of a positive semidefinite matrix; as in a pseudo-inverse, eigenvalues of 0 stay 0."""
     vectors, roots = _eigen_roots(order, symmetric)
     return matmul(vectors * _inverse(roots)[None, :], vectors.T)
 
 
 @inverse_root.defjvp
 def _inverse_root_jvp(order: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # Divided differences of the function between eigenvalues, which exist where the eigenvectors have no derivative:
+    # The derivative uses divided differences of x^(-1/p) between the eigenvalues a^p and b^p. They exist for equal
+    # eigenvalues, where the eigenvectors have no derivative:
     # (1/a - 1/b) / (a^p - b^p) = -1 / (a b (a^(p-1) + a^(p-2) b + ... + b^(p-1))).
     vectors, roots = _eigen_roots(order, *primals)
     a, b = jnp.broadcast_arrays(roots[:, None], roots[None, :])

@@ -1,4 +1,4 @@
-"""Moving averages of gradients, and Adam's step from them (Kingma & Ba, 2015). https://arxiv.org/abs/1412.6980
+"""Moving averages of gradients, and the Adam step from them (Kingma & Ba, 2015). https://arxiv.org/abs/1412.6980
 
 `moving_average`, `bias_correction`, `adam_denominator` and `adam_direction` are formulas of one leaf, for use inside
 `leafwise.each`. The other functions work on trees.
@@ -47,8 +47,7 @@ def update_moments(grads: Grads, state: AdamState, b1: Hyperparameter, b2: Hyper
 def update_moment(grads: Grads, moment: PyTree, order: int = 1, **decay: Hyperparameter) -> PyTree:
     """moment <- decay moment + (1 - decay) g^order.
 
-    The decay is passed under the name it has in the rule, `update_moment(grads, mu, b1=b1)`, so that errors use that
-    name.
+    Pass the decay by its name in the rule, as in `update_moment(grads, mu, b1=b1)`: error messages use that name.
     """
 
     def formula(moment: Array, g: Array, **decay: Array) -> Array:
@@ -58,7 +57,7 @@ def update_moment(grads: Grads, moment: PyTree, order: int = 1, **decay: Hyperpa
 
 
 def update_velocity(grads: Grads, velocity: PyTree, **beta: Hyperparameter) -> PyTree:
-    """velocity <- beta velocity + g, with beta passed under the name it has in the rule."""
+    """velocity <- beta velocity + g; pass beta by its name in the rule, as for `update_moment`."""
 
     def formula(velocity: Array, g: Array, **beta: Array) -> Array:
         (factor,) = beta.values()
@@ -73,7 +72,7 @@ def moving_average(average: Array, new: Array, decay: Array) -> Array:
 
 
 def bias_correction(moment: Array, decay: Array, count: Array) -> Array:
-    """moment / (1 - decay^count): the mean of `count` values whose moving average started at zero."""
+    """moment / (1 - decay^count): the bias-corrected moving average of `count` values, started at zero."""
     return moment / (1 - decay**count)
 
 

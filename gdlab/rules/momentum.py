@@ -38,8 +38,8 @@ def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hy
     lr < 2 (1 + beta) / ((1 - dampening) L).
 
     Differs from PyTorch's SGD, whose first step does not dampen. Polyak writes the same iterates as
-    x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}). The two forms differ where lr changes with the step, as here lr is not
-    part of v.
+    x_{t+1} = x_t - lr g + beta (x_t - x_{t-1}). The two forms differ if lr is a schedule, because here v does not
+    contain lr.
 
     Source: Polyak (1964).
 

@@ -25,9 +25,9 @@ def momentum_ema(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     """Heavy-ball momentum with an average: v <- beta v + (1 - beta) g, u = -lr v, from v = 0.
 
     v is an exponential moving average of gradients without bias correction. The rule is `momentum` with `dampening`
-    equal to beta, so its iterates are those of the sum form at the learning rate lr (1 - beta). For a constant gradient
-    the step tends to lr times the gradient for every beta. On a quadratic whose largest curvature is L the rule is
-    stable for lr < 2 (1 + beta) / ((1 - beta) L).
+    equal to beta, so it has the same iterates as `momentum` without dampening at the learning rate lr (1 - beta). For a
+    constant gradient the step tends to lr times the gradient for every beta. On a quadratic whose largest curvature is
+    L the rule is stable for lr < 2 (1 + beta) / ((1 - beta) L).
 
     Source: Ma & Yarats (2019); the limit in Cohen et al. (2022), https://arxiv.org/abs/2207.14484.
 

@@ -39,8 +39,8 @@ def muon(
     The scale c is sqrt(max(1, columns / rows)), for layers x W, where rows are inputs; Jordan has rows / columns, for
     PyTorch's layers W x. A leaf with more axes [..., m, n] is unfolded to [... m, n], so a convolution kernel
     [kh, kw, in, out] becomes [kh kw in, out]. A vector is one column, so its step has a length of about lr along its
-    momentum. Differs from Jordan there, who trains vectors, scalars, embeddings and the last layer with AdamW, and from
-    his code in precision: it iterates in bfloat16.
+    momentum. Differs from Jordan, who trains vectors, scalars, embeddings and the last layer with AdamW, and whose code
+    iterates in bfloat16.
 
     Source: Jordan (2024).
 

@@ -24,7 +24,7 @@ class NadamState(NamedTuple):
 
 
 def _preconditioned_stability(b1: float = 0.99, **others: float) -> float:
-    # For the final momentum b1, with which the numerator is Nesterov's times 1 - b1.
+    # For the final momentum factor b1; the numerator is then that of Nesterov's momentum times 1 - b1.
     return 0.0 if b1 > 1 else math.inf if b1 == 1 else (2 + 2 * b1) / ((1 - b1) * (1 + 2 * b1))
 
 
@@ -62,7 +62,8 @@ def nadam(
     mu_t = b1 (1 - momentum_drop 0.96^(momentum_decay t)). With `momentum_drop` 0 it is b1 on every step.
 
     Differs from optax, which has no schedule (momentum_drop=0), and from optax and PyTorch, which leave out the factor
-    b2 in vhat: for equal steps their lr and eps are sqrt(b2) times those here. PyTorch also has b1 for mu_t in m.
+    b2 in vhat: they take the same steps with lr and eps multiplied by sqrt(b2). PyTorch also has b1 in place of mu_t in
+    the update of m.
 
     Source: Dozat (2016), Algorithm 2; the momentum's schedule after Sutskever et al. (2013).
 

@@ -10,7 +10,7 @@ from gdlab.types import Grads, Params, Rule, Updates
 
 
 def _stability(beta: float = 0.9) -> float:
-    # Above 1 the directions of small curvature diverge at any lr.
+    # For beta > 1 the directions of small curvature diverge at any lr.
     return 0.0 if beta > 1 else (2 + 2 * beta) / (1 + 2 * beta)
 
 
@@ -30,8 +30,8 @@ def nesterov(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9) -> Rule:
     """Nesterov's momentum: v <- beta v + g, u = -lr (g + beta v), from v = 0; v a sum, beta constant.
 
     Sutskever's form takes the gradient at the look-ahead point theta + beta w, where w = -lr v is the last step. Here,
-    as in PyTorch and optax, the parameters are that point: the iterates are Sutskever's shifted by beta w. Nesterov's
-    own beta grows with the step; that rule is `nesterov_1983`.
+    as in PyTorch and optax, the parameters are that point: the iterates are Sutskever's shifted by beta w. In
+    Nesterov's paper beta grows with the step: see `nesterov_1983`.
 
     On a quadratic whose largest curvature is L it is stable for lr < (2 + 2 beta) / ((1 + 2 beta) L).
 

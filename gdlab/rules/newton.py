@@ -31,9 +31,9 @@ def newton(
     """Newton: u = -lr (H + damping I)^-1 g, with H the Hessian at x on the step's batch.
 
     By default the system is solved by conjugate gradients with Hessian-vector products, in at most `cg_steps`
-    iterations (None: see `linear_solve.conjugate_gradients`). They stop at a direction of negative curvature, so u is
-    a descent direction. `dense` forms the matrix, with one product per parameter, and solves by elimination: the exact
-    Newton step, which moves towards saddle points.
+    iterations (None: see `linear_solve.conjugate_gradients`). The iterations stop at a direction of negative curvature,
+    so u is a descent direction. `dense` forms the matrix, with one product per parameter, and solves by elimination:
+    the exact Newton step, which moves towards saddle points.
 
     `cg_steps` is the length of a loop: it can't be traced.
 

@@ -12,10 +12,10 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class OptimisticState(NamedTuple):
-    """The last gradient."""
+    """The gradient of the previous step."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    grads: PyTree  # g of the step before, shaped like params, at least float32
+    grads: PyTree  # g of the previous step, shaped like params, at least float32
 
 
 @register.rule(
@@ -32,7 +32,7 @@ def optimistic(lr: Hyperparameter = 0.1, optimism: Hyperparameter = 1.0) -> Rule
     """Optimistic gradient descent: u = -lr (g + optimism (g - g_last)), so -lr (2 g - g_last) for optimism = 1.
 
     g + (g - g_last) is a linear prediction of the next gradient. On the bilinear game x y the rule converges, where
-    gradient descent diverges. On the first step, which has no last gradient, u = -lr g, as in optax. Optax names the
+    gradient descent diverges. On the first step, where there is no g_last, u = -lr g, as in optax. Optax names the
     weights alpha (1) and beta (`optimism`).
 
     Source: Daskalakis et al. (2018), Equation 4; optimism other than 1: Mokhtari et al. (2020),

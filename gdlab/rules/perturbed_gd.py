@@ -18,7 +18,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 class PerturbedGDState(NamedTuple):
     """The time of the last perturbation."""
 
-    since: Array  # [] int32: steps since the last perturbation; the largest integer before the first
+    since: Array  # [] int32: steps since the last perturbation; the largest int32 before the first one
 
 
 @register.rule(
@@ -42,8 +42,8 @@ def perturbed_gd(
 
     The ball, over all parameters together, has the given radius. x is perturbed where |g| <= threshold and more than
     `wait` steps have passed since the last perturbation. The number of steps to leave a saddle point hardly grows with
-    the dimension. Differs from the paper's Algorithm 2 at the end: that one stops if a perturbation did not lower the
-    loss within `wait` steps; this one perturbs again.
+    the dimension. Differs from the paper's Algorithm 2, which stops if a perturbation did not lower the loss within
+    `wait` steps; here x is perturbed again.
 
     Source: Jin et al. (2017), Algorithm 2.
 

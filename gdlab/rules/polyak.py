@@ -32,7 +32,7 @@ def polyak(lr: Hyperparameter = 1.0, f_min: Hyperparameter = 0.0, max_step: Hype
     f is the loss at the parameters (the extra argument `value`) and f_min its least value, or an estimate of it. For
     lr = 1 the step is the one at which the tangent plane of the loss reaches f_min; Polyak's lr lies between 0 and 2.
     `max_step` is the cap of Loizou et al. (2021), for batches; an infinite one gives Polyak's rule. Differs from optax
-    where f < f_min, where this update is 0, and in lr, by which optax multiplies g before it takes the ratio.
+    where f < f_min, where this update is 0, and in lr: optax multiplies g by lr before it computes the ratio.
 
     Source: Polyak (1969); Loizou et al. (2021), https://arxiv.org/abs/2002.10542, Equation 5, for the cap.
 

@@ -17,9 +17,9 @@ def with_preconditioner(rule: Rule, by: Callable[[State], PyTree | None]) -> Rul
     """The same rule, with a preconditioner.
 
     Args:
-        rule: a rule just made: the attribute is set on its `update`.
-        by: `by(state after a step) -> P`, positive, shaped like the params, at least float32; None where a rule around
-            another has no preconditioner because the inner rule has none.
+        rule: a newly made rule; the attribute is set on its `update`, in place.
+        by: `by(state after a step) -> P`, positive, shaped like the params, at least float32; None for a wrapper whose
+            inner rule has no preconditioner.
     """
     setattr(rule.update, _ATTRIBUTE, by)
     return rule
@@ -29,10 +29,10 @@ def preconditioner(rule: optax.GradientTransformation, state: State) -> PyTree |
     """P of the step that returned `state`: u = -lr m / P, where m is the rule's momentum (an average or sum of g).
 
     The bias correction of m is part of P, as in Cohen et al. (2022), https://arxiv.org/abs/2207.14484: for Adam
-    P = (1 - b1^t) (sqrt(vhat) + eps). Weight decay is not. A rule around another that changes the gradients or scales
-    the updates has the P of the inner rule.
+    P = (1 - b1^t) (sqrt(vhat) + eps). Weight decay is not part of P. A wrapper that changes the gradients or scales the
+    updates has the P of its inner rule.
 
-    None for a rule without a preconditioner, and for optax's own rules.
+    The result is None for a rule without a preconditioner and for the rules of optax.
     """
     by = getattr(rule.update, _ATTRIBUTE, None)
     return None if by is None else by(state)

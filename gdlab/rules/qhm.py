@@ -37,7 +37,7 @@ def qhm(lr: Hyperparameter = 1.0, beta: Hyperparameter = 0.999, nu: Hyperparamet
     """Quasi-hyperbolic momentum: m <- beta m + (1 - beta) g, u = -lr ((1 - nu) g + nu m), from m = 0.
 
     nu = 0 is gradient descent, nu = 1 is `momentum_ema`, and nu = beta is `nesterov` at the learning rate
-    lr (1 - beta). Unlike in those, beta and the weight 1 - nu of the current gradient are independent.
+    lr (1 - beta). Unlike in these three rules, beta and the weight 1 - nu of the current gradient are independent.
 
     On a quadratic whose largest curvature is L it is stable for lr < 2 (1 + beta) / ((1 + beta - 2 nu beta) L).
 

@@ -65,7 +65,7 @@ def radam(
     numbers = {"b1": b1, "b2": b2, "eps": eps, "threshold": threshold}
 
     def rectification(weight: Array, age: Array, b2: Array, threshold: Array) -> tuple[Array, Array]:
-        """Whether to divide, and r."""
+        """Whether rho > threshold, and r."""
         # The paper's rho is a difference of numbers near 2 / (1 - b2), which cancels in float32; this sum does not.
         rho = 2 * age / weight - 1
         divided = rho > jnp.maximum(threshold, 4)

@@ -18,7 +18,7 @@ class PlateauState(NamedTuple):
 
     scale: Array  # [], JAX's default float
     best_value: Array  # [], JAX's default float: the last value that was an improvement
-    plateau_count: Array  # [] int32: steps since then
+    plateau_count: Array  # [] int32: counted steps since the last improvement or reduction
     cooldown_count: Array  # [] int32: steps left of the cooldown
     inner: State
 
@@ -54,10 +54,11 @@ def reduce_on_plateau(
 ) -> Rule:
     """Reduce on plateau: the inner rule's updates times a scale, multiplied by `factor` when the loss stops falling.
 
-    The scale is lowered on the `patience`-th step in a row without an improvement, a value below (1 - rtol) times the
-    best one before (for positive values), but not below `min_scale`. The next `cooldown` steps are not counted. The
-    value is the loss on the step's batch: with small batches it is noisy and needs a large `patience`. The same as in
-    optax, which can also average values (`accumulation_size`).
+    The scale is lowered, but not below `min_scale`, on the `patience`-th step in a row without an improvement. An
+    improvement is a value below (1 - rtol) times the best previous value (for positive values). The next `cooldown`
+    steps are not counted.
+    The value is the loss on the step's batch: with small batches it is noisy and needs a large `patience`. The rule is
+    the same as in optax, which can also average values (`accumulation_size`).
 
     Source: He et al. (2016), Section 3.4, by hand; the automatic rule comes from software (Keras, PyTorch).
 

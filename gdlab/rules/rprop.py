@@ -14,7 +14,7 @@ class RpropState(NamedTuple):
     """The step size of each coordinate, and the sign of the last gradient."""
 
     size: PyTree  # d, shaped like params, at least float32
-    sign: PyTree  # of the last gradient, 0 after a change of sign; shaped like params, at least float32
+    sign: PyTree  # sign of the last gradient, 0 after a change of sign; shaped like params, at least float32
 
 
 @register.rule(

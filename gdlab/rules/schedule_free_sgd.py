@@ -45,8 +45,8 @@ def schedule_free_sgd(
 
     y are the parameters and g is the gradient at y. A run is evaluated at x, which for a constant lr is the mean of all
     z: c = 1 / (t + 1) after step t. Where lr is a schedule the mean has the weights lr^2:
-    c = lr_t^2 / (lr_1^2 + lr_1^2 + ... + lr_t^2). Without `from_start` the mean leaves out the initial z, as in the
-    authors' code and in optax.
+    c = lr_t^2 / (lr_1^2 + lr_1^2 + ... + lr_t^2), where the first lr_1^2 is the weight of the initial z.
+    Without `from_start` the mean leaves out the initial z, as in the authors' code and in optax.
 
     Source: Defazio et al. (2024), Equations 3 to 5; weights as in its Algorithm 1.
 
@@ -75,16 +75,16 @@ def schedule_free_sgd(
 
 
 def init_points(params: Params) -> ScheduleFreeState:
-    """z = x = params, with no weight in the average."""
+    """The initial state: z = x = params, and a sum of weights of 0."""
     return ScheduleFreeState(jnp.zeros([]), widen(params), widen(params))
 
 
 def average_and_move(
     grads: Grads, params: Params, state: ScheduleFreeState, z: PyTree, weight: Array, **beta: Hyperparameter
 ) -> tuple[Updates, ScheduleFreeState]:
-    """The update from y to the next y, and the state with the new z in the average, with this weight.
+    """The update from y to the next y, and the state in which the new z is part of the average with the given weight.
 
-    The interpolation factor is passed under the name it has in the rule, so that errors use that name.
+    Pass the interpolation factor by its name in the rule: error messages use that name.
     """
 
     def interpolate(_: Array, y: Array, z: Array, x: Array, **beta: Array) -> Array:

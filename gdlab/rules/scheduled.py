@@ -24,18 +24,18 @@ class ScheduledState(NamedTuple):
     """The state of a rule with schedules."""
 
     count: Array  # type: ignore[assignment]  # t, [] int32: steps taken
-    inner: State  # of the rule without schedules
+    inner: State  # the state of the rule without schedules
 
 
 def schedulable(factory: Callable[Arguments, optax.GradientTransformation]) -> Callable[Arguments, Rule]:
     """Decorate a rule factory so that any hyperparameter can be a schedule `f(step) -> value`, with steps from 0.
 
     Step t uses the rule made with the value of every schedule at t: `factory(lr=f(t)).update`. So the structure of the
-    rule's state must not depend on the values of its hyperparameters. Without a schedule among the arguments the
-    factory is called unchanged.
+    rule's state must not depend on the values of its hyperparameters. If no argument is a schedule, the factory is
+    called directly.
 
-    A callable argument is a schedule, with two exceptions: types (a dtype, say), and arguments whose parameter is
-    annotated with another kind of function and has no number as its default.
+    A callable argument is treated as a schedule, with two exceptions: a type (a dtype, say), and an argument whose
+    parameter is annotated as another kind of function and does not have a number as its default.
     """
     parameters = signature(factory).parameters
 
@@ -48,7 +48,7 @@ def schedulable(factory: Callable[Arguments, optax.GradientTransformation]) -> C
         inspect.signature(factory).bind(*args, **kwargs)  # report a wrong argument now, not at the first step
 
         def at(count: Array) -> optax.GradientTransformation:
-            # A user's schedule may mix floats and integers, `0.1 * (t + 1)`, also where promotion is strict.
+            # A user's schedule may mix floats and integers, as `0.1 * (t + 1)` does, even under strict promotion.
             with jax.numpy_dtype_promotion("standard"):
                 now = {name: schedule(count) for name, schedule in schedules.items()}
             positional = [now.get(name, arg) for name, arg in zip(parameters, args, strict=False)]
@@ -88,5 +88,5 @@ def _is_schedule(value: Any, parameter: inspect.Parameter | None) -> bool:
 
 
 def is_schedule_type(annotation: Any) -> bool:
-    """Whether an annotation is that of a schedule: `optax.Schedule`, or `Callable` without arguments."""
+    """Whether an annotation denotes a schedule: `optax.Schedule`, or `Callable` without type arguments."""
     return annotation in (Callable, typing.Callable, optax.Schedule)

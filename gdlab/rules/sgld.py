@@ -24,10 +24,10 @@ from gdlab.types import Array, Grads, Params, Rule, State, Updates
 def sgld(lr: Hyperparameter = 0.1, temperature: Hyperparameter = 1e-6) -> Rule:
     """Langevin dynamics: u = -lr g + sqrt(2 lr temperature) xi, with xi standard normal.
 
-    For small lr it samples from the density proportional to exp(-f / temperature). The paper's step of size epsilon, on
-    the negative log-posterior of n examples, is this one for f the mean loss (with the prior's part), temperature = 1 /
-    n and lr = n epsilon / 2; its epsilon decreases, as a schedule does here. The default temperature is so small that
-    the rule descends like gradient descent.
+    For small lr it samples from the density proportional to exp(-f / temperature). The paper's step of size epsilon on
+    the negative log-posterior U of n examples is the step here with f = U / n, temperature = 1 / n and
+    lr = n epsilon / 2. In the paper epsilon decreases; here lr may be a schedule. The default temperature is so small
+    that the rule descends like gradient descent.
 
     Source: Welling & Teh (2011), Equation 4.
 

@@ -39,7 +39,7 @@ def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
     factor, to the power -1/2, which is AdaGrad: v <- v + g^2 and u = -lr g / sqrt(eps + v). The roots are computed from
     eigenvalues at every step.
 
-    `memory` is for square matrices; for a leaf [m, n] the state has m^2 + n^2 numbers.
+    The registered `memory` holds for square matrices; for a leaf [m, n] the state has m^2 + n^2 numbers.
 
     Source: Gupta, Koren & Singer (2018), Algorithm 1, with lr = eta.
 
@@ -82,7 +82,7 @@ def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
 
 
 def _inverse_roots(grads: Grads, left: PyTree, right: PyTree) -> tuple[PyTree, PyTree]:
-    """Both factors to the power -1/4 for leaves with two or more axes; those of other leaves unchanged."""
+    """Both factors to the power -1/4 for leaves with two or more axes; the factors of other leaves are unchanged."""
     leaves, structure = jax.tree.flatten(grads)
     sides = [jax.tree.leaves(side) for side in (left, right)]
     places = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) >= 2]

@@ -53,12 +53,13 @@ def soap(
 
     M <- b1 M + (1 - b1) G and V <- b2 V + (1 - b2) (P' G Q)^2, with bias correction as in `adam`, and
     N = P' Mhat Q / (sqrt(Vhat) + eps). L <- b2 L + (1 - b2) G G' and R <- b2 R + (1 - b2) G' G. After every `period`-th
-    step P and Q are updated by one step of power iteration, P <- the Q factor of L P and Q <- that of R Q. P = Q = I
-    until the first such step, and always for a vector or a scalar; the rule then equals Adam. A leaf with more axes
-    [..., m, n] is unfolded to [... m, n], so a convolution kernel [kh, kw, in, out] becomes [kh kw in, out]. QR has no
-    derivative where columns are linearly dependent (two dead units, say), so a run can't be differentiated.
+    step P and Q are updated by one step of power iteration: P <- qr(L P) and Q <- qr(R Q), where qr is the orthogonal
+    factor of the QR decomposition. P = Q = I until the first such step, and always for a vector or a scalar; the rule
+    then equals Adam. A leaf with more axes [..., m, n] is unfolded to [... m, n], so a convolution kernel
+    [kh, kw, in, out] becomes [kh kw in, out]. The QR decomposition has no derivative where columns are linearly
+    dependent (with two dead units, say), so a run can't be differentiated.
 
-    `memory` is for square matrices; for a leaf [m, n] the state has 2 (m n + m^2 + n^2) numbers.
+    The registered `memory` holds for square matrices; for a leaf [m, n] the state has 2 (m n + m^2 + n^2) numbers.
 
     Source: Vyas et al. (2024), Algorithms 3 and 4.
 

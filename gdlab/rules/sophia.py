@@ -62,7 +62,7 @@ def sophia(
     correction. Where h is negative or small, u is -lr sign(m), plus the decay. The paper has weight_decay 0.2 and
     estimates H on a part of the batch.
 
-    Under `vmap` the estimate, of the cost of two gradients, is computed at every step.
+    Under `vmap` the estimate, which costs two gradients, is computed at every step.
 
     Source: Liu et al. (2023), Algorithms 1 and 3; `period` is their k.
 

@@ -28,11 +28,11 @@ def sharpness_threshold(kind: str, lr: Any, **hyperparameters: Any) -> Any:
 def preconditioned_threshold(kind: str, lr: Any, **hyperparameters: Any) -> Any:
     """c / lr: on a quadratic, with P fixed, the rule is stable where the largest eigenvalue of P^-1 H is below this.
 
-    P is that of `gdlab.rules.preconditioner`. c = (2 + 2 b1) / (1 - b1) for Adam, 38 by default, and 2 for RMSProp
-    without momentum (Cohen et al., 2022, https://arxiv.org/abs/2207.14484), both without decoupled weight decay. For a
-    rule without P it is `sharpness_threshold`.
+    P is the diagonal preconditioner of the rule (see `gdlab.rules.preconditioner`). c = (2 + 2 b1) / (1 - b1) for Adam,
+    38 by default, and 2 for RMSProp without momentum (Cohen et al., 2022, https://arxiv.org/abs/2207.14484), both
+    without decoupled weight decay. For a rule without P it is `sharpness_threshold`.
 
-    Arguments, result and errors are those of `sharpness_threshold`.
+    Arguments, result and errors are as for `sharpness_threshold`.
     """
     adaptive = _threshold("preconditioned_stability", kind, lr, hyperparameters)
     return _threshold("stability", kind, lr, hyperparameters) if adaptive is None else adaptive

@@ -34,7 +34,7 @@ def weight_decay(of: Inner = "gd", lr: Hyperparameter = LR, l2: Hyperparameter =
     accumulates it. Decoupled decay, as in `adamw`, subtracts lr l2 x from the parameters instead; for gradient descent
     the two are the same. All parameters are decayed, including biases.
 
-    Source: Krogh & Hertz (1991), Equation 3; on the difference Loshchilov & Hutter (2019),
+    Source: Krogh & Hertz (1991), Equation 3; for the difference from decoupled decay Loshchilov & Hutter (2019),
     https://arxiv.org/abs/1711.05101.
 
     >>> rule = weight_decay(of="gd", lr=0.5, l2=0.25)

@@ -19,22 +19,22 @@ from gdlab.types import Array, Grads, Params, Rule, RuleFactory, State, Updates
 
 OPTAX = "optax:"
 
-# The rule to wrap: the kind it is registered under, `optax:NAME`, its factory, or a rule that is already built.
+# The rule to wrap: the kind of a registered rule, `optax:NAME`, a factory, or a rule that is already built.
 Inner: TypeAlias = str | Callable[..., optax.GradientTransformation] | optax.GradientTransformation
 
 
 class _InnerDefault(float):
-    """The default `lr` of a wrapper: the inner rule's own default. As a number it is that of gradient descent."""
+    """The default `lr` of a wrapper, which stands for the inner rule's default. Its value is the default of `gd`."""
 
 
 LR = _InnerDefault(0.1)
 
 
 def wrapper(factory: Callable[..., Rule]) -> Callable[..., Rule]:
-    """Decorate a factory `f(of, lr, own hyperparameters, **hyperparameters of the inner rule)`.
+    """Decorate a factory `f(of, lr, wrapper's hyperparameters, **inner rule's hyperparameters)`.
 
-    Each hyperparameter may be a schedule, whose steps are those of the wrapper. `f.around(of)` is the factory for one
-    inner rule; its signature has the hyperparameters of both.
+    Each hyperparameter may be a schedule, which is evaluated at the step number of the wrapper. `f.around(of)` is the
+    factory for one inner rule; its signature has the hyperparameters of both.
     """
     make = schedulable(factory)
     make.around = functools.partial(around, make)  # type: ignore[attr-defined]
@@ -44,14 +44,15 @@ def wrapper(factory: Callable[..., Rule]) -> Callable[..., Rule]:
 def around(factory: Callable[..., Rule], of: Inner) -> Callable[..., Rule]:
     """The factory of a wrapper for one inner rule; its signature has the hyperparameters of both.
 
-    A name that both have is the wrapper's, except `lr`, which is the inner rule's.
+    A name in both signatures is a hyperparameter of the wrapper; the exception is `lr`, which belongs to the inner
+    rule.
 
     Raises:
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     inner = rule_factory(of)
 
-    @functools.wraps(factory, updated=())  # without its `around`: the inner rule is chosen
+    @functools.wraps(factory, updated=())  # without `around`, since the inner rule is fixed
     def make(**values: Any) -> Rule:
         return factory(of=inner, **values)
 
@@ -65,10 +66,10 @@ def around(factory: Callable[..., Rule], of: Inner) -> Callable[..., Rule]:
 
 
 def rule_factory(of: Inner) -> RuleFactory:
-    """The factory that `of` names or is; for a rule that is already built, a factory without hyperparameters.
+    """The factory of the rule `of`; for a rule that is already built, a factory without hyperparameters.
 
     Raises:
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     if isinstance(of, optax.GradientTransformation):
         return lambda: of
@@ -86,11 +87,11 @@ def rule_factory(of: Inner) -> RuleFactory:
 
 
 def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule:
-    """The inner rule, made with the wrapper's `lr`, unless that is left at its default, and the other hyperparameters.
+    """The inner rule with the hyperparameters `others`, and with `lr` unless this is the wrapper's default.
 
     Raises:
         TypeError: the inner rule does not have one of these hyperparameters, or it is already built.
-        ValueError: there is no such rule; the message names the nearest.
+        ValueError: there is no such rule; the message suggests the nearest name.
     """
     values = {**({} if isinstance(lr, _InnerDefault) else {"lr": lr}), **others}
     if values and isinstance(of, optax.GradientTransformation):
@@ -112,7 +113,7 @@ def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
 
 
 def number(**named: Any) -> Array:
-    """The hyperparameter given by name as a scalar of JAX's default float.
+    """The value of the only keyword argument, as a scalar of JAX's default float.
 
     Raises:
         ValueError: it is an array of several numbers.

@@ -13,7 +13,7 @@ from gdlab.types import Array
 _SOURCE = "Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, Equation 5"
 _URL = "https://arxiv.org/abs/1608.03983"
 _BITS = 24  # of the cycle number; larger integers are not exact in float32
-_TOGETHER = 6  # bits per fusion: on a CPU its compile time grows exponentially with them (jaxlib 0.12)
+_TOGETHER = 6  # bits per fusion; on a CPU the compile time of a fusion is exponential in this number (jaxlib 0.12)
 
 
 @register.schedule("cosine", source=_SOURCE, url=_URL, year=2017)

@@ -64,7 +64,7 @@ def polynomial(value: Number, steps: Number, power: Number = 0.9, end: Number = 
 
     def schedule(step: Any) -> Array:
         left = 1 - part(real(step), real(steps))
-        positive = left > 0  # the derivative of 0^power by power is NaN
+        positive = left > 0  # the derivative of 0^power with respect to power is NaN
         decay = jnp.where(positive, jnp.where(positive, left, 1.0) ** real(power), 0.0)
         return real(end) + (real(value) - real(end)) * decay
 

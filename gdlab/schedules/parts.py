@@ -15,6 +15,6 @@ def real(number: Any) -> Array:
 
 
 def part(done: Array, steps: Array) -> Array:
-    """The completed fraction done / steps, clipped to [0, 1]; for steps <= 0 it is 1 from `done` = 0 on."""
+    """The completed fraction done / steps, clipped to [0, 1]; for steps <= 0 it is 1 where `done` >= 0."""
     positive = steps > 0
     return jnp.where(positive, jnp.clip(done / jnp.where(positive, steps, 1.0), 0.0, 1.0), real(done >= 0))

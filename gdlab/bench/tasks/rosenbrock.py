@@ -1,4 +1,4 @@
-"""Two parameters and a quarter of a million runs: measures the overhead of an engine."""
+"""Two parameters and a quarter of a million runs: measures the overhead of the engine."""
 
 from typing import Any
 
