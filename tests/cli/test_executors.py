@@ -134,7 +134,7 @@ def test_on_refuses_devices(gdlab, write):
 
 def test_on_without_an_answering_scheduler(gdlab, write, monkeypatch, tmp_path):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(on, "PATIENCE", 0.3)
+    monkeypatch.setattr(on, "TIMEOUT", 0.3)
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "dask://127.0.0.1:9")
     assert result.exit_code == 2
