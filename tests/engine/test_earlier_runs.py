@@ -20,7 +20,7 @@ def taken(folder, earlier, wanted):
     """For each run of the first wanted group, the run of the folder that is reused."""
     go(folder, planned(earlier))
     found = Earlier.of(folder, planned(wanted)[1])
-    return None if found is None else found.known[0].runs.tolist()
+    return None if found is None else found.reused[0].runs.tolist()
 
 
 @pytest.mark.parametrize(
