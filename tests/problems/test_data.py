@@ -11,7 +11,7 @@ import pytest
 import sklearn.datasets
 
 from gdlab import problems, rules, sweep
-from gdlab.config.value_types import convert, type_errors, types_of
+from gdlab.config.value_types import types_of, validate
 from gdlab.problems import data
 
 
@@ -155,8 +155,8 @@ def test_own_arrays_are_checked(given, message):
 
 def test_data_annotation_accepts_npz_paths_in_configs():
     allowed = types_of(inspect.signature(problems.mlp).parameters["data"])
-    assert convert("folder/own.npz", allowed) == "folder/own.npz"
-    ((_, message),) = type_errors("dgits", allowed)
+    assert validate("folder/own.npz", allowed) == ("folder/own.npz", [])
+    ((_, message),) = validate("dgits", allowed)[1]
     assert message == "must be digits, breast_cancer or wine or a path that ends in .npz, not 'dgits'"
 
 
