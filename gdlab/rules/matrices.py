@@ -67,9 +67,16 @@ def _inverse_root_jvp(order: int, primals: tuple[Array], tangents: tuple[Array])
     return value, matmul(vectors, slopes * rotated, vectors.T)
 
 
+@jax.custom_batching.sequential_vmap
+def _eigh(symmetric: Array) -> tuple[Array, Array]:
+    """`jnp.linalg.eigh`, one matrix at a time under vmap: two devices with a batch each deadlock (`sequentially`)."""
+    values, vectors = jnp.linalg.eigh(symmetric)
+    return values, vectors
+
+
 def _eigen_roots(order: int, symmetric: Array) -> tuple[Array, Array]:
     """The eigenvectors, and the order-th roots of the eigenvalues."""
-    values, vectors = jnp.linalg.eigh(symmetric)
+    values, vectors = _eigh(symmetric)
     return vectors, jnp.maximum(values, 0) ** (1 / order)
 
 
