@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,26 +26,6 @@ def matmul(left: Array, *others: Array) -> Array:
     return functools.reduce(functools.partial(jnp.matmul, precision="highest"), others, left)
 
 
-def sequentially(function: Callable[..., Array], arguments: Sequence[Sequence[Array]]) -> list[Array]:
-    """`function(*arrays)` for each element of `arguments`, computed one after the other.
-
-    On a CPU, XLA splits a batched factorisation (many runs under vmap) over its thread pool and blocks until it is
-    done; two of them at the same time can occupy all threads and deadlock (jaxlib 0.10). To prevent this, a zero
-    computed from each result is added to the first array of the next call. If the first array of an element has size 0,
-    it is returned without a call.
-    """
-    results: list[Array] = []
-    zero = None
-    for first, *others in arguments:
-        if not first.size:
-            results.append(first)
-            continue
-        dependent = first if zero is None else first + zero.astype(first.dtype)
-        results.append(function(dependent, *others))
-        zero = 0 * results[-1][0, 0]  # XLA keeps this product, because it is NaN for NaN
-    return results
-
-
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def inverse_root(order: int, symmetric: Array) -> Array:
     """A^(-1/order) of a positive semidefinite matrix; as in a pseudo-inverse, eigenvalues of 0 stay 0."""
@@ -68,8 +47,18 @@ def _inverse_root_jvp(order: int, primals: tuple[Array], tangents: tuple[Array])
 
 
 @jax.custom_batching.sequential_vmap
+def orthonormal(matrix: Array) -> Array:
+    """The Q factor of the QR decomposition, one matrix at a time under vmap (see `_eigh`)."""
+    return jnp.linalg.qr(matrix)[0]
+
+
+@jax.custom_batching.sequential_vmap
 def _eigh(symmetric: Array) -> tuple[Array, Array]:
-    """`jnp.linalg.eigh`, one matrix at a time under vmap: two devices with a batch each deadlock (`sequentially`)."""
+    """Eigenvalues and eigenvectors, one matrix at a time under vmap.
+
+    On a CPU, XLA distributes a batch of factorisations over its thread pool and waits for them. Two devices that wait
+    at the same time occupy all threads and deadlock (jaxlib 0.10). A single matrix is not distributed.
+    """
     values, vectors = jnp.linalg.eigh(symmetric)
     return values, vectors
 

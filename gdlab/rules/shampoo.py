@@ -1,6 +1,5 @@
 """Shampoo (Gupta, Koren & Singer, 2018). https://arxiv.org/abs/1802.09568"""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 
 from gdlab import register
 from gdlab.rules.leafwise import each, widen
-from gdlab.rules.matrices import inverse_root, matmul, sequentially, unfold
+from gdlab.rules.matrices import inverse_root, matmul, unfold
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
@@ -83,12 +82,8 @@ def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:
 
 def _inverse_roots(grads: Grads, left: PyTree, right: PyTree) -> tuple[PyTree, PyTree]:
     """Both factors to the power -1/4 for leaves with two or more axes; the factors of other leaves are unchanged."""
-    leaves, structure = jax.tree.flatten(grads)
-    sides = [jax.tree.leaves(side) for side in (left, right)]
-    places = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) >= 2]
-    roots = iter(sequentially(functools.partial(inverse_root, 4), [(side[i],) for side in sides for i in places]))
-    for side in sides:
-        for i in places:
-            side[i] = next(roots)
-    first, second = (jax.tree.unflatten(structure, side) for side in sides)
-    return first, second
+
+    def root(grad: Array, factor: Array) -> Array:
+        return inverse_root(4, factor) if jnp.ndim(grad) >= 2 and factor.size else factor
+
+    return jax.tree.map(root, grads, left), jax.tree.map(root, grads, right)

@@ -9,7 +9,7 @@ import optax
 from gdlab import register
 from gdlab.rules.counting import due
 from gdlab.rules.leafwise import each, widen, zeros
-from gdlab.rules.matrices import matmul, sequentially, unfold
+from gdlab.rules.matrices import matmul, orthonormal, unfold
 from gdlab.rules.moments import adam_direction, moving_average, update_moment
 from gdlab.rules.scheduled import Hyperparameter, schedulable
 from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
@@ -119,6 +119,4 @@ def _gram(g: Array, like: Array, axis: int) -> Array:
 
 def _power_iteration(factors: PyTree, bases: PyTree) -> PyTree:
     """The Q factor of the QR decomposition of A P, for each factor A and its basis P."""
-    leaves, structure = jax.tree.flatten(factors)
-    pairs = list(zip(leaves, jax.tree.leaves(bases), strict=True))
-    return jax.tree.unflatten(structure, sequentially(lambda a, p: jnp.linalg.qr(matmul(a, p))[0], pairs))
+    return jax.tree.map(lambda a, p: orthonormal(matmul(a, p)) if a.size else a, factors, bases)

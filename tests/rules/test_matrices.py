@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gdlab.rules.matrices import inverse_root, matmul, sequentially, unfold
+from gdlab.rules.matrices import inverse_root, matmul, orthonormal, unfold
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,11 @@ def test_matmul_multiplies_from_left_to_right():
         np.testing.assert_allclose(matmul(*(jnp.asarray(x) for x in (a, b, c))), a @ b @ c, rtol=1e-12)
 
 
-def test_sequentially_equals_a_loop_and_skips_arrays_of_size_zero():
-    def product(a, b):
-        return a @ b
-
-    arguments = [
-        (jnp.full((2, 2), 2.0), jnp.eye(2)),
-        (jnp.zeros((0, 0)), jnp.zeros((0, 0))),
-        (jnp.eye(2), jnp.full((2, 2), 3.0)),
-    ]
-    found = sequentially(product, arguments)
-    assert [len(array) for array in found] == [2, 0, 2]
-    np.testing.assert_array_equal(found[0], np.full((2, 2), 2.0))
-    np.testing.assert_array_equal(found[2], np.full((2, 2), 3.0))
+def test_orthonormal_of_mapped_matrices_equals_numpy():
+    matrices = np.random.default_rng(0).normal(size=(5, 4, 3))
+    with jax.enable_x64(True):
+        found = jax.jit(jax.vmap(orthonormal))(jnp.asarray(matrices))
+    np.testing.assert_allclose(np.abs(found), [np.abs(np.linalg.qr(m)[0]) for m in matrices], rtol=1e-10)
 
 
 @pytest.mark.usefixtures("x64")

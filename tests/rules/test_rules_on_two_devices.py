@@ -47,3 +47,26 @@ def test_every_rule_is_a_plain_loop(devices, tmp_path):
         if not np.allclose(swept, looped, rtol=TOLERANCE, atol=TOLERANCE / 1000):
             apart[kind] = np.max(np.abs(swept - looped))
     assert apart == {}
+
+
+FACTORISING = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import gdlab
+
+rule = {"shampoo": gdlab.rules.shampoo, "soap": lambda lr: gdlab.rules.soap(lr=lr, period=1)}[sys.argv[1]]
+problem = gdlab.problems.logistic_regression("digits")
+axes = {"lr": gdlab.log(1e-4, 1, 24), "seed": 4}
+data = gdlab.sweep(problem, rule, axes, steps=10, batch_size=64, every=None)
+print(int((data["diverged_at"] < 0).sum()))
+"""
+
+
+@pytest.mark.parametrize("kind", ["shampoo", "soap"])
+def test_batched_factorisations_on_two_devices_do_not_deadlock(kind):
+    settings = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parents[2])}
+    words = [sys.executable, "-c", FACTORISING, kind]
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "96\n"

@@ -190,7 +190,7 @@ def test_soap_keeps_each_second_moment_with_its_eigenvector():
 
 @pytest.mark.parametrize("rule", [shampoo, soap])
 def test_shampoo_and_soap_of_96_mapped_runs_do_not_deadlock(rule):
-    """Two batched factorisations at a time can block all threads of XLA's CPU backend (see `sequentially`)."""
+    """Two batched factorisations at a time can block all threads of XLA's CPU backend (`gdlab.rules.matrices`)."""
     keys = jax.random.split(jax.random.key(0), 2)
     x = [jax.random.normal(key, (40, 24)) for key in keys]
 
