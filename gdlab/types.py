@@ -172,14 +172,24 @@ class Trace(NamedTuple):
 class Process(NamedTuple):
     """A computation in steps that the engine runs at each point of a space. Its functions are pure and see one run.
 
-    `start(point) -> carry`; `advance(point, carry, first, blocks) -> (carry, records)` takes `blocks * every` steps
-    from step number `first` (traced, the same for all runs, a multiple of `blocks * every`) and returns
-    `{name: array [blocks, ...]}`; `status(carry) -> {"alive": bool, ...}`; `finish(point, carry) -> {name: array}`.
-    Once a run is not alive, its final results do not change and its records are fill values (NaN, or -1 for integers),
-    so the engine may remove it. A plain function is a process without steps.
+    The engine owns the loop over the steps. It may take several steps before it calls `check`; if a run of the chunk
+    has ended in them, it repeats them with a check after each. So the results do not depend on the number of steps
+    between two checks. A plain function is a process without steps.
 
     Attributes:
-        steps: the number of steps; an `advance` beyond them changes nothing.
+        start: `start(point) -> carry`.
+        begin: `begin(point, index) -> shared`, what the steps from number `index` on need besides the carry. It must
+            not depend on earlier steps, so that a run can resume.
+        step: `step(point, carry, shared, index) -> (carry, shared, record)`, one step of a run that has not ended.
+            `index` is the number of the step, traced, the same for all runs. `record` is `{name: array}`; it is kept if
+            `index` is a multiple of `every`. `shared` may depend on `point` and `index`, but not on the carry.
+        check: `check(point, before, after, index) -> (carry, ended)`. `after` follows `before` by one or more steps,
+            the last of which has number `index`. `ended` says whether the run ended in these steps. If so, `carry` is
+            used only if there was one step. A run that had ended before stays as it is, and `ended` is false.
+        status: `status(carry) -> {"alive": bool, ...}`. Once a run is not alive, its final results do not change and
+            its records are fill values (NaN, or -1 for integers), so the engine may remove it.
+        finish: `finish(point, carry) -> {name: array}`, the final results.
+        steps: the number of steps.
         every: steps between two records.
         names: the axes that the functions read from `point`; the result does not depend on any other axis.
         outer: the axes in `names` that determine work which runs can share (for training the seed, which alone
@@ -189,7 +199,9 @@ class Process(NamedTuple):
     """
 
     start: Callable[[Point], Any]
-    advance: Callable[[Point, Any, Array, int], tuple[Any, Mapping[str, Array]]]
+    begin: Callable[[Point, Array], Any]
+    step: Callable[[Point, Any, Any, Array], tuple[Any, Any, Mapping[str, Array]]]
+    check: Callable[[Point, Any, Any, Array], tuple[Any, Array]]
     status: Callable[[Any], Mapping[str, Array]]
     finish: Callable[[Point, Any], Mapping[str, Array]]
     steps: int

@@ -8,7 +8,7 @@ others have ended.
 import functools
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +17,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdlab.engine.layout import Layout
+from gdlab.engine.loop import segment
+from gdlab.engine.over_runs import Constants, OverRuns
 from gdlab.engine.plan import Group, traced_dtype
 from gdlab.engine.program import QUICK, Program, sharded_program
-from gdlab.types import Array
+from gdlab.types import Array, Process
 
 
 class ChunkPrograms(NamedTuple):
@@ -77,27 +79,12 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
     start = sharded_program(_start(layout, process.start), mesh, runs, split, options=QUICK)
     advance = None
     if layout.segments:
-
-        def segment(point: Mapping[str, Any], carry: Any, first: Array) -> tuple[Any, Any, Any]:
-            carry, record = process.advance(point, _unfused(layout, carry), first, layout.blocks)
-            carry, record = _unfused(layout, (carry, record))
-            return carry, record, process.status(carry)
-
         # The carry is donated: the program writes the next one in its place.
         first = jax.ShapeDtypeStruct((), np.int32)
         args = (*runs, count, start.result, first)
-        advance = sharded_program(_advance(layout, segment), mesh, args, (*split, True, True, False), donate=5)
+        advance = sharded_program(_advance(process, layout), mesh, args, (*split, True, True, False), donate=5)
     finish = sharded_program(_finish(layout, process.finish), mesh, (*runs, count, start.result), (*split, True, True))
     return ChunkPrograms(layout, chunks, mesh, start, advance, finish)
-
-
-def _unfused(layout: Layout, tree: Any) -> Any:
-    """The same values, behind a barrier for XLA's fusion if a segment is one block.
-
-    XLA replaces a loop of one block by its body. Fused with the operations before and after the loop, the body would
-    round differently than in longer segments.
-    """
-    return jax.lax.optimization_barrier(tree) if layout.blocks == 1 else tree
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -138,44 +125,23 @@ def arguments(group: Group, runs: np.ndarray, slots: np.ndarray) -> tuple[Any, .
     )
 
 
-def _on_chunk(layout: Layout, fn: Callable[..., Any], carried: int, shared: int) -> Callable[..., Any]:
-    """`fn(point, *carried, *shared)` for all runs of a chunk; work that depends only on a row is done once per row."""
-
-    def one(fixed: Any, outer: Any, inner: Any, slot: Array, *rest: Any) -> Any:
-        return fn({**fixed, **outer, **inner}, *rest)
-
-    own, common = (True,) * carried, (False,) * shared
-    row = _mapped(one, layout.width, (False, False, True, True, *own, *common))
-    return _mapped(row, layout.rows, (False, True, True, True, *own, *common))
-
-
-def _mapped(fn: Callable[..., Any], size: int, mapped: tuple[bool, ...]) -> Callable[..., Any]:
-    """`vmap` over the `mapped` arguments. For size 1 the function itself is called: a batch of one is slower."""
-    if size > 1:
-        return jax.vmap(fn, in_axes=tuple(0 if over else None for over in mapped))
-
-    def single(*args: Any) -> Any:
-        first = (jax.tree.map(lambda leaf: leaf[0], a) if over else a for a, over in zip(args, mapped, strict=True))
-        return jax.tree.map(lambda leaf: leaf[None], fn(*first))
-
-    return single
-
-
 def _start(layout: Layout, start: Callable[..., Any]) -> Callable[..., Any]:
-    on_chunk = _on_chunk(layout, start, 0, 0)
+    def on_chunk(fixed: Any, outer: Any, inner: Any, slots: Array) -> Any:
+        return OverRuns(layout, Constants(fixed, outer, inner)).each(start, ())()
+
     return lambda fixed, *runs: jax.lax.map(lambda chunk: on_chunk(fixed, *chunk), runs)
 
 
-def _advance(layout: Layout, advance: Callable[..., Any]) -> Callable[..., Any]:
-    on_chunk = _on_chunk(layout, advance, 1, 1)
-
+def _advance(process: Process, layout: Layout) -> Callable[..., Any]:
     def over_chunks(fixed: Any, outer: Any, inner: Any, slots: Array, count: Array, carry: Any, first: Array) -> Any:
-        runs = (outer, inner, slots)
-        _, *shapes = jax.eval_shape(lambda: on_chunk(fixed, *_at((*runs, carry), 0), first))
+        def on_chunk(index: Any, carry: Any) -> tuple[Any, Any, Any]:
+            return segment(process, layout, Constants(fixed, *_at((outer, inner), index)), _at(carry, index), first)
+
+        _, *shapes = jax.eval_shape(on_chunk, 0, carry)
 
         def step(index: Array, state: tuple[Any, Any]) -> tuple[Any, Any]:
             carry, outputs = state
-            advanced, *new = on_chunk(fixed, *_at((*runs, carry), index), first)
+            advanced, *new = on_chunk(index, carry)
             return _put(carry, advanced, index), _put(outputs, new, index)
 
         outputs = _zeros(shapes, slots.shape[0])
@@ -186,14 +152,15 @@ def _advance(layout: Layout, advance: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _finish(layout: Layout, finish: Callable[..., Any]) -> Callable[..., Any]:
-    on_chunk = _on_chunk(layout, finish, 1, 0)
-
     def over_chunks(fixed: Any, outer: Any, inner: Any, slots: Array, count: Array, carry: Any) -> Any:
-        runs = (outer, inner, slots, carry)
-        shapes = jax.eval_shape(lambda: on_chunk(fixed, *_at(runs, 0)))
+        def on_chunk(index: Any) -> Any:
+            held = _at(carry, index)
+            return OverRuns(layout, Constants(fixed, *_at((outer, inner), index))).each(finish, (held,))(held)
+
+        shapes = jax.eval_shape(on_chunk, 0)
 
         def step(index: Array, results: Any) -> Any:
-            return _put(results, on_chunk(fixed, *_at(runs, index)), index)
+            return _put(results, on_chunk(index), index)
 
         return jax.lax.fori_loop(0, count[0], step, _zeros(shapes, slots.shape[0]))
 

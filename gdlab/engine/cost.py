@@ -12,8 +12,8 @@ import numpy as np
 
 from gdlab.engine.identity import Itself, identity
 
-# The name, in the jaxpr of a run, of the function that advances it by one record.
-ADVANCE = "gdlab_advance"
+# The name, in the jaxpr of a run, of the function that takes one step and checks it.
+STEP = "gdlab_step"
 CONVOLUTION = "conv_general_dilated"
 # Primitives that call a Python function on the host: `jax.pure_callback`, `io_callback`, `jax.debug.callback`, ...
 CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
@@ -26,11 +26,15 @@ class Cost(NamedTuple):
 
     once: float = 0.0  # operations of its start and its finish together
     block: float = 0.0  # operations between two records
+    step: float = 0.0  # operations of one step
     carry: int = 0  # bytes of its state between steps
     record: int = 0  # bytes of a record
     result: int = 0  # bytes of its final results
     live: int = 0  # the largest number of bytes that are live at the same time
-    convolved: float = 0.0  # operations of convolutions between two records
+    convolved: float = 0.0  # operations of convolutions of one step
+    # Whether a step may be repeated, and continued from numbers that are not finite: it calls no Python function, and
+    # it has no loop that such numbers might keep running.
+    repeatable: bool = False
     program: str = ""  # a digest of the program and of the arrays in it
     data: str = ""  # a digest of these arrays only
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
@@ -40,25 +44,43 @@ class Cost(NamedTuple):
         return self.once + blocks * self.block
 
 
-def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
+def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
     """The cost of a run.
 
     Args:
-        whole: the closed jaxpr that starts the run, advances it by one record (the call named `ADVANCE`), and finishes
-            it.
+        whole: the closed jaxpr that starts the run, takes one step (the call named `STEP`, which returns the carry, a
+            record and other values), and finishes it.
         trees: the structures of the carry, of a record (if there are steps), and of the results.
+        every: the number of steps between two records.
     """
-    advance = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == ADVANCE), None)
+    step = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == STEP), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
     program, data = _digests(whole, trees)
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
-    if advance is None:
+    if step is None:
         return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, data=data, callbacks=callbacks)
-    inner, carried = advance.params["jaxpr"].jaxpr, trees[0].num_leaves
-    carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
-    block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
-    live = carry + _live(inner)
-    return Cost(total - block, block, carry, record, result, live, convolved, program, data, callbacks)
+    inner, carried, recorded = step.params["jaxpr"].jaxpr, trees[0].num_leaves, trees[1].num_leaves
+    carry, record = _bytes(step.outvars[:carried]), _bytes(step.outvars[carried : carried + recorded])
+    one, convolved = operations(inner), operations(inner, only=CONVOLUTION)
+    return Cost(
+        once=total - one,
+        block=one * every,
+        step=one,
+        carry=carry,
+        record=record,
+        result=result,
+        live=carry + _live(inner),
+        convolved=convolved,
+        repeatable=not callbacks and not _has(inner, "while"),
+        program=program,
+        data=data,
+        callbacks=callbacks,
+    )
+
+
+def _has(jaxpr: Any, name: str) -> bool:
+    """Whether a jaxpr or a jaxpr inside it has a primitive of this name."""
+    return any(eqn.primitive.name == name or any(_has(one, name) for one in _inner(eqn)) for eqn in jaxpr.eqns)
 
 
 def _digests(closed: Any, trees: Sequence[Any]) -> tuple[str, str]:

@@ -141,7 +141,9 @@ def function(fn: Callable[..., Any], names: tuple[str, ...], fixed: Mapping[str,
 
     return Process(
         start=lambda point: (),
-        advance=lambda point, carry, first, blocks: (carry, {}),
+        begin=lambda point, index: (),
+        step=lambda point, carry, shared, index: (carry, shared, {}),
+        check=lambda point, before, after, index: (after, jnp.asarray(False)),
         status=lambda carry: {},
         finish=finish,
         steps=0,

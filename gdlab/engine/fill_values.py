@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -37,6 +38,21 @@ def fill_missing(values: np.ndarray, present: np.ndarray) -> np.ndarray:
         return values
     present = present.reshape(*present.shape, *(1,) * (values.ndim - present.ndim))
     return np.where(present, values.astype(fill_dtype(values.dtype)), fill_value(values.dtype))
+
+
+def fill_unless(present: Any, values: Any) -> jax.Array:
+    """In a traced program: the values, or the fill value where `present` is false, in `fill_dtype(values.dtype)`.
+
+    `present` has the leading axes of `values`.
+
+    Raises:
+        TypeError: the fill value needs float64, and JAX computes in single precision.
+    """
+    dtype = fill_dtype(values.dtype)
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise TypeError(f"a {values.dtype} result needs float64 precision for its fill value; return int32 or float32")
+    present = present.reshape(*present.shape, *(1,) * (values.ndim - present.ndim))
+    return jnp.where(present, values.astype(dtype), jnp.asarray(fill_value(values.dtype)))
 
 
 def _is_inexact(dtype: Any) -> bool:

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdlab.engine.axis_values import ABSENT, AxisValues, SpaceError, is_number, plain
-from gdlab.engine.cost import ADVANCE, Cost, cost
+from gdlab.engine.cost import STEP, Cost, cost
 from gdlab.engine.identity import bits, identity
 from gdlab.engine.space import Block, Space
-from gdlab.types import Point, Process
+from gdlab.types import Array, Point, Process
 
 # Takes the static values of a group (`ABSENT` for an axis that is not given there); returns the process that evaluates
 # its points.
@@ -271,18 +271,21 @@ def _cost(process: Process, point: Mapping[str, Any], traced: Mapping[str, Any])
         trees.append(jax.tree.structure(carry))
         if process.steps:
 
-            def advance(tracers: Mapping[str, Any], carry: Any) -> Any:
-                return process.advance({**point, **tracers}, carry, jnp.asarray(0, jnp.int32), 1)
+            def step(tracers: Mapping[str, Any], carry: Any, shared: Any, index: Array) -> Any:
+                at = {**point, **tracers}
+                after, shared, record = process.step(at, carry, shared, index)
+                return process.check(at, carry, after, index)[0], dict(record), shared
 
-            advance.__name__ = ADVANCE  # `cost` finds it by this name
-            carry, record = jax.jit(advance)(tracers, carry)
+            step.__name__ = STEP  # `cost` finds it by this name
+            index = jnp.asarray(0, jnp.int32)
+            carry, record, _ = jax.jit(step)(tracers, carry, process.begin(here, index), index)
             trees.extend([jax.tree.structure(record), jax.make_jaxpr(process.status)(carry)])
         result = process.finish(here, carry)
         trees.append(jax.tree.structure(result))
         return result
 
     jaxpr = jax.make_jaxpr(whole)({name: traced_dtype(np.asarray(value)) for name, value in traced.items()})
-    return cost(jaxpr, trees)
+    return cost(jaxpr, trees, process.every)
 
 
 def bake(process: Process, constants: Mapping[str, Any]) -> Process:
@@ -295,7 +298,9 @@ def bake(process: Process, constants: Mapping[str, Any]) -> Process:
 
     return process._replace(
         start=lambda point: process.start(at(point)),
-        advance=lambda point, carry, first, blocks: process.advance(at(point), carry, first, blocks),
+        begin=lambda point, index: process.begin(at(point), index),
+        step=lambda point, *args: process.step(at(point), *args),
+        check=lambda point, *args: process.check(at(point), *args),
         finish=lambda point, carry: process.finish(at(point), carry),
         fixed={name: value for name, value in process.fixed.items() if name not in constants},
     )

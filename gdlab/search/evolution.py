@@ -60,24 +60,43 @@ def evolving(member: Process, change: Change, interval: int) -> Process:
         values = _draw(change.at(point), jax.random.fold_in(_key(point), 0))
         return Population(jax.vmap(lambda own: member.start({**point, **own}))(values), values)
 
-    def advance(point: Point, carry: Population, first: Array, blocks: int) -> tuple[Population, dict[str, Array]]:
-        def block(carry: Population, at: Array) -> tuple[Population, dict[str, Array]]:
-            alive = jnp.any(carry.runs.alive)
-            loss = _finished(member, point, carry)["final_loss"]
-            key = jax.random.fold_in(_key(point), at)
-            carry, parent = _exchanged(change.at(point), key, carry, loss, alive & (at > 0))
-            record = {"loss": loss, **carry.values}
-            record = {name: jnp.where(alive, value, jnp.nan) for name, value in record.items()}
-            runs = jax.vmap(lambda own, run: member.advance({**point, **own}, run, at, interval)[0])(
-                carry.values, carry.runs
-            )
-            return carry._replace(runs=runs), record | {"parent": jnp.where(alive, parent, -1)}
+    def begin(point: Point, index: Array) -> Any:
+        # The batches do not depend on the hyperparameters, so any values in their ranges give the same result.
+        own = {name: jnp.asarray(place.low) for name, place in change.at(point).ranges.items()}
+        return member.begin({**point, **own}, index)
 
-        return jax.lax.scan(block, carry, first + interval * jnp.arange(blocks, dtype=jnp.int32))
+    def exchange(point: Point, carry: Population, index: Array) -> tuple[Population, dict[str, Array]]:
+        alive = jnp.any(carry.runs.alive)
+        loss = _finished(member, point, carry)["final_loss"]
+        key = jax.random.fold_in(_key(point), index)
+        carry, parent = _exchanged(change.at(point), key, carry, loss, alive & (index > 0))
+        return carry, {"loss": loss, **carry.values, "parent": parent}
+
+    def step(point: Point, carry: Population, shared: Any, index: Array) -> tuple[Population, Any, dict[str, Array]]:
+        shapes = jax.eval_shape(exchange, point, carry, index)[1]
+        none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        # The index is the same for all populations, so under vmap this remains a branch.
+        carry, record = jax.lax.cond(
+            index % interval == 0,
+            lambda carry: exchange(point, carry, index),
+            lambda carry: (carry, none),
+            carry,
+        )
+
+        def one(own: Mapping[str, Array], run: Run) -> tuple[Run, Any]:
+            after, later, _ = member.step({**point, **own}, run, shared, index)
+            return member.check({**point, **own}, run, after, index)[0], later
+
+        # The members are checked here after each step, since an exchange compares them.
+        runs, later = jax.vmap(one)(carry.values, carry.runs)
+        # The members of a population have the same seed, so they share their batches.
+        return carry._replace(runs=runs), jax.tree.map(lambda leaf: leaf[0], later), record
 
     return Process(
         start=start,
-        advance=advance,
+        begin=begin,
+        step=step,
+        check=lambda point, before, after, index: (after, jnp.asarray(False)),
         status=lambda carry: {
             "alive": jnp.any(carry.runs.alive),
             "diverged": jnp.all(carry.runs.diverged_at >= 0),

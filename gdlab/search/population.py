@@ -151,7 +151,9 @@ def _can_change(member: Process, ranges: Mapping[str, Range], name: str) -> bool
 
     def train(value: Array) -> Any:
         point = {**constants, name: value}
-        return member.finish(point, member.advance(point, member.start(point), jnp.asarray(0, jnp.int32), 1)[0])
+        run, index = member.start(point), jnp.asarray(0, jnp.int32)
+        after, _, _ = member.step(point, run, member.begin(point, index), index)
+        return member.finish(point, member.check(point, run, after, index)[0])
 
     try:
         jax.eval_shape(train, jnp.asarray(ranges[name].low))

@@ -1,7 +1,6 @@
 """One run of gradient descent: as a `Process` for the engine, and as the function `descend`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,14 +8,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdlab.engine.fill_values import fill_dtype, fill_value
+from gdlab.engine.fill_values import fill_unless
+from gdlab.engine.loop import advance
 from gdlab.pytrees import norm
 from gdlab.rules.evaluation import evaluation_point
 from gdlab.rules.leafwise import select
 from gdlab.rules.preconditioner import preconditioner
-from gdlab.training.batches import Sampling, batches
+from gdlab.training.batches import Batches, Sampling, batches
+from gdlab.training.kernel import starting_point, update_step
 from gdlab.training.probes.pairs import as_pair
-from gdlab.training.user_code import checked_loss, checked_measurement, checked_params, checked_update
+from gdlab.training.user_code import checked_measurement
 from gdlab.types import (
     Array,
     Outcome,
@@ -37,6 +38,18 @@ ALIVE = -1
 OUTCOME = ("final_loss", "best_loss", "steps_taken", "diverged_at", "converged_at")
 
 
+class Unchecked(NamedTuple):
+    """What the steps since the last check leave for the next one. Least values are inf, others 0, right after a check.
+
+    A step does not compare anything with a tolerance: on a small problem such bookkeeping is most of the work.
+    """
+
+    loss: Array  # the least loss
+    finite: Array  # 0, or NaN if a loss was not finite
+    highest: Array | None  # the greatest loss, if there is a bound
+    grad_norm: Array | None  # the least norm of the gradient, if it has a tolerance
+
+
 class Run(NamedTuple):
     """The state of one run between two steps: the carry of its process."""
 
@@ -44,9 +57,9 @@ class Run(NamedTuple):
     state: State
     probes: Mapping[str, Any]  # what the probes carry from step to step
     best_loss: Array
-    # ALIVE, or for a run that ended at step t: t if it diverged, -2 - t if it converged. One number instead of three,
-    # because on a small problem this bookkeeping is most of the work.
+    # ALIVE, or for a run that ended at step t: t if it diverged, -2 - t if it converged.
     ended: Array
+    unchecked: Unchecked
 
     @property
     def alive(self) -> Array:
@@ -98,46 +111,34 @@ def training(
             raise ValueError(f"a probe can't be named {name!r}: every run already has a result of that name")
 
     def start(point: Point) -> Run:
-        here = problem(point)
-        params = checked_params(here.init(_keys(key(point)).init), here.init)
+        here, rates = problem(point), rule(point)
+        params, state = starting_point(here, rates, _keys(key(point)).init)
         return Run(
             params=params,
-            state=jax.tree.map(jnp.asarray, rule(point).init(params)),
+            state=state,
             probes={name: init(here, params) for name, (init, _) in measures.items()},
             best_loss=jnp.asarray(jnp.inf, jnp.result_type(float)),
             ended=jnp.asarray(ALIVE, jnp.int32),
+            unchecked=_unchecked(stop(point)),
         )
 
-    def advance(point: Point, run: Run, first: Array, blocks: int) -> tuple[Run, dict[str, Array]]:
-        # If the segments divide the run evenly, no step has to test whether it lies past the last one.
-        span = blocks * (every or 1)
-        last = None if span and steps % span == 0 else steps
-        take = _stepper(problem(point), rule(point), stop(point), _keys(key(point)).steps, last)
-        source = batches(problem(point), _keys(key(point)).batches, batch_size, sampling)
+    def source(point: Point) -> Batches:
+        return batches(problem(point), _keys(key(point)).batches, batch_size, sampling)
 
-        def silent(carry: tuple[Run, Any], index: Array) -> tuple[tuple[Run, Any], None]:
-            order, batch = source.take(carry[1], index)
-            return (take(carry[0], batch, index)[0], order), None
+    def step(point: Point, run: Run, order: Any, index: Array) -> tuple[Run, Any, dict[str, Array]]:
+        here, rates = problem(point), rule(point)
+        order, batch = source(point).take(order, index)
+        noise = jax.random.fold_in(_keys(key(point)).steps, index)
+        params, state, info = update_step(here, rates)(run.params, run.state, batch, noise, index)
+        value = _wide(info.value)
+        divisor = partial(preconditioner, rates, state)
+        seen = Step(here, run.params, info.grads, info.updates, state, value, batch, index, noise, divisor)
+        probed, record = _measured(measures, run.probes, seen, every) if every else (run.probes, {})
+        unchecked = _noted(run.unchecked, value, info.grads)
+        return run._replace(params=params, state=state, probes=probed, unchecked=unchecked), order, record
 
-        def recorded(carry: tuple[Run, Any], index: Array, wanted: Array) -> tuple[tuple[Run, Any], dict[str, Array]]:
-            order, batch = source.take(carry[1], index)
-            run, step, active = take(carry[0], batch, index)
-            run, record = _measured(measures, run, step, active, wanted)
-            return (run, order), record
-
-        def block(carry: tuple[Run, Any], at: Array) -> tuple[tuple[Run, Any], dict[str, Array]]:
-            if every == 1:
-                return recorded(carry, at, jnp.asarray(True))
-            offsets = jnp.arange(every, dtype=jnp.int32)
-            carry, records = jax.lax.scan(lambda c, i: recorded(c, at + i, i == 0), carry, offsets)
-            return carry, jax.tree.map(lambda record: record[0], records)
-
-        carry, counts = (run, source.begin(first)), jnp.arange(blocks, dtype=jnp.int32)
-        if every is None:
-            (run, _), _ = jax.lax.scan(silent, carry, first + counts)
-            return run, {}
-        (run, _), records = jax.lax.scan(block, carry, first + every * counts)
-        return run, records
+    def check(point: Point, before: Run, after: Run, index: Array) -> tuple[Run, Array]:
+        return _checked(before, after, index, stop(point))
 
     def finish(point: Point, run: Run) -> dict[str, Array]:
         here = problem(point)
@@ -150,7 +151,9 @@ def training(
 
     return Process(
         start=start,
-        advance=advance,
+        begin=lambda point, index: source(point).begin(index),
+        step=step,
+        check=check,
         status=lambda run: {"alive": run.alive, "diverged": run.ended >= 0},
         finish=finish,
         steps=steps,
@@ -202,8 +205,7 @@ def descend(
         probes=probes,
         stop=lambda point: stop,
     )
-    run = process.start({})
-    run, series = process.advance({}, run, jnp.asarray(0, jnp.int32), -(-steps // process.every))
+    run, series = advance(process, {}, process.start({}))
     ended = dict(process.finish({}, run))
     known = {name: ended.pop(name) for name in OUTCOME}
     return Trace(run.params, run.state, series, Outcome(**known, metrics=ended))
@@ -220,98 +222,75 @@ def _keys(key: Array) -> _Keys:
     return _Keys(init, order, noise)
 
 
-def _stepper(
-    problem: Problem, rule: optax.GradientTransformation, stop: Stop, key: Array, last: int | None
-) -> Callable[[Run, Any, Array], tuple[Run, Step, Array]]:
-    """One step of a run: `(run, batch, index) -> (run, the Step that probes see, whether the run was alive)`.
+def _unchecked(stop: Stop) -> Unchecked:
+    inf, zero = (jnp.asarray(number, jnp.result_type(float)) for number in (jnp.inf, 0.0))
+    bounded, tolerant = stop.bound is not None, stop.grad_norm is not None
+    return Unchecked(inf, zero, -inf if bounded else None, inf if tolerant else None)
 
-    Steps with index >= `last` change nothing. `last` is None where no such steps occur.
+
+def _noted(noted: Unchecked, value: Array, grads: PyTree) -> Unchecked:
+    """`noted` after another step."""
+    # Comparisons are false for NaN. XLA does not simplify 0 * value, which is NaN if the value is not finite.
+    return Unchecked(
+        loss=jnp.where(value < noted.loss, value, noted.loss),
+        finite=noted.finite + 0 * value,
+        highest=None if noted.highest is None else jnp.where(value > noted.highest, value, noted.highest),
+        grad_norm=None if noted.grad_norm is None else jnp.fmin(_wide(norm(grads)), noted.grad_norm),
+    )
+
+
+def _checked(before: Run, after: Run, index: Array, stop: Stop) -> tuple[Run, Array]:
+    """See `Process.check`. A run that ended keeps its last finite parameters.
+
+    Numbers that are not finite stay so under x <- x + u, so the parameters after the last step show whether they were
+    finite after every step.
     """
-    update = optax.with_extra_args_support(rule).update
-    problem = replace(problem, loss=checked_loss(problem.loss))
-
-    def take(run: Run, batch: Any, index: Array) -> tuple[Run, Step, Array]:
-        value, grads = problem.value_and_grad(run.params, batch)
-        noise = jax.random.fold_in(key, index)
-        returned = update(
-            grads,
-            run.state,
-            run.params,
-            value=value,
-            grad=grads,
-            value_fn=lambda params: problem.loss(params, batch),
-            grad_fn=lambda params: problem.value_and_grad(params, batch)[1],
-            key=noise,
-            step=index,
-            **_optional_extras(problem, batch),
-        )
-        updates, state = checked_update(returned, rule.update, run.params, run.state)
-        params = jax.tree.map(lambda x, u: x + u.astype(x.dtype), run.params, updates)
-        value = _wide(value)
-        # Select between numbers, and recompute each boolean from a number where it is used: XLA's CPU backend
-        # vectorises such selections, but not booleans carried between them, which made small runs four times slower.
-        ended = jnp.where(run.alive & ~(_bounded(value, stop) & _finite(params)), index, run.ended)
-        tolerant = stop.loss is not None or stop.grad_norm is not None
-        if tolerant:
-            ended = jnp.where(run.alive & _within(value, grads, stop), -2 - index, ended)
-        least = jnp.minimum(run.best_loss, jnp.where(jnp.isfinite(value), value, jnp.inf))
-        best = jnp.where(run.alive, least, run.best_loss)
-        active = run.alive
-        if last is not None:
-            within = index < last
-            ended, best = jnp.where(within, ended, run.ended), jnp.where(within, best, run.best_loss)
-            active = active & within
-            moved = (ended == ALIVE) & within
-        else:
-            moved = ended == ALIVE
-        after = Run(
-            params=select(moved, params, run.params),
-            # Nothing reads the state of a diverged run. The state of a converged run may hold the average of the
-            # parameters at which the run is evaluated, so it is kept.
-            state=select(moved, state, run.state) if tolerant or last is not None else state,
-            probes=run.probes,
-            best_loss=best,
-            ended=ended,
-        )
-        divisor = partial(preconditioner, rule, state)
-        return after, Step(problem, run.params, grads, updates, state, value, batch, index, noise, divisor), active
-
-    return take
-
-
-def _optional_extras(problem: Problem, batch: Any) -> dict[str, Callable[[Any], Any]]:
-    """The optional extra arguments of `update` that this problem can provide."""
-    offered: dict[str, Callable[[Any], Any]] = {}
-    if problem.sample is None:
-        offered["full_grad_fn"] = lambda params: problem.value_and_grad(params, problem.data)[1]
-    if problem.outputs is not None and problem.criterion is not None:
-        outputs, criterion = problem.outputs, problem.criterion
-        offered["outputs_fn"] = lambda params: outputs(params, batch)
-        offered["criterion_fn"] = lambda z: criterion(z, batch)
-    return offered
+    noted, alive = after.unchecked, before.alive
+    sound = jnp.isfinite(noted.finite) & _finite(after.params)
+    if noted.highest is not None and stop.bound is not None:
+        sound = sound & (noted.highest <= _wide(stop.bound))
+    ended = jnp.where(alive & ~sound, index, before.ended)
+    tolerant = stop.loss is not None or stop.grad_norm is not None
+    if tolerant:
+        ended = jnp.where(alive & _within(noted, stop), -2 - index, ended)
+    least = jnp.minimum(before.best_loss, jnp.where(jnp.isfinite(noted.loss), noted.loss, jnp.inf))
+    moved = ended == ALIVE
+    return Run(
+        params=select(moved, after.params, before.params),
+        # Nothing reads the state of a diverged run. The state of a converged run may hold the average of the
+        # parameters at which the run is evaluated, so it is kept.
+        state=select(moved, after.state, before.state) if tolerant else after.state,
+        probes=after.probes,
+        best_loss=jnp.where(alive, least, before.best_loss),
+        ended=ended,
+        unchecked=_unchecked(stop),
+    ), ended != before.ended
 
 
 def _measured(
-    measures: Mapping[str, tuple[Any, Any]], run: Run, step: Step, active: Array, wanted: Array
-) -> tuple[Run, dict[str, Array]]:
-    """The loss and, where `wanted`, what the probes measure (otherwise zeros, which are not kept)."""
-    record = {"loss": _fill_unless(active, step.value)}
+    measures: Mapping[str, tuple[Any, Any]], carries: Mapping[str, Any], step: Step, every: int
+) -> tuple[Mapping[str, Any], dict[str, Array]]:
+    """The loss, and at multiples of `every` what the probes measure (otherwise zeros, which are not kept)."""
+    record = {"loss": step.value}
     if not measures:
-        return run, record
+        return carries, record
 
     def measure(carries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
         taken = {name: probe(carries[name], step) for name, (_, probe) in measures.items()}
         values = {name: checked_measurement(name, value) for name, (_, value) in taken.items()}
         return {name: carry for name, (carry, _) in taken.items()}, values
 
-    shapes = jax.eval_shape(measure, run.probes)[1]
+    shapes = jax.eval_shape(measure, carries)[1]
 
     def skip(carries: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
         return dict(carries), jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
-    # `wanted` is the same for all runs, so under vmap this remains a branch: a probe costs nothing between records.
-    carries, values = jax.lax.cond(wanted, measure, skip, dict(run.probes))
-    return run._replace(probes=carries), record | {n: _fill_unless(active, value) for n, value in values.items()}
+    if every == 1:
+        carries, values = measure(carries)
+    else:
+        # All runs have the same index, so under vmap this remains a branch: a probe costs nothing between records.
+        carries, values = jax.lax.cond(step.index % every == 0, measure, skip, dict(carries))
+    return carries, record | values
 
 
 def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> dict[str, Array]:
@@ -328,12 +307,12 @@ def _ended(problem: Problem, run: Run, stop: Stop, whole: Any, steps: int) -> di
     if problem.eval_data is not None:
         measured["eval_loss"] = _wide(problem.loss(judged, held_out))
     return {
-        "final_loss": _fill_unless(sound, loss),
-        "best_loss": _fill_unless(jnp.isfinite(run.best_loss), run.best_loss),
+        "final_loss": fill_unless(sound, loss),
+        "best_loss": fill_unless(jnp.isfinite(run.best_loss), run.best_loss),
         "steps_taken": steps_taken,
         "diverged_at": diverged_at,
         "converged_at": run.converged_at,
-        **{name: _fill_unless(sound, value) for name, value in measured.items()},
+        **{name: fill_unless(sound, value) for name, value in measured.items()},
     }
 
 
@@ -341,13 +320,13 @@ def _wide(loss: Array) -> Array:
     return jnp.asarray(loss).astype(jnp.result_type(float))
 
 
-def _within(value: Array, grads: PyTree, stop: Stop) -> Array:
+def _within(noted: Unchecked, stop: Stop) -> Array:
     met = jnp.asarray(False)
     if stop.loss is not None:
-        met = met | (value <= _wide(stop.loss))
-    if stop.grad_norm is not None:
-        met = met | (_wide(norm(grads)) <= _wide(stop.grad_norm))
-    return met & jnp.isfinite(value)
+        met = met | (noted.loss <= _wide(stop.loss))
+    if stop.grad_norm is not None and noted.grad_norm is not None:
+        met = met | (noted.grad_norm <= _wide(stop.grad_norm))
+    return met & jnp.isfinite(noted.loss)
 
 
 def _bounded(value: Array, stop: Stop) -> Array:
@@ -357,11 +336,3 @@ def _bounded(value: Array, stop: Stop) -> Array:
 
 def _finite(tree: PyTree) -> Array:
     return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]).all()
-
-
-def _fill_unless(present: Array, value: Array) -> Array:
-    """The value, or the fill value (NaN; -1 for integers and booleans, which become signed) if `present` is false."""
-    dtype = fill_dtype(value.dtype)
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise TypeError(f"a {value.dtype} result needs float64 precision for its fill value; return int32 or float32")
-    return jnp.where(present, value.astype(dtype), jnp.asarray(fill_value(value.dtype)))
