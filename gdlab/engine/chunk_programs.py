@@ -127,7 +127,8 @@ def arguments(group: Group, runs: np.ndarray, slots: np.ndarray) -> tuple[Any, .
 
 def _start(layout: Layout, start: Callable[..., Any]) -> Callable[..., Any]:
     def on_chunk(fixed: Any, outer: Any, inner: Any, slots: Array) -> Any:
-        return OverRuns(layout, Constants(fixed, outer, inner)).each(start, ())()
+        runs = OverRuns(layout, Constants(fixed, outer, inner))
+        return runs.restored(runs.each(start, ())())
 
     return lambda fixed, *runs: jax.lax.map(lambda chunk: on_chunk(fixed, *chunk), runs)
 
@@ -154,8 +155,9 @@ def _advance(process: Process, layout: Layout) -> Callable[..., Any]:
 def _finish(layout: Layout, finish: Callable[..., Any]) -> Callable[..., Any]:
     def over_chunks(fixed: Any, outer: Any, inner: Any, slots: Array, count: Array, carry: Any) -> Any:
         def on_chunk(index: Any) -> Any:
-            held = _at(carry, index)
-            return OverRuns(layout, Constants(fixed, *_at((outer, inner), index))).each(finish, (held,))(held)
+            runs = OverRuns(layout, Constants(fixed, *_at((outer, inner), index)))
+            held = runs.arranged(_at(carry, index))
+            return runs.restored(runs.each(finish, (held,))(held))
 
         shapes = jax.eval_shape(on_chunk, 0)
 

@@ -26,12 +26,11 @@ class Cost(NamedTuple):
 
     once: float = 0.0  # operations of its start and its finish together
     block: float = 0.0  # operations between two records
-    step: float = 0.0  # operations of one step
     carry: int = 0  # bytes of its state between steps
     record: int = 0  # bytes of a record
     result: int = 0  # bytes of its final results
     live: int = 0  # the largest number of bytes that are live at the same time
-    convolved: float = 0.0  # operations of convolutions of one step
+    convolved: float = 0.0  # operations of convolutions between two records
     # Whether a step may be repeated, and continued from numbers that are not finite: it calls no Python function, and
     # it has no loop that such numbers might keep running.
     repeatable: bool = False
@@ -65,12 +64,11 @@ def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
     return Cost(
         once=total - one,
         block=one * every,
-        step=one,
         carry=carry,
         record=record,
         result=result,
         live=carry + _live(inner),
-        convolved=convolved,
+        convolved=convolved * every,
         repeatable=not callbacks and not _has(inner, "while"),
         program=program,
         data=data,

@@ -49,6 +49,7 @@ class Layout(NamedTuple):
     blocks: int  # records of a segment
     segments: int
     check_every: int = 1  # steps between two checks of whether a run has ended (see `gdlab.engine.loop`)
+    axis: str = "first"  # where the runs are in the arrays of a step: "first" or "last" (see `gdlab.engine.runs_last`)
 
     @property
     def chunk(self) -> int:
@@ -92,21 +93,22 @@ def lay_out(
     blocks, segments = cut(records, steps, cost.block * total * records)
     each = 3 * cost.carry + 2 * blocks * cost.record + 2 * cost.result + 64
     room = max(1, MEMORY // each)
-    most = chunk or _fitting(cost, cost.step, cached, room)
+    step = cost.block * records / max(1, steps)  # operations of one step of one run
+    most = chunk or _fitting(cost, step, cached, room)
     rows, width = _shape(counts, most, devices, exact=chunk is not None)
     held = total if total <= room else max(rows * width, 1 << (room.bit_length() - 1))
     if not records and cost.once * held > TILE:  # without segments it can stop only between tiles
         at_once = devices * rows * width
         held = min(held, max(1, int(TILE / cost.once / at_once)) * at_once)
-    return Layout(rows, width, min(tile or held, total), blocks, segments, _check_every(cost))
+    return Layout(rows, width, min(tile or held, total), blocks, segments, _check_every(cost, step))
 
 
-def _check_every(cost: Cost) -> int:
+def _check_every(cost: Cost, step: float) -> int:
     """Steps between two checks: a power of two, so that checks take about the share `CHECKED` of the operations."""
-    if not cost.repeatable or not cost.step:
+    if not cost.repeatable or not step:
         return 1
-    wanted = CHECK * cost.carry / (CHECKED * cost.step)
-    return min(RARELY, max(OFTEN, 1 << max(0, math.ceil(wanted) - 1).bit_length()))
+    wanted = min(RARELY, max(OFTEN, CHECK * cost.carry / (CHECKED * step)))
+    return 1 << (math.ceil(wanted) - 1).bit_length()
 
 
 def cut(records: int, steps: int, work: float) -> tuple[int, int]:
@@ -124,7 +126,7 @@ def cut(records: int, steps: int, work: float) -> tuple[int, int]:
 
 def _fitting(cost: Cost, step: float, cached: bool, room: int) -> int:
     """Runs of a chunk; `step`: operations of one step of one run."""
-    if cached and cost.convolved > cost.step / 2:
+    if cached and cost.convolved > cost.block / 2:
         return 1  # on a CPU a convolution with a kernel per run is slower than one run after another
     fits = WIDEST
     if cached:

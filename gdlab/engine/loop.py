@@ -64,6 +64,7 @@ def segment(
     every, blocks = process.every, layout.blocks
     end = jnp.minimum(first + blocks * every, process.steps).astype(jnp.int32)
     runs = OverRuns(layout, constants)
+    carry = runs.arranged(carry)
     step, shared = runs.step(process, carry, first)
     check = runs.each(process.check, (carry, carry), first)
     status = runs.each(lambda point, carry: dict(process.status(carry)), (carry,))
@@ -108,13 +109,14 @@ def segment(
     else:
         begun = (first, first, carry, shared, written)
         *_, carry, _, written = jax.lax.while_loop(lambda state: state[0] < end, checked_block, begun)
-    return carry, written.of_runs(blocks), status(carry)
+    records = Records({n: jax.vmap(runs.restored)(value) for n, value in written.values.items()}, written.valid)
+    return runs.restored(carry), records.of_runs(blocks), status(carry)
 
 
 class Records(NamedTuple):
     """The records of a segment."""
 
-    values: Mapping[str, Array]  # [slots, rows, width, ...] each
+    values: Mapping[str, Array]  # [slots, rows, width, ...] each, or with the runs last
     valid: Array  # [slots, rows, width]; whether the run was alive
 
     def put(self, slot: Array, record: Mapping[str, Array], alive: Array) -> "Records":

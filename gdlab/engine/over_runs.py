@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gdlab.engine.layout import Layout
 from gdlab.engine.loop_invariants import TracedFunction
+from gdlab.engine.runs_last import vmap_last
 from gdlab.types import Array, Process
 
 # What a value depends on: nothing, the row, the run.
@@ -46,17 +47,29 @@ class Constants(NamedTuple):
 
 
 class OverRuns:
-    """Maps functions of one run over the runs of a chunk. Arrays of runs have the shape [rows, width, ...]."""
+    """Maps functions of one run over the runs of a chunk.
+
+    Arrays of runs have the shape [rows, width, ...], or [rows, ..., width] if `layout.axis` is "last".
+    """
 
     def __init__(self, layout: Layout, constants: Constants) -> None:
         self._layout, self._constants = layout, constants
+        self._last = layout.axis == "last" and layout.width > 1
+
+    def arranged(self, tree: Any) -> Any:
+        """Arrays [rows, width, ...] with the runs where the layout has them."""
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, -1), tree) if self._last else tree
+
+    def restored(self, tree: Any) -> Any:
+        """The inverse of `arranged`."""
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), tree) if self._last else tree
 
     def each(self, fn: Callable[..., Any], per_run: Sequence[Any], *common: Any) -> Callable[..., Any]:
         """`fn(point, *per_run, *common)` as a function of the arguments after the point; every result is per run.
 
         What depends on the point only is computed here, once.
         """
-        traced = self._traced(fn, *map(_of_one, per_run), *common)
+        traced = self._traced(fn, *map(self._of_one, per_run), *common)
         varying = [RUN] * _count(per_run) + [COMMON] * _count(common)
         prepared, _ = traced.kinds(self._constants.kinds, varying)
         return self._over(traced, prepared, varying, [RUN] * _count(traced.result))
@@ -64,7 +77,7 @@ class OverRuns:
     def step(self, process: Process, carry: Any, first: Array) -> tuple[Callable[..., Any], Any]:
         """`process.step` as a function of carry, shared and index, and the shared values before step `first`."""
         begin = self._traced(process.begin, first)
-        step = self._traced(process.step, _of_one(carry), begin.result, first)
+        step = self._traced(process.step, self._of_one(carry), begin.result, first)
         carried, recorded = _count(carry), _count(step.result[2])
         # The kinds of the shared values: at first, and after any number of steps.
         begin_prepared, shared = begin.kinds(self._constants.kinds, [COMMON])
@@ -85,40 +98,55 @@ class OverRuns:
         self, traced: TracedFunction, prepared: Sequence[int], varying: Sequence[int], results: Sequence[int]
     ) -> Callable[..., Any]:
         """The function of the varying arguments over all runs."""
-        prepare = self._mapped(traced.prepare, self._constants.kinds, prepared)
+        prepare = self._mapped(traced.prepare, self._constants.kinds, prepared, early=True)
         values = prepare(*jax.tree.leaves(self._constants))
         body = self._mapped(traced.body, [*prepared, *varying], results)
         structure = jax.tree.structure(traced.result)
         return lambda *args: jax.tree.unflatten(structure, body(*values, *jax.tree.leaves(args)))
 
-    def _mapped(self, fn: Callable[..., list[Any]], args: Sequence[int], results: Sequence[int]) -> Callable[..., Any]:
-        """A function of leaves over rows and runs, from the kinds of its arguments and of its results."""
-        row = mapped(fn, self._layout.width, [kind == RUN for kind in args], [kind == RUN for kind in results])
-        return mapped(row, self._layout.rows, [kind >= ROW for kind in args], [kind >= ROW for kind in results])
+    def _mapped(
+        self, fn: Callable[..., list[Any]], args: Sequence[int], results: Sequence[int], early: bool = False
+    ) -> Callable[..., Any]:
+        """A function of leaves over rows and runs, from the kinds of its arguments and of its results.
+
+        `early`: it runs once, on constants that have the runs in front.
+        """
+        own, made = [kind == RUN for kind in args], [kind == RUN for kind in results]
+        if self._last and not early and any(own):
+            row = vmap_last(fn, own, made)
+        else:
+            row = _mapped(fn, self._layout.width, own, made, -1 if self._last else 0)
+        return _mapped(row, self._layout.rows, [kind >= ROW for kind in args], [kind >= ROW for kind in results], 0)
+
+    def _of_one(self, tree: Any) -> Any:
+        """The shapes of one run."""
+
+        def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape[1:-1] if self._last else leaf.shape[2:], leaf.dtype)
+
+        return jax.tree.map(shape, tree)
 
 
-def mapped(
-    fn: Callable[..., list[Any]], size: int, args: Sequence[bool], results: Sequence[bool]
+def _mapped(
+    fn: Callable[..., list[Any]], size: int, args: Sequence[bool], results: Sequence[bool], axis: int
 ) -> Callable[..., list[Any]]:
-    """`vmap` of a function of leaves over those arguments and results that have a leading axis.
+    """`vmap` over the leading axis of some arguments; some results have the new axis at `axis`.
 
     For size 1 the function itself is called, since a batch of one is slower.
     """
     if size > 1 and any(args):
-        return jax.vmap(
-            fn, in_axes=[0 if one else None for one in args], out_axes=[0 if one else None for one in results]
-        )
+        return jax.vmap(fn, [0 if one else None for one in args], [axis if one else None for one in results])
 
     def single(*leaves: Any) -> list[Any]:
         found = fn(*(leaf[0] if one else leaf for leaf, one in zip(leaves, args, strict=True)))
-        return [jnp.broadcast_to(leaf, (size, *leaf.shape)) if one else leaf
-                for leaf, one in zip(found, results, strict=True)]  # fmt: skip
+        return [_repeated(leaf, size, axis) if one else leaf for leaf, one in zip(found, results, strict=True)]
 
     return single
 
 
-def _of_one(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: _without_axes(leaf, 2), tree)
+def _repeated(leaf: Any, size: int, axis: int) -> Any:
+    leaf = jnp.expand_dims(leaf, axis)
+    return jnp.broadcast_to(leaf, tuple(size if at == axis % leaf.ndim else n for at, n in enumerate(leaf.shape)))
 
 
 def _without_axes(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
