@@ -70,7 +70,8 @@ def best(data: "xarray.Dataset") -> "xarray.Dataset":
 def irregularity(data: "xarray.Dataset", level: float = 0.5) -> "xarray.DataArray":
     """Standard deviation over 64 angles of the log of the radius at which the loss first exceeds `level`.
 
-    0 for a round contour. Where the loss stays below `level` up to the edge of the plane, the radius is the plane's.
+    0 for a round contour. Where the loss stays below `level` up to the edge of the plane, the radius is that of the
+    plane.
     """
     from scipy.interpolate import RegularGridInterpolator
 

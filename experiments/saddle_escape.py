@@ -1,4 +1,4 @@
-"""Escape from a saddle: gradient descent needs arbitrarily long near the stable direction, perturbed descent does not.
+"""Escape from a saddle: gradient descent needs arbitrarily many steps near the stable direction; perturbed descent does not.
 
 Sources: Du, Jin, Lee, Jordan, Póczos & Singh (2017), Gradient Descent Can Take Exponential Time to Escape Saddle
 Points, and Jin, Ge, Netrapalli, Kakade & Jordan (2017), How to Escape Saddle Points Efficiently, Algorithm 2. On the
@@ -51,12 +51,16 @@ def escape_steps(data: "xarray.Dataset") -> "xarray.DataArray":
 
 
 def steps_of_descent(y0: float, lr: float, flow: bool = False) -> float:
-    """Steps of gradient descent to |y| >= 1; with `flow`, those of the gradient flow e^(lr t)."""
+    """Steps of gradient descent until |y| >= 1. With `flow`, y grows like e^(lr t), as in the gradient flow."""
     return math.ceil(-math.log(y0) / (lr if flow else math.log1p(lr)))
 
 
 def steps_of_perturbed(lr: float, threshold: float, radius: float) -> float:
-    """Mean steps from y0 = 0: until |x| <= threshold, then from a point of the disc, plus 1/2 for rounding up."""
+    """Mean number of steps of perturbed descent from y0 = 0 until |y| >= 1.
+
+    The sum of the steps until |x| <= threshold, the mean time from a random point of the disc, and 1/2, because the
+    number of steps is rounded up.
+    """
     approach = math.ceil(math.log(threshold) / math.log1p(-lr))
     return approach + (-math.log(radius) + 0.5 + math.log(2)) / math.log1p(lr) + 0.5
 

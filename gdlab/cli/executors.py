@@ -31,11 +31,11 @@ class OnError(UserError):
 
 
 def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
-    """Read the value of `--on`. Returns a function that opens a context; the value of the context is the executor.
+    """Parse the value of `--on`. Returns a function that makes a context manager, which yields the executor.
 
     Raises:
-        OnError: the text has none of the `FORMS`. Entering the context raises it if no scheduler answers, or if dask
-            is not installed.
+        OnError: the text has none of the `FORMS`. Entering the context also raises it, if no scheduler answers or if
+            dask is not installed.
     """
     kind, _, rest = text.partition(":")
     if text == "dask":

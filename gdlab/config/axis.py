@@ -37,7 +37,7 @@ class Axis:
 
     @property
     def size(self) -> int:
-        """The number of values of each name."""
+        """The number of values, the same for each of the zipped names."""
         return len(self.columns[0])
 
     def place(self, row: int, column: int) -> Path:

@@ -102,7 +102,7 @@ class Landscape(_Section):
 
 
 class Compute(_Section):
-    """How runs are grouped into programs; changes results by rounding at most."""
+    """How many runs are computed at the same time. These settings affect results only by rounding."""
 
     chunk: Positive | None = Field(
         default=None, description="runs in one call of a program; null: chosen automatically"

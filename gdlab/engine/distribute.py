@@ -35,8 +35,8 @@ class Failure(NamedTuple):
 class FailedRunsError(Exception):
     """Some tasks failed. All others are done, and their results are in the sink.
 
-    `failures` lists the runs that failed. `data` is a Dataset of all results, with fill values for these runs, if the
-    results were to be kept in memory.
+    `failures` lists the runs that failed. `data` is a Dataset of all results, with fill values for these runs; it
+    is None if the results are written to a folder.
     """
 
     def __init__(self, failures: Sequence[Failure]) -> None:
@@ -48,7 +48,7 @@ class FailedRunsError(Exception):
 
 
 class _SubmittedTask(NamedTuple):
-    """A task, and the tile whose wanted runs it computes."""
+    """A task, and the tile of the runs that it computes."""
 
     task: TileTask
     tile: slice

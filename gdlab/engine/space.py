@@ -140,7 +140,7 @@ def integer_axes(points: Space) -> set[str]:
 
 def _mapping(over: Any) -> Mapping[str | tuple[str, ...], Any]:
     if not isinstance(over, Mapping):
-        raise SpaceError(f"a space is a mapping of axes to values, or a chain of such, not {over!r}")
+        raise SpaceError(f"a space must be a mapping from axes to values, or a chain of such mappings, not {over!r}")
     return over
 
 

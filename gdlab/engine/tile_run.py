@@ -236,8 +236,10 @@ class TileRun:
         return moved, source
 
     def _balanced(self) -> tuple[np.ndarray, np.ndarray]:
-        """The runs that are alive, stacked, with row r on device r modulo the number of devices: slots, and the slot
-        among all that each run comes from."""
+        """Stack the runs that are alive, with row r on device r modulo the number of devices.
+
+        Returns the new slots, and for each of them the old slot of its run.
+        """
         (slots,), (source,) = self._stacked(1)
         order = np.arange(len(slots)).reshape(-1, self._programs.mesh.size).T.reshape(-1)
         return slots[order].reshape(self._slots.shape), source[order].reshape(self._slots.shape)

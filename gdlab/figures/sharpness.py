@@ -67,8 +67,7 @@ def sharpness(
     if len(curves.names) > ABREAST[width]:
         example = f"select={{'rule': {curves.names[: ABREAST[width]]!r}}}"
         raise SelectionError(
-            f"{len(curves.names)} rules don't fit side by side (the most is {ABREAST[width]}): choose some, as in "
-            f"{example}"
+            f"{len(curves.names)} rules don't fit side by side (at most {ABREAST[width]}): choose some, as in {example}"
         )
     places = _shown(curves, lrs)
     with style():

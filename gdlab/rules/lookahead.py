@@ -20,7 +20,7 @@ class LookaheadState(NamedTuple):
     inner: State
 
     def evaluation(self, params: Params) -> Params:
-        """The slow weights."""
+        """The point at which a run is evaluated: the slow weights."""
         return narrow(self.slow, params)
 
 

@@ -24,7 +24,7 @@ Inner: TypeAlias = str | Callable[..., optax.GradientTransformation] | optax.Gra
 
 
 class _InnerDefault(float):
-    """The default `lr` of a wrapper, which stands for the inner rule's default. Its value is the default of `gd`."""
+    """The default `lr` of a wrapper, which means the inner rule's default. Its value is the default of `gd`."""
 
 
 LR = _InnerDefault(0.1)
@@ -113,7 +113,7 @@ def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
 
 
 def number(**named: Any) -> Array:
-    """The value of the only keyword argument, as a scalar of JAX's default float.
+    """A hyperparameter, given as the only keyword argument, as a scalar of JAX's default float.
 
     Raises:
         ValueError: it is an array of several numbers.
