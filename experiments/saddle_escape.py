@@ -1,4 +1,4 @@
-"""Escape from a saddle: gradient descent needs arbitrarily many steps near the stable direction; perturbed descent does not.
+"""Escape from a saddle: near the stable direction gradient descent takes arbitrarily many steps, perturbed descent few.
 
 Sources: Du, Jin, Lee, Jordan, Póczos & Singh (2017), Gradient Descent Can Take Exponential Time to Escape Saddle
 Points, and Jin, Ge, Netrapalli, Kakade & Jordan (2017), How to Escape Saddle Points Efficiently, Algorithm 2. On the

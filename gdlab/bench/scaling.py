@@ -35,7 +35,7 @@ class Size(NamedTuple):
 def scaling(
     repeats: int, tell: Tell = lambda text: None, counts: Sequence[int] = COUNTS, steps: int = STEPS
 ) -> list[Size]:
-    """Time sweeps of increasing size over lr, with gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
+    """Time sweeps of increasing size over lr: gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
     sizes = []
     for wanted in sorted(counts):  # increasing, since the peak memory of a process never decreases
         task = tanh(rates=wanted, steps=steps)

@@ -26,7 +26,7 @@ _MATRIX = 2
     projects=True,
     memory=0,
     optax="centralize",
-    differs='In optax, as in PyTorch, the first axis is that of the outputs, as with `outputs="first"`.',
+    differs='Optax takes the first axis as the outputs, as in PyTorch and with `outputs="first"`.',
 )
 @wrapper
 def centralise(

@@ -20,7 +20,7 @@ from gdlab.types import Rule
     wraps=True,
     scope="leaf",
     memory=0,
-    differs="Optax's clip_by_block_rms bounds a leaf's root mean square: its norm divided by the root of its size.",
+    differs="Optax's clip_by_block_rms clips a leaf by its root mean square instead of its norm.",
 )
 @wrapper
 def clip_by_leaf_norm(

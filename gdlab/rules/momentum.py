@@ -27,7 +27,7 @@ def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
     memory=1,
     optax="sgd",
     optax_with={"momentum": 0.9},
-    differs="PyTorch does not dampen the first step.",
+    differs="PyTorch does not apply dampening on the first step.",
 )
 @schedulable
 def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hyperparameter = 0.0) -> Rule:

@@ -24,7 +24,7 @@ from gdlab.types import Grads, Params, Rule, State, Updates
     wraps=True,
     memory=0,
     optax="add_decayed_weights",
-    differs="AdamW's decoupled decay is added to the update instead of the gradient, so no denominator divides it.",
+    differs="AdamW adds the decay to the update instead of the gradient, so it is not divided by the denominator.",
 )
 @wrapper
 def weight_decay(of: Inner = "gd", lr: Hyperparameter = LR, l2: Hyperparameter = 1e-4, **hyperparameters: Any) -> Rule:

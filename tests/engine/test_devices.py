@@ -203,7 +203,7 @@ def test_run_uses_the_devices_that_it_is_given(lab, home, whole):
     assert_same(folder, whole)
 
 
-MISSING = f"there are {os.cpu_count()} devices (cpu), not 1000\n"
+MISSING = f"1000 devices were requested, but there are only {os.cpu_count()} (cpu)\n"
 
 
 def test_run_refuses_more_devices_than_there_are(lab, home):

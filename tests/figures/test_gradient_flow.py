@@ -81,7 +81,7 @@ def test_what_is_not_there_is_named(runs):
         gradient_flow(runs.isel(layer_grad_norms_0=0))
     with pytest.raises(SelectionError, match="varies along beta"):
         gradient_flow(runs.expand_dims(beta=[0.0, 0.9]))
-    with pytest.raises(SelectionError, match="at is 'best'"):
+    with pytest.raises(SelectionError, match="at must be 'best'"):
         gradient_flow(runs, at="worst")
 
 

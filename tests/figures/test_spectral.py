@@ -63,7 +63,7 @@ def test_what_can_not_be_drawn_is_named(two):
         spectrum(two.drop_vars("density"))
     with pytest.raises(SelectionError, match="density varies along"):
         spectrum(two.expand_dims(seed=[0, 1]))
-    with pytest.raises(SelectionError, match="more than 0 decades"):
+    with pytest.raises(SelectionError, match="decades must be above 0"):
         spectrum(two, decades=0)
     with pytest.raises(SelectionError, match="linear or symlog"):
         spectrum(two, xscale="log")

@@ -53,7 +53,7 @@ def test_batched_drops_the_remainder(data):
 
 def test_batched_refuses_invalid_arguments(data):
     for batches in (0, 1, 61):
-        with pytest.raises(ValueError, match="between 2 and the 60 examples"):
+        with pytest.raises(ValueError, match="between 2 and 60, the number of examples"):
             batched(squared_error, data, batches, KEY)
     with pytest.raises(ValueError, match="pass key="):
         batched(squared_error, data, 3)

@@ -104,7 +104,7 @@ def test_data_names_are_checked():
         data.train_size("mnist")
     with pytest.raises(ValueError, match="did you mean digits"):
         data.load("digit")
-    with pytest.raises(ValueError, match="'diabetes' is a number"):
+    with pytest.raises(ValueError, match="'diabetes' is numeric"):
         data.classified("diabetes")
 
 

@@ -219,7 +219,7 @@ def test_a_plane_that_moves_has_a_frame_for_each_surface(tmp_path):
 
 
 def test_what_does_not_move_is_no_movie(data, tmp_path):
-    with pytest.raises(SelectionError, match="nothing moves"):
+    with pytest.raises(SelectionError, match="a path of at least two points"):
         to_movie(data[["loss"]], tmp_path / "land.gif")
     with pytest.raises(SelectionError, match="a landscape for each frame"):
         to_movie([], tmp_path / "land.gif")
