@@ -45,7 +45,7 @@ def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
     if kind == "processes" and rest.isdecimal() and int(rest) > 0:
         return functools.partial(_processes, int(rest))
     forms = "".join(f"\n  --on {form:<17} {meaning}" for form, meaning in FORMS.items())
-    raise OnError(f"--on {text} is none of{forms}")
+    raise OnError(f"--on {text} has none of these forms:{forms}")
 
 
 @contextmanager

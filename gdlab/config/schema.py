@@ -58,7 +58,7 @@ class Record(_Section):
     every: Positive | None = Field(default=1, description="steps between two records; null: no series")
     probes: list[Annotated[Kind, BeforeValidator(named)]] = Field(
         default=[],
-        description="what is recorded besides the loss; a probe's option `every` is the number of steps between measurements",
+        description="what is recorded besides the loss; a probe's option `every`: the steps between its measurements",
     )
 
 
@@ -86,7 +86,7 @@ class Landscape(_Section):
     )
     normalise: Literal["filter", "layer", "tensor", "none"] = Field(
         default="filter",
-        description="random directions are scaled to the norm of the weights by filter, layer or tensor; none: unscaled",
+        description="random directions are scaled to the norm of the weights by filter, layer or tensor (or none)",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="the seed of random directions")
     lines: Positive = Field(default=16, description="random lines through each run's end, for line_profile")
@@ -127,8 +127,8 @@ class Config(_Section):
     )
     sweep: dict[str, Any] = Field(
         default={},
-        description="the axes of the space: a hyperparameter of all rules, of one rule (rules.LABEL.NAME) or of the problem "
-        "(problem.NAME), batch_size, or seed; names joined by commas are zipped",
+        description="the axes of the space: a hyperparameter of all rules, of one rule (rules.LABEL.NAME) or of the "
+        "problem (problem.NAME), batch_size, or seed; names joined by commas are zipped",
     )
     train: Train = Field(description="how a run is trained")
     record: Record = Field(default=Record(), description="what is recorded during a run")

@@ -54,7 +54,7 @@ def read_drawn(
         return None
     for name in [name for name in box if name not in names]:
         hint = did_you_mean(name, [known for known in names if known not in box])
-        report.add((*place, name), f"is none of the axes {', '.join(names)}", hint=hint, key=True)
+        report.add((*place, name), f"is not one of the axes {', '.join(names)}", hint=hint, key=True)
     lacking = [name for name in names if name not in box]
     if lacking and not report.faulty(*place):
         report.add(place, f"lacks the ends of {', '.join(lacking)}")

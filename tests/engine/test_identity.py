@@ -1,4 +1,4 @@
-"""Two values of an axis are the same if no function can tell them apart."""
+"""Two values of an axis are the same if no function can distinguish them."""
 
 import copy
 import dataclasses

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import xarray
 
-import gdlab as lab
-from gdlab import problems, rules, sweep
+from gdlab import log, problems, rules, sweep
 from gdlab.experiment.results import make_folder, open_part, open_results
 from gdlab.training.probes import grad_norm
 
 
 def expected():
     makers = {"gd": rules.gd, "heavy": partial(rules.momentum, beta=0.8)}
-    over = {"lr": lab.log(1e-4, 1e-1, 4), "seed": 2}
+    over = {"lr": log(1e-4, 1e-1, 4), "seed": 2}
     return sweep(problems.rosenbrock(), makers, over, steps=12, every=4, probes={"grad_norm": grad_norm})
 
 

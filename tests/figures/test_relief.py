@@ -1,4 +1,4 @@
-"""Losses as heights, and the figure that stands in three dimensions."""
+"""Losses as heights, and the three-dimensional figure."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_paths_lie_at_the_loss_of_the_plane_where_it_is_known(bowl):
 def test_a_wall_hides_what_stands_behind_it_and_nothing_else(bowl):
     x = np.linspace(-1, 1, 21)
     wall = landscape_of(np.where(np.abs(x) < 0.05, 1.0, 0.0) + np.zeros((21, 1)), x, x)
-    axes = surface_3d(wall, view=(20, 0)).axes[0]  # from the side of large x
+    axes = surface_3d(wall, view=(20, 0)).axes[0]  # seen from large x
     points = np.array([[-0.3, 0.3, -0.3], [0.0, 0.0, 0.0], [0.01, 0.01, 1.2]])
     assert visible(axes, wall["loss"], relief(wall["loss"].values), points).tolist() == [False, True, True]
     axes.view_init(20, 180)

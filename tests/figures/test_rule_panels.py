@@ -1,4 +1,4 @@
-"""Many rules, a panel each."""
+"""The figure with a panel for each rule."""
 
 import numpy as np
 import pytest

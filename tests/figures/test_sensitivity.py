@@ -1,4 +1,4 @@
-"""The sensitivity figure says what NumPy says of the same runs."""
+"""The sensitivity figure, compared with NumPy on the same runs."""
 
 import numpy as np
 import pytest

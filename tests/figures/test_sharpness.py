@@ -1,4 +1,4 @@
-"""Sharpness over the steps and over the rates, on runs made up from closed forms."""
+"""Figures of sharpness, on artificial runs with closed forms."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ EVERY = 4
 
 @pytest.fixture
 def runs():
-    """Sharpness grows as 1 + step * lr up to c / lr, c = 2, of gd; of adam it grows on. At lr = 1 all runs diverge."""
+    """The sharpness is 1 + step * lr; for gd it is at most 2 / lr. At lr = 1 all runs diverge."""
     grown = 1 + STEPS * LRS[:, None]
     gd = np.minimum(grown, 2 / LRS[:, None])
     sharp = np.stack([gd, grown])[:, :, None] * np.array([0.9, 1.0, 1.2])[:, None]

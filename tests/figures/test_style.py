@@ -1,4 +1,4 @@
-"""Colours that can be told apart, files that stay the same, imports that stay light."""
+"""Distinguishable colours, reproducible files, and no heavy imports."""
 
 import itertools
 import subprocess

@@ -55,7 +55,7 @@ def test_the_surface_is_not_transposed(data):
     contours = axes.collections[0]
     chosen = levels(wide["loss"].values, 20)
     np.testing.assert_array_equal(contours.levels, chosen.values)
-    # Each contour's points have the level's loss, as far as linear interpolation goes.
+    # The loss at the points of a contour is its level, up to the error of linear interpolation.
     level, path = contours.levels[12], axes.collections[1].get_paths()[12]
     heights = rosenbrock(*path.vertices.T)
     assert np.median(np.abs(heights / level - 1)) < 0.1
@@ -72,18 +72,18 @@ def test_cells_that_are_not_finite_are_hatched_and_counted(data, words):
 
 
 def test_the_plane_says_what_it_captures(data, words):
-    told = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
-    assert "captures 83.1% of the paths' variance" in told
-    assert "from a distance of up to 0.25" in told
+    text = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
+    assert "captures 83.1% of the paths' variance" in text
+    assert "from a distance of up to 0.25" in text
     assert "captures" not in words(landscape(data))
     assert "random directions" in words(landscape(data.assign_attrs(plane="random")))
 
 
 def test_the_legend_names_rates_and_runs_that_end_outside(data, words):
     data["path_x"][0, -1] = 1e30
-    told = words(landscape(data))
-    assert "gd lr 1e-3 (ends outside)" in told
-    assert "adam lr 0.1" in told
+    text = words(landscape(data))
+    assert "gd lr 1e-3 (ends outside)" in text
+    assert "adam lr 0.1" in text
     data["path_x"][1] = np.nan
     assert "adam no finite point" in words(landscape(data))
 

@@ -1,4 +1,4 @@
-"""Verdicts at the foot of a figure stand clear of its caption."""
+"""Verdicts below a figure do not overlap its caption."""
 
 from gdlab.figures.style import new_figure, style
 from gdlab.figures.verdicts import under

@@ -1,4 +1,4 @@
-"""The bundled data sets (split, standardised, cached), and own arrays."""
+"""The bundled data sets (split, standardised, cached), and arrays of the user."""
 
 import inspect
 import subprocess

@@ -25,7 +25,7 @@ def search(ranges=RANGES, rule=rules.momentum, *, problem=None, **changed):
 
 def test_optuna_search_reports_the_median_over_seeds_of_a_sweep():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    study.add_trial(optuna.trial.create_trial(state=FAIL))  # numbers are the study's own
+    study.add_trial(optuna.trial.create_trial(state=FAIL))  # trial numbers are those of the study
     data = search(study=study, every=4, seeds=[3, 0, 5])
     assert dict(data.sizes) == {"trial": 10, "seed": 3, "step": 3}
     assert data["final_loss"].dims == ("trial", "seed")

@@ -32,8 +32,8 @@ def same(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def lanes(rule, over, problem=problems.quadratic_2d):
-    """How many runs a sweep takes."""
+def count_runs(rule, over, problem=problems.quadratic_2d):
+    """The number of runs of a sweep."""
     build, points = assignment(problem, rule, over, steps=7, every=None)
     return sum(group.size for group in plan(points, build))
 
@@ -45,7 +45,7 @@ def test_an_axis_of_one_rule_is_its_hyperparameter_and_makes_no_difference_to_th
     same(found.sel(rule="heavy"), [[descended(lr, beta) for beta in (0.0, 0.5)] for lr in LRS])
     same(found.sel(rule="v1.5"), [[descended(lr, 0.9)] * 2 for lr in LRS])
     same(found.sel(rule="gd"), [[descended(lr)] * 2 for lr in LRS])
-    assert lanes(RULES, space) == 2 + 4 + 2
+    assert count_runs(RULES, space) == 2 + 4 + 2
 
 
 def test_the_longest_label_that_fits_is_meant():
@@ -60,7 +60,7 @@ def test_the_axis_of_one_rule_wins_over_that_of_all():
     found = final(RULES, space)
     same(found.sel(rule="heavy"), [[[descended(lr, beta) for lr in LRS] for beta in (0.0, 0.5)]] * 3)
     same(found.sel(rule="v1.5"), [[[descended(lr, beta) for lr in LRS]] * 2 for beta in space["beta"]])
-    assert lanes(RULES, space) == 2 + 4 + 6
+    assert count_runs(RULES, space) == 2 + 4 + 6
 
 
 def test_it_wins_over_a_number_that_the_factory_has_bound():
@@ -83,7 +83,7 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
     found = final(factories, resolved.over)
     np.testing.assert_array_equal(found.sel(rule="fast"), final(factories["fast"], {"lr.peak": [0.01, 0.03]}))
     np.testing.assert_array_equal(found.sel(rule="slow"), [final(factories["slow"], {})] * 2)
-    assert lanes(factories, resolved.over) == 3
+    assert count_runs(factories, resolved.over) == 3
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def bowl() -> Problem:
 
 
 def line(n: int = 12) -> Problem:
-    """Least squares on a line, with the residual of each example its own."""
+    """Least-squares fit of a line; all residuals differ."""
     x = jnp.linspace(-1, 1, n)
     return Problem(
         init=lambda key: 0.1 * jax.random.normal(key, (2,)),
@@ -106,7 +106,7 @@ def test_a_bad_start_is_divergence_at_step_0():
 
 
 def test_divergence_at_the_very_last_update_is_noticed():
-    """x <- x - lr is finite for ever, but the loss beyond 0 is not."""
+    """x <- x - lr always stays finite, but the loss is not finite for x < 0."""
     problem = Problem(init=lambda key: jnp.full(1, 0.5), loss=lambda x, batch: jnp.sum(jnp.sqrt(x)))
     trace = descend(problem, optax.sgd(1.0), jax.random.key(0), steps=1)
     assert trace.outcome.diverged_at == 1

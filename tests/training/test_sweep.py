@@ -1,4 +1,4 @@
-"""A sweep is the same runs one by one, labelled."""
+"""A sweep equals the same runs executed one by one."""
 
 import functools
 import itertools
@@ -19,7 +19,7 @@ SIZES = {"final_loss", "best_loss", "steps_taken", "diverged_at", "converged_at"
 
 
 def averaged(lr=0.1, weight=0.5):
-    """A rule as a reader would write it: a step along the average of the last two gradients."""
+    """A rule as a user would write it: a step along the average of the last two gradients."""
 
     def init(params):
         return jax.tree.map(jnp.zeros_like, params)
@@ -32,7 +32,7 @@ def averaged(lr=0.1, weight=0.5):
 
 
 def noisy_line(slope=3.0, n=24):
-    """A problem as a reader would write it: a line through noisy points."""
+    """A problem as a user would write it: a line through noisy points."""
     x = jnp.linspace(-1.0, 1.0, n)
     y = slope * x + 0.3 * jnp.sin(40.0 * x)
     return Problem(

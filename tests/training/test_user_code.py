@@ -1,4 +1,4 @@
-"""A problem, rule or probe that returns the wrong thing: the error names the function, its line and what is wanted."""
+"""A problem, rule or probe returns a wrong value: the error names the function, its line and the expected value."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Files for other programs: read back by rules written here from the formats' own descriptions."""
+"""Exported files, read back with readers that are written from the specifications of the formats."""
 
 import json
 import re
@@ -119,7 +119,7 @@ def test_what_can_not_be_written_leaves_nothing(data, tmp_path):
 
 
 def traces_of(html):
-    """The figure that a page of plotly's draws."""
+    """The traces and the layout of the plotly figure in a page."""
     (call,) = re.findall(r'Plotly\.newPlot\(\s*"landscape",\s*(\[.*\]),\s*(\{.*\}),\s*\{.*?\}\s*\)', html)
     return json.loads(call[0]), json.loads(call[1])
 
@@ -178,7 +178,7 @@ def test_paths_grow_in_a_movie_and_nothing_else_moves(data, tmp_path):
     changed = (frames != frames[0]).any(axis=(0, -1))
     assert changed.any()
     columns = np.flatnonzero(changed.any(axis=0))
-    # The legend and the bar, in the right third, stand still.
+    # The legend and the colour bar, in the right third, do not move.
     assert columns.max() < 0.66 * frames.shape[2]
     last = to_movie(data, tmp_path / "one.gif", frames=1, dpi=60)
     np.testing.assert_array_equal(coloured(frames_of(last)[0][0], "Adam (λ)"), ink[-1])
@@ -218,10 +218,10 @@ def test_a_plane_that_moves_has_a_frame_for_each_surface(tmp_path):
     assert len(frames_of(to_movie(moved, tmp_path / "three.gif", dpi=40))[0]) == 3
 
 
-def test_what_does_not_move_is_no_movie(data, tmp_path):
+def test_to_movie_refuses_data_without_frames(data, tmp_path):
     with pytest.raises(SelectionError, match="a path of at least two points"):
         to_movie(data[["loss"]], tmp_path / "land.gif")
-    with pytest.raises(SelectionError, match="a landscape for each frame"):
+    with pytest.raises(SelectionError, match="at least one landscape"):
         to_movie([], tmp_path / "land.gif")
     with pytest.raises(SelectionError, match=r"\.gif or \.mp4"):
         to_movie(data, tmp_path / "land.avi")
