@@ -119,7 +119,7 @@ def test_positions_select_from_series(data):
     ("metric", "over", "says"),
     [("los", None, "no 'los'"), ("loss", None, "is a series"), ("final_loss", ["gamma"], "along gamma")],
 )
-def test_what_is_not_there_is_named(data, metric, over, says):
+def test_errors_name_what_is_missing(data, metric, over, says):
     with pytest.raises(ValueError, match=says):
         best(data, metric, over)
 

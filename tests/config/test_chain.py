@@ -57,7 +57,7 @@ def test_chain_parts_without_an_axis_keep_the_given_value(write, errors_of):
     assert both.count("rules.g.lr is set, and lr is also a sweep axis") == 2
 
 
-def test_chain_parts_must_all_give_what_has_no_default(loaded, errors_of):
+def test_chain_parts_must_all_give_parameters_without_a_default(loaded, errors_of):
     scheduled = HEAD.replace("{kind: gd}", "{kind: gd, lr: {kind: cosine, steps: 2}}")
     assert "rules.g.lr.peak: is missing" in errors_of(scheduled + "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5]}]}")
     write_all = "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5], rules.g.lr.peak: [1]}]}"

@@ -130,7 +130,7 @@ def test_override_errors(change, message, text, caret, errors_of):
     assert lines[:3] == [f"command line: {message}", f"  {text}", f"  {caret}"]
 
 
-def test_override_malformed_is_reported_beside_an_unreadable_file(errors_of):
+def test_override_malformed_is_reported_together_with_an_unreadable_file(errors_of):
     assert errors_of("[", "steps").splitlines()[-3:] == [
         "command line: must be KEY=VALUE, such as train.steps=2000",
         "  steps",

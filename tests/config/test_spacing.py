@@ -79,6 +79,6 @@ def test_spacing_reports_all_errors_at_once(errors_of):
     ]
 
 
-def test_spacing_values_must_be_valid_for_what_they_set(errors_of):
+def test_spacing_values_must_be_valid_for_the_parameters_they_set(errors_of):
     text = errors_of(HEAD + "  lr, form: {sobol: {lr: [1, 2], form: [1, 2]}, n: 4}")
     assert "sweep.lr, form: each value must be sum or mean, so this axis is a list" in text

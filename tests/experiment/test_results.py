@@ -30,7 +30,7 @@ def test_open_results_equals_the_sweep(finished):
 
 
 @pytest.mark.smoke
-def test_xarray_alone_opens_the_store(finished):
+def test_xarray_opens_the_store_without_gdlab(finished):
     tree = xarray.open_datatree(finished / "store.zarr", engine="zarr", consolidated=False)
     assert {"group_0", "group_1", "landscape"} == set(tree.children)
     group = xarray.open_zarr(finished / "store.zarr", group="group_1", consolidated=False)
@@ -143,7 +143,7 @@ def test_a_problem_of_the_user_with_a_start_that_is_not_finite(gdlab, write, tmp
 
 
 @pytest.mark.parametrize("plane", ["pca", "random"])
-def test_a_sweep_whose_runs_all_diverged_is_no_failure(gdlab, write, tmp_path, plane):
+def test_a_sweep_in_which_all_runs_diverged_is_not_a_failure(gdlab, write, tmp_path, plane):
     write("problem: {kind: rosenbrock}", "problem: {kind: logistic_regression, data: wine}")
     words = ["sweep.lr=[1e38]", "train.stop.bound=1.0", f"landscape.plane={plane}", "--quiet"]
     result = gdlab("run", "c.yaml", *words)

@@ -33,7 +33,7 @@ def run(processes, home, *words, **how):
     return done, newest(home), segments
 
 
-def test_the_same_config_again_runs_nothing(processes, again, uninterrupted):
+def test_the_same_config_runs_nothing_again(processes, again, uninterrupted):
     done, folder, segments = run(processes, again)
     assert done.code == 0, done.err
     assert "54 of 54 runs were reused from results/kept/20200101-000000-earlier; --fresh runs them all" in done.err

@@ -84,7 +84,7 @@ def test_one_run_refuses_values_that_are_not_in_the_sweep(tmp_path, data, wanted
         one_run(resolved(tmp_path), data, wanted)
 
 
-def test_nearest_values_replaces_numbers_within_the_range_and_says_so(data):
+def test_nearest_values_replaces_numbers_within_the_range_and_reports_it(data):
     values, notices = nearest_values(data, {"rule": "gd", "lr": "0.19", "seed": "1"})
     assert values == {"rule": "gd", "lr": 0.2, "seed": 1}
     assert notices == ["lr has no value 0.19 in this sweep; the nearest value is 0.2"]

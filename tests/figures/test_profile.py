@@ -101,11 +101,11 @@ def test_losses_that_are_not_finite_break_the_line_and_are_barred(words):
 
 
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_a_lost_line_draws(width):
+def test_a_line_without_finite_values_draws(width):
     line_profile(quadratics(np.nan), width=width).draw_without_rendering()
 
 
-def test_what_is_not_there_is_named():
+def test_errors_name_what_is_missing():
     with pytest.raises(SelectionError, match=r"no 'accuracy' over alpha; there are loss"):
         line_profile(quadratics(1.0), metric="accuracy")
     with pytest.raises(SelectionError, match="varies along beta"):

@@ -71,7 +71,7 @@ def test_cells_that_are_not_finite_are_hatched_and_counted(data, words):
     assert "Hatched" not in words(landscape(data.assign(loss=data["loss"].where(np.isfinite(data["loss"]), 1))))
 
 
-def test_the_plane_says_what_it_captures(data, words):
+def test_the_caption_gives_the_variance_that_the_plane_captures(data, words):
     text = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
     assert "captures 83.1% of the paths' variance" in text
     assert "from a distance of up to 0.25" in text
@@ -88,7 +88,7 @@ def test_the_legend_names_rates_and_runs_that_end_outside(data, words):
     assert "adam no finite point" in words(landscape(data))
 
 
-def test_without_paths_or_rules_the_surface_alone(data):
+def test_without_paths_or_rules_only_the_surface_is_drawn(data):
     figure = landscape(data[["loss"]])
     assert [line for line in figure.axes[0].lines if line.get_gid()] == []
     alone = landscape(data.isel(rule=0, drop=True))
@@ -97,7 +97,7 @@ def test_without_paths_or_rules_the_surface_alone(data):
 
 @pytest.mark.parametrize("value", [np.nan, 3.0, 0.0])
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_flat_and_lost_surfaces_draw_without_warning(data, value, width):
+def test_flat_and_non_finite_surfaces_draw_without_warning(data, value, width):
     data["loss"][:] = value
     landscape(data, width=width).draw_without_rendering()
 

@@ -1,6 +1,7 @@
 """Sweep every rule on some devices, and also run it in a plain loop: `sweep_every_rule.py DEVICES FILE`.
 
-Writes the iterates of each run to the file. It is a script, because the number of devices must be set before JAX starts.
+Writes the iterates of each run to the file. It is a script, because the number of devices must be set before JAX
+starts.
 """
 
 import pickle

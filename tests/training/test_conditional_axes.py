@@ -98,12 +98,12 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
         (rules.gd, "rules.gd.lr", "'rules.gd.lr' needs a dict of rules by name"),
     ],
 )
-def test_an_axis_that_reaches_nothing_is_refused_in_words(rule, name, said):
+def test_an_axis_that_sets_nothing_is_refused(rule, name, said):
     with pytest.raises(SpaceError, match=said):
         final(rule, {name: [0.1]})
 
 
-def test_what_a_part_of_a_chain_does_not_name_has_its_default():
+def test_a_hyperparameter_missing_from_a_part_of_a_chain_has_its_default():
     parts = chain({"lr": LRS, "beta": [0.5]}, {"beta": [0.0, 0.5]}, {"lr": [0.03]})
     found = final({"gd": partial(rules.gd, lr=0.02), "heavy": partial(rules.momentum, lr=0.02)}, parts)
     assert found.dims == ("rule", "run")
@@ -113,7 +113,7 @@ def test_what_a_part_of_a_chain_does_not_name_has_its_default():
     same(found.sel(rule="heavy"), [descended(*point) for point in points])
 
 
-def test_so_has_what_it_does_not_name_of_the_problem():
+def test_a_problem_argument_missing_from_a_part_of_a_chain_has_its_default():
     parts = chain({"lr": [0.01, 0.02]}, {"problem.condition": [4.0, 9.0]})
     found = final(partial(rules.gd, lr=0.03), parts, problem=partial(problems.quadratic_2d, condition=4.0))
     points = ((0.01, 4.0), (0.02, 4.0), (0.03, 4.0), (0.03, 9.0))
@@ -125,7 +125,7 @@ def data_problem():
     return Problem(init=lambda key: np.float32(0.0), loss=lambda w, batch: ((w - batch) ** 2).mean(), data=x)
 
 
-def test_the_default_seed_and_batch_stand_where_a_part_does_not_name_them():
+def test_a_part_of_a_chain_without_seed_or_batch_size_has_the_defaults():
     found = final(rules.gd, chain({"batch_size": [4, None]}, {"seed": [2, 5]}), data_problem(), seed=5, batch_size=3)
     each = final(rules.gd, {"batch_size": [3, 4, None], "seed": [2, 5]}, data_problem())
     wanted = [each.sel(batch_size=size, seed=seed) for size, seed in ((4, 5), ("all", 5), (3, 2), (3, 5))]
@@ -133,7 +133,7 @@ def test_the_default_seed_and_batch_stand_where_a_part_does_not_name_them():
     assert len(set(map(float, wanted))) == 4
 
 
-def test_a_part_may_be_of_one_rule_alone():
+def test_a_part_of_a_chain_may_have_a_single_rule():
     found = final(RULES, chain({"rule": ["gd"], "lr": LRS}, {"rule": ["heavy"], "lr": [0.01], "beta": [0.0, 0.5]}))
     assert found.dims == ("run",)
     assert found["rule"].values.tolist() == ["gd", "gd", "heavy", "heavy"]

@@ -144,7 +144,7 @@ def test_a_lane_that_diverges_changes_no_bit_of_its_neighbours():
             np.testing.assert_array_equal(calm[name][place].values, wild[name][place].values, err_msg=name)
 
 
-def test_a_bad_start_is_divergence_at_step_zero_of_that_run_alone():
+def test_a_bad_start_makes_only_that_run_diverge_at_step_zero():
     def walled(edge=0.0):
         return Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: jnp.log(x - edge) ** 2)
 
@@ -203,7 +203,7 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
         ({("seed", "lr"): [("0", 0.1)]}, "the axis 'seed' needs integers, not '0'"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_refused_in_words(over, said):
+def test_an_invalid_space_is_refused(over, said):
     with pytest.raises(SpaceError, match=said):
         sweep(problems.quadratic_2d, rules.momentum, over, steps=3)
 
