@@ -57,8 +57,8 @@ class _SubmittedTask(NamedTuple):
 def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sink, settings: Settings) -> list[Timing]:
     """Evaluate every run that the sink wants, on the workers of an executor.
 
-    Each worker calls `source` once to get the groups; it is usually a `functools.partial` of a function of a module. A
-    task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
+    Each worker calls `source` once to get the groups. `source` is usually a `functools.partial` of a module's function.
+    A task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
     equal those of `execute` bit for bit. Times are sums over all workers.
 
     Args:

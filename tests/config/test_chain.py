@@ -71,7 +71,7 @@ def test_chain_batches_are_checked_in_every_part(errors_of):
     assert (
         errors_of(text + parts)
         .splitlines()[0]
-        .endswith("sweep.chain[1].batch_size[0]: a batch of 200 is larger than the data: network has 142 to train on")
+        .endswith("sweep.chain[1].batch_size[0]: 200 is larger than the data: network has 142 training examples")
     )
 
 
