@@ -183,7 +183,7 @@ class TileRun:
         return self._results
 
     def checkpoint(self, segment: int) -> Checkpoint:
-        """The current state, copied to the host; `segment` is the next one."""
+        """The current state, copied to the host. `segment` is the index of the next segment."""
         leaves = [np.array(_on_host(_key_data(leaf))) for leaf in jax.tree.leaves(self._carry)]
         programs = self._programs
         status, results = _copied(self.status), _copied(self._results)

@@ -89,8 +89,8 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
 @pytest.mark.parametrize(
     ("rule", "name", "said"),
     [
-        (RULES, "rules.havy.beta", "'rules.havy.beta' sets nothing: no rule is labelled 'havy'; did you mean heavy?"),
-        (RULES, "rules.zzz.beta", "sets nothing: no rule is labelled 'zzz'; there are gd, heavy, v1.5"),
+        (RULES, "rules.havy.beta", "'rules.havy.beta': no rule is labelled 'havy'; did you mean heavy?"),
+        (RULES, "rules.zzz.beta", "no rule is labelled 'zzz'; there are gd, heavy, v1.5"),
         (RULES, "rules.heavy.betta", "heavy has no hyperparameter 'betta'; did you mean beta?"),
         (RULES, "rules.gd.zzz", "gd has no hyperparameter 'zzz'; there are lr"),
         (RULES, "rules.v1.5.betta", "v1.5 has no hyperparameter 'betta'; did you mean beta?"),

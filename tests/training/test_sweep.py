@@ -191,8 +191,8 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
     ("over", "said"),
     [
         ({"lr": []}, "the axis 'lr' has no values"),
-        ({"bta": [0.9]}, "the axis 'bta' sets nothing"),
-        ({"problem.conditon": [1.0]}, "'problem.conditon' sets nothing"),
+        ({"bta": [0.9]}, "unknown axis 'bta'"),
+        ({"problem.conditon": [1.0]}, "unknown axis 'problem.conditon'"),
         ({"rule": ["gd"]}, "needs a dict of rules by name"),
         ({"lr": [0.1], ("lr", "beta"): [(0.1, 0.9)]}, "'lr' is given more than once"),
         ({"step": [1]}, "an axis can't be called 'step'"),

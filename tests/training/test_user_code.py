@@ -123,5 +123,5 @@ def test_a_correct_rule_passes():
 def test_the_error_for_an_unread_axis_suggests_a_name(given, axis, advice):
     with pytest.raises(SpaceError) as caught:
         sweep(problem(), given, {axis: [0.1]}, steps=2)
-    assert str(caught.value).startswith(f"the axis {axis!r} sets nothing: ")
+    assert str(caught.value).startswith(f"unknown axis {axis!r}: ")
     assert advice in str(caught.value)
