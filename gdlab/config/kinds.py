@@ -141,7 +141,8 @@ def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Va
 def _is_schedule(what: What, allowed: ValueTypes, value: Any) -> bool:
     """Whether a value is a schedule.
 
-    A rule accepts a schedule for any numeric parameter, a schedule only for a parameter annotated as a schedule.
+    A rule accepts a schedule for any numeric parameter. A schedule accepts another one only for a parameter that is
+    annotated as a schedule.
     """
     if what not in ("rule", "schedule") or not isinstance(value, dict):
         return False

@@ -68,7 +68,7 @@ def _private(folder: Path) -> Path:
         if folder.stat().st_uid != os.getuid():
             raise CacheError(
                 f"the folder of compiled programs {folder} belongs to another user, who could put programs into it; "
-                f"set {CACHE} to a folder of yours, or to nothing for no cache"
+                f"set {CACHE} to a folder of yours, or to an empty string to turn the cache off"
             )
         folder.chmod(0o700)
     return folder

@@ -145,7 +145,7 @@ def _mapping(over: Any) -> Mapping[str | tuple[str, ...], Any]:
 
 
 def _chained(over: Chain, counts: Collection[str]) -> tuple[Block, ...]:
-    """The blocks that all parts share, and before them one block of the points of the other axes."""
+    """A block of the points of the axes that differ between parts, followed by the blocks that all parts share."""
     parts = [{_key(block): block for block in space(part, counts).blocks} for part in over.parts]
     common = set.intersection(*map(set, parts))
     rest = [Space(tuple(block for key, block in part.items() if key not in common)) for part in parts]

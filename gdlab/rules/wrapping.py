@@ -87,7 +87,7 @@ def rule_factory(of: Inner) -> RuleFactory:
 
 
 def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule:
-    """The inner rule with the hyperparameters `others`, and with `lr` unless this is the wrapper's default.
+    """The inner rule with the hyperparameters `others`, and with `lr` unless it is the wrapper's default.
 
     Raises:
         TypeError: the inner rule does not have one of these hyperparameters, or it is already built.
