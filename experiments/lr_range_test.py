@@ -13,7 +13,7 @@ Differs from the papers:
 Both the run with a rising rate and the fixed rates are marked where the loss exceeds the initial loss. (An earlier
 version marked the run where its loss exceeded 4 times its minimum. Adam does so half a decade to a decade before fixed
 rates fail, and that claim failed.) For gradient descent the two marks agree. For Adam, whose loss rises slowly, they
-agree only for some of the seeds. Five seeds do not decide whether warm-up lowers the sensitivity.
+agree only for some of the seeds. With five seeds it remains uncertain whether warm-up lowers the sensitivity.
 
 Takes half a minute on two cores.
 """

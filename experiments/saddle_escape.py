@@ -11,8 +11,9 @@ and never if y0 = 0. Perturbed descent waits until |x| <= threshold, then moves 
 radius r around the current one. At y0 = 0 this gives E ln|y| = ln r - 1/2 - ln 2, so its mean time to |y| = 1 is also
 known.
 
-Differs from Du et al.: one saddle instead of their chain of saddles. In the chain each saddle takes a multiple of the
-time of the previous one, since it is entered closer to its stable direction: the line in the right panel shows this.
+Differs from Du et al.: one saddle instead of their chain of saddles. In the chain, gradient descent enters each saddle
+closer to its stable direction than the previous one, so each saddle takes a multiple of the time of the previous one.
+The right panel shows how the time grows as the start approaches the stable direction.
 
 Runs in seconds.
 """

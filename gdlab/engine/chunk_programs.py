@@ -92,10 +92,10 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
 
 
 def _unfused(layout: Layout, tree: Any) -> Any:
-    """The same values, behind a barrier for XLA's fusion if a segment is one block.
+    """Return the values unchanged; if a segment is one block, with a barrier that prevents XLA from fusing them.
 
-    XLA replaces a loop of one block by its body. Fused with the operations before and after the loop, the body would
-    round differently than in longer segments.
+    XLA replaces a loop over a single block by its body. Without the barrier it would fuse the body with the operations
+    before and after the loop, and the results would be rounded differently than in longer segments.
     """
     return jax.lax.optimization_barrier(tree) if layout.blocks == 1 else tree
 
