@@ -7,7 +7,7 @@ from gdlab.engine.plan import Group, describe
 
 
 class Progress(NamedTuple):
-    """How much of an execution is done."""
+    """The progress of an execution: the current group, and how many runs are done."""
 
     group: int
     groups: int

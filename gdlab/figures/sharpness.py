@@ -107,7 +107,7 @@ def _shown(curves: Sharpness, lrs: Sequence[float] | None) -> list[int]:
     """The indices of the rates that are shown."""
     if lrs is not None:
         if not len(lrs):
-            raise SelectionError("lrs: no rate to show")
+            raise SelectionError("lrs must contain at least one rate")
         return sorted({int(np.abs(np.log(curves.rates / rate)).argmin()) for rate in lrs})
     lived = np.flatnonzero((np.isfinite(curves.values).sum(axis=-1) > 1).any(axis=0))
     lived = lived if len(lived) else np.arange(len(curves.rates))

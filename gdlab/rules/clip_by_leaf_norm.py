@@ -26,7 +26,7 @@ from gdlab.types import Rule
 def clip_by_leaf_norm(
     of: Inner = "gd", lr: Hyperparameter = LR, max_norm: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by leaf norm: the inner rule with g min(1, max_norm / |g|) for each leaf g of the gradient.
+    """Clipping by leaf norm: the inner rule applied to g min(1, max_norm / |g|) for each leaf g of the gradient.
 
     A large gradient in one layer does not shrink those of the others. Keras calls it `clipnorm`.
 

@@ -242,7 +242,7 @@ def _labelled(points: Space, labels: list[str] | None) -> Space:
             if labels is None:
                 raise SpaceError("an axis named 'rule' needs a dict of rules by name")
             if label is ABSENT:
-                raise SpaceError("where a part of a chain has the axis 'rule', each part must have it")
+                raise SpaceError("either all parts of a chain or none must have the axis 'rule'")
             if label not in labels:
                 raise SpaceError(f"there is no rule {label!r}{_hint(str(label), labels)}")
     if labels == []:
@@ -288,7 +288,7 @@ def _numbers(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
 
 
 def accepted(factory: Callable[..., Any], names: Sequence[str], prefix: str = "") -> tuple[str, ...]:
-    """The names that the factory takes, compared without their prefix."""
+    """The names that the factory takes as arguments, after their prefix is removed."""
     known = hyperparameters(factory)
     return tuple(name for name in names if known is None or name.removeprefix(prefix) in known)
 

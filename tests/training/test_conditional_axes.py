@@ -145,7 +145,7 @@ def test_a_part_of_a_chain_may_have_a_single_rule():
     [
         ({"rule": ["gdd"]}, "there is no rule 'gdd'; did you mean gd?"),
         ({"rule": [None]}, "there is no rule None; there are gd, heavy, v1.5"),
-        (chain({"rule": ["gd"]}, {"lr": [1.0]}), "where a part of a chain has the axis 'rule', each part must have it"),
+        (chain({"rule": ["gd"]}, {"lr": [1.0]}), "either all parts of a chain or none must have the axis 'rule'"),
         (chain({"lr": [1.0]}, {"step": [1.0]}), "an axis can't be called 'step'"),
     ],
 )
