@@ -314,7 +314,7 @@ def test_execute_on_reports_a_worker_without_gdlab():
                 self.queue.popleft()[0].set_exception(ModuleNotFoundError("No module named 'gdlab'"))
 
     with pytest.raises(
-        WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install the same version of gdlab"
+        WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install the same gdlab version"
     ):
         evaluate(square, {"x": [0.1]}, executor=Elsewhere())
 
