@@ -102,8 +102,8 @@ def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
             source=SMITH,
             expected=at_most(0.5),
             measured=np.abs(np.log10(scale * turning_rates(data, rising) / failing_rates(data, rule))).tolist(),
-            how="|log10(rate at which the rising run is back at its initial loss / first failing fixed rate)|",
-            tolerance="a factor of 3: the rising run has only 120 steps per decade, so it reacts late",
+            how="|log10(rate at which the run with a rising rate is back at its initial loss / first failing fixed rate)|",
+            tolerance="a factor of 3: the rate rises by a decade in only 120 steps, so the loss reacts late",
             over_seeds="each",
         )
         for rule, rising in PAIRS.items()
@@ -124,7 +124,7 @@ def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
 
 @register.figure("lr-range-test", dims=["lr", "step"], source=SMITH)
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Loss of a rising run against its rate, with the final losses of fixed rates; one panel per rule."""
+    """Loss of a run with a rising rate against the rate, with the final losses of fixed rates; one panel per rule."""
     from gdlab.figures.style import COLOURS, DASHES, GREY, new_figure, style
     from gdlab.figures.wording import caption
 
@@ -141,7 +141,7 @@ def draw(data: "xarray.Dataset") -> "Figure":
                     look = {"color": COLOURS[1 if place == rule else 2], "marker": "o" if place == rule else "^"}
                     axes.plot(rates, final, linestyle=DASHES[1], markersize=3.5, label=label, **look)
             turn = np.median(turning_rates(data, rising))
-            axes.axvline(turn, color=GREY, linestyle=":", linewidth=1, label="rising run: back at initial loss")
+            axes.axvline(turn, color=GREY, linestyle=":", linewidth=1, label="rising rate: back at initial loss")
             axes.set(xscale="log", yscale="log", title=title, xlabel="learning rate", ylim=(1e-5, 50))
             axes.set(xlim=(rates[0], rates[-1]), xticks=10.0 ** np.arange(-4, 1))
         panels[0].set_ylabel("training loss")
