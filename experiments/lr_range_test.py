@@ -102,7 +102,7 @@ def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
             source=SMITH,
             expected=at_most(0.5),
             measured=np.abs(np.log10(scale * turning_rates(data, rising) / failing_rates(data, rule))).tolist(),
-            how="|log10(rate at which the run with a rising rate is back at its initial loss / first failing fixed rate)|",
+            how="|log10(rate at which the loss is back at its initial value / first failing fixed rate)|",
             tolerance="a factor of 3: the rate rises by a decade in only 120 steps, so the loss reacts late",
             over_seeds="each",
         )
