@@ -9,7 +9,7 @@ gradient by the root of its second moment, so the two differ.
 The paper reports that the basin of good pairs of rate and decay is better aligned with the axes under AdamW than under
 L2. To measure this, we take for each rate the decay at which the test loss reaches 1.5 times its value at the smallest
 decay, and fit the slope of the logarithm of this decay against the logarithm of the rate. A slope of 0 means aligned
-with the axes; 1 or -1 means diagonal. Five seeds do not decide the question, because both edges are tilted:
+with the axes; 1 or -1 means diagonal. With five seeds the answer is uncertain, because both edges are tilted:
 
 - under AdamW upwards, since AdamW keeps weights below lr / decay;
 - under L2 downwards, since slow runs have not yet reached a loss that a penalty could increase.

@@ -15,8 +15,8 @@ Differs from the paper:
 - 1,000 images of digits and a tanh network instead of CIFAR-10 and larger networks;
 - b2 = 0.99, because there are fewer steps.
 
-During the first steps v has barely formed and the preconditioned sharpness may be far above the threshold; no claim
-covers these steps.
+During the first steps v is an average of few gradients, and the preconditioned sharpness may be far above the
+threshold; no claim covers these steps.
 
 Takes half a minute on two cores; size fast has one seed, two rates and 1,000 steps.
 """

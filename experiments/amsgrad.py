@@ -116,7 +116,7 @@ def x(step: Step) -> Array:
 
 @register.probe("average_regret")
 def average_regret(step: Step) -> Array:
-    """Regret of all steps so far, including this one, divided by their number: []."""
+    """Mean regret per step over all steps up to this one (included), a scalar."""
     states = jax.tree.leaves(step.state, is_leaf=lambda state: isinstance(state, OnlineState))
     (online,) = [state for state in states if isinstance(state, OnlineState)]
     return online.regret / (step.index + 1).astype(online.regret.dtype)

@@ -32,7 +32,7 @@ def trained(steps: int = 300) -> tuple[gdlab.Problem, Params, Any]:
 
 
 def of_gdlab(problem: gdlab.Problem, params: Params, batch: Any) -> dict[str, float]:
-    """Eigenvalues and traces by name, computed by `gdlab.curvature`."""
+    """Eigenvalues and traces computed by `gdlab.curvature`, as a dict from names to values."""
     key = jax.random.key(1)
 
     @jax.jit

@@ -79,7 +79,7 @@ def mode_strengths(step: Step) -> Array:
 
 
 def sigmoid(t: np.ndarray, s: float, a0: float, speed: float = 2.0) -> np.ndarray:
-    """The closed form a(t); `speed` is the factor 2 in its exponent."""
+    """The strength a(t) of a mode in closed form; `speed` replaces the factor 2 in the exponent."""
     return s / (1 + (s / a0 - 1) * np.exp(-speed * s * t))
 
 

@@ -7,8 +7,9 @@ stability. On a quadratic with the largest curvature S, a rule with rate lr is s
 
 In full-batch training the largest eigenvalue of the Hessian, the sharpness, rises until it reaches the threshold and
 then oscillates around it, while the loss keeps falling, no longer monotonically. The rates of each rule are chosen so
-that all rules have the same thresholds. The largest threshold is above the sharpness that this task reaches by itself:
-there, the loss of gradient descent decreases monotonically and nothing limits the sharpness.
+that all rules have the same thresholds. At the smallest rate the threshold is higher than the sharpness that this task
+reaches. At this rate the sharpness is not limited by the threshold, and the loss of gradient descent decreases
+monotonically.
 
 Differs from the paper:
 
@@ -16,8 +17,8 @@ Differs from the paper:
   effect within two minutes on two cores;
 - kernels with PyTorch's default variance, so that the sharpness starts low enough to rise.
 
-At higher rates still (a threshold of 6.67) one seed in three diverges under heavy ball and under Nesterov's momentum.
-Size fast has one seed, two rates and 1,200 steps.
+At an even higher rate (with a threshold of 6.67), one of three seeds diverges with heavy ball and with Nesterov's
+momentum. Size fast has one seed, two rates and 1,200 steps.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -16,9 +16,9 @@ Differs from the paper:
 - the planes of one seed use the same random numbers with and without skips, so they differ only by the weights.
 
 In these small networks the shape differs: contours around a deep network without skips are less round. We found this on
-seeds 0 to 2, measured as the spread of a contour's radius; seeds 3 to 5 do not decide it. We do not find that networks
-without skips are sharper: without skips the mean loss over the plane rises less (by 0.22 in log10 on seeds 0 to 2),
-because it saturates at the loss of a random guess, while with skips it keeps rising.
+seeds 0 to 2, measured as the spread of a contour's radius. On seeds 3 to 5 the claim is uncertain. We do not find that
+networks without skips are sharper. The mean loss over the plane rises less without skips (by 0.22 in log10 on seeds 0
+to 2), because it saturates at the loss of a random guess; with skips it keeps rising.
 
 Takes a minute on two cores; size fast has one seed and 100 steps, and the claim on skips is unchecked.
 """
@@ -70,7 +70,8 @@ def best(data: "xarray.Dataset") -> "xarray.Dataset":
 def irregularity(data: "xarray.Dataset", level: float = 0.5) -> "xarray.DataArray":
     """Standard deviation over 64 angles of the log of the radius at which the loss first exceeds `level`.
 
-    0 for a round contour. Where the loss stays below `level` up to the edge of the plane, the radius is the plane's.
+    0 for a round contour. Where the loss stays below `level` up to the edge of the plane, the radius is that of the
+    plane.
     """
     from scipy.interpolate import RegularGridInterpolator
 

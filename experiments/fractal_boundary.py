@@ -14,8 +14,8 @@ picture. It is compared with the dimension of smooth curves on the same grid, wh
 
 Differs from the paper:
 
-- the paper takes the median dimension of squares of rates at many zooms; here there is one square for each network,
-  chosen from pictures of the whole plane for another draw of the data, where the boundary looks rough;
+- the paper takes the median dimension of squares of rates at many zooms; here there is one square for each network.
+  It was chosen where the boundary looks rough in pictures of the whole plane, made with another draw of the data;
 - 128 x 128 cells of width 8 and 200 steps instead of 4096 x 4096 of width 16 and 500 (`size=full`, for a GPU);
 - eight starts.
 
@@ -112,7 +112,10 @@ def tail_loss(step: Step) -> Array:
 
 
 def boundary(inside: np.ndarray) -> np.ndarray:
-    """Cells (i, j) for which the 2 x 2 block starting there is mixed: [n, n] -> [n, n]; the edge is padded."""
+    """Whether the 2 x 2 block that starts at each cell is mixed, [n, n] -> [n, n]: it holds both True and False.
+
+    The last row and column are repeated.
+    """
     padded = np.pad(inside, ((0, 1), (0, 1)), mode="edge")
     four = np.stack([padded[:-1, :-1], padded[1:, :-1], padded[:-1, 1:], padded[1:, 1:]])
     return four.any(0) & ~four.all(0)
@@ -132,7 +135,7 @@ def dimension(cells: np.ndarray) -> float:
 
 
 def smooth(n: int) -> float:
-    """Mean dimension of a circle and three lines on an n x n grid."""
+    """Mean box-counting dimension of a circle and three lines on an n x n grid."""
     y, x = (np.mgrid[:n, :n] + 0.5) / n - 0.5
     shapes = [x**2 + y**2 < 0.16, *(y > slope * x + 0.05 for slope in (0.3, 1.0, -0.6))]
     return float(np.mean([dimension(boundary(shape)) for shape in shapes]))

@@ -10,10 +10,10 @@ Differs from the papers:
 - from Smith: the rate rises geometrically instead of linearly, and the training loss is read instead of test accuracy;
 - from Wortsman et al.: a small classifier instead of transformers.
 
-Both the rising run and the fixed rates are marked where the loss exceeds the initial loss. (An earlier version marked
-the rising run where its loss exceeded 4 times its minimum. Adam does so half a decade to a decade before fixed rates
-fail, and that claim failed.) For gradient descent the two marks agree. For Adam, whose loss rises slowly, they agree
-only for some of the seeds. Five seeds do not decide whether warm-up lowers the sensitivity.
+Both the run with a rising rate and the fixed rates are marked where the loss exceeds the initial loss. (An earlier
+version marked the run where its loss exceeded 4 times its minimum. Adam does so half a decade to a decade before fixed
+rates fail, and that claim failed.) For gradient descent the two marks agree. For Adam, whose loss rises slowly, they
+agree only for some of the seeds. With five seeds it remains uncertain whether warm-up lowers the sensitivity.
 
 Takes half a minute on two cores.
 """
@@ -52,9 +52,9 @@ def warmed_adam(lr: Hyperparameter = 1e-3, warm: int = 100) -> Rule:
 
 
 def turning_rates(data: "xarray.Dataset", rule: str) -> np.ndarray:
-    """Rate at which the loss of a rising run, after its minimum, exceeds the initial loss: [seeds]; NaN if never.
+    """For the run with a rising rate: the rate at which its loss returns to the initial loss: [seeds]; NaN if never.
 
-    Uses the running median of the loss over 9 steps.
+    Only steps after the minimum of the loss count. The loss is smoothed by a running median over 9 steps.
     """
     losses = data["loss"].sel(rule=rule).isel(lr=0).transpose("seed", "step").values
     losses = np.where(np.isfinite(losses), losses, np.inf)
@@ -73,7 +73,8 @@ def starting_loss(data: "xarray.Dataset", rule: str) -> np.ndarray:
 def failing_rates(data: "xarray.Dataset", rule: str) -> np.ndarray:
     """Smallest rate at which training with a fixed rate fails: [seeds]; NaN if none fails.
 
-    Geometric mean of the first rate above the best one with a final loss above the initial loss, and the rate before.
+    A rate above the best one fails if its final loss exceeds the initial loss. The result is the geometric mean of the
+    first such rate and the rate before it.
     """
     rates, final = data["lr"].values, data["final_loss"].sel(rule=rule).transpose("seed", "lr").values
     final = np.where(np.isfinite(final), final, np.inf)
@@ -101,8 +102,8 @@ def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
             source=SMITH,
             expected=at_most(0.5),
             measured=np.abs(np.log10(scale * turning_rates(data, rising) / failing_rates(data, rule))).tolist(),
-            how="|log10(rate at which the rising run is back at its initial loss / first failing fixed rate)|",
-            tolerance="a factor of 3: the rising run has only 120 steps per decade, so it reacts late",
+            how="|log10(rate at which the loss is back at its initial value / first failing fixed rate)|",
+            tolerance="a factor of 3: the rate rises by a decade in only 120 steps, so the loss reacts late",
             over_seeds="each",
         )
         for rule, rising in PAIRS.items()
@@ -123,7 +124,7 @@ def check(data: "xarray.Dataset", scale: float = 1.0) -> list[Claim]:
 
 @register.figure("lr-range-test", dims=["lr", "step"], source=SMITH)
 def draw(data: "xarray.Dataset") -> "Figure":
-    """Loss of a rising run against its rate, with the final losses of fixed rates; one panel per rule."""
+    """Loss of a run with a rising rate against the rate, with the final losses of fixed rates; one panel per rule."""
     from gdlab.figures.style import COLOURS, DASHES, GREY, new_figure, style
     from gdlab.figures.wording import caption
 
@@ -140,7 +141,7 @@ def draw(data: "xarray.Dataset") -> "Figure":
                     look = {"color": COLOURS[1 if place == rule else 2], "marker": "o" if place == rule else "^"}
                     axes.plot(rates, final, linestyle=DASHES[1], markersize=3.5, label=label, **look)
             turn = np.median(turning_rates(data, rising))
-            axes.axvline(turn, color=GREY, linestyle=":", linewidth=1, label="rising run: back at initial loss")
+            axes.axvline(turn, color=GREY, linestyle=":", linewidth=1, label="rising rate: back at initial loss")
             axes.set(xscale="log", yscale="log", title=title, xlabel="learning rate", ylim=(1e-5, 50))
             axes.set(xlim=(rates[0], rates[-1]), xticks=10.0 ** np.arange(-4, 1))
         panels[0].set_ylabel("training loss")

@@ -45,7 +45,7 @@ def log_size(step: Step) -> Array:
 
 
 def radius(lr: np.ndarray, beta: np.ndarray, averaged: bool = False) -> np.ndarray:
-    """rho for arrays of the same shape; with `averaged`, v averages the gradients: lr (1 - beta) replaces lr."""
+    """rho for arrays lr and beta of one shape. With `averaged`, v averages gradients: lr (1 - beta) replaces lr."""
     lr = np.where(averaged, lr * (1 - beta), lr)
     trace = 1 + beta[..., None] - lr[..., None] * SPECTRUM
     root = np.sqrt(trace**2 - 4 * beta[..., None] + 0j)

@@ -11,7 +11,7 @@ the standard parametrisation, the last one at zero.
 
 Differs from the paper:
 
-- a perceptron on digits instead of transformers, since the change shows within seconds;
+- a perceptron on digits instead of transformers, since the change is visible within seconds;
 - the learning rate of the last kernel is divided instead of its output; for a start at zero this is one of the
   equivalent forms in the paper's Appendix.
 
@@ -84,7 +84,7 @@ def late_loss(data: "xarray.Dataset") -> "xarray.DataArray":
 def best_rates(data: "xarray.Dataset") -> "xarray.DataArray":
     """log2 of the best rate, over (seed, parametrisation, width): the vertex of a parabola through five log losses.
 
-    If the parabola has no minimum or one of the five runs diverged, the rate with the smallest loss.
+    If the parabola has no minimum or one of the five runs diverged, it is the rate with the smallest loss instead.
     """
     losses, rates = np.log(late_loss(data)).transpose(..., "lr"), np.log2(data["lr"].values)
 

@@ -1,4 +1,4 @@
-"""Escape from a saddle: gradient descent needs arbitrarily long near the stable direction, perturbed descent does not.
+"""Escape from a saddle: near the stable direction gradient descent takes arbitrarily many steps, perturbed descent few.
 
 Sources: Du, Jin, Lee, Jordan, Póczos & Singh (2017), Gradient Descent Can Take Exponential Time to Escape Saddle
 Points, and Jin, Ge, Netrapalli, Kakade & Jordan (2017), How to Escape Saddle Points Efficiently, Algorithm 2. On the
@@ -11,8 +11,9 @@ and never if y0 = 0. Perturbed descent waits until |x| <= threshold, then moves 
 radius r around the current one. At y0 = 0 this gives E ln|y| = ln r - 1/2 - ln 2, so its mean time to |y| = 1 is also
 known.
 
-Differs from Du et al.: one saddle instead of their chain of saddles. In the chain each saddle takes a multiple of the
-time of the previous one, since it is entered closer to its stable direction: the line in the right panel shows this.
+Differs from Du et al.: one saddle instead of their chain of saddles. In the chain, gradient descent enters each saddle
+closer to its stable direction than the previous one, so each saddle takes a multiple of the time of the previous one.
+The right panel shows how the time grows as the start approaches the stable direction.
 
 Runs in seconds.
 """
@@ -51,12 +52,16 @@ def escape_steps(data: "xarray.Dataset") -> "xarray.DataArray":
 
 
 def steps_of_descent(y0: float, lr: float, flow: bool = False) -> float:
-    """Steps of gradient descent to |y| >= 1; with `flow`, those of the gradient flow e^(lr t)."""
+    """Steps of gradient descent until |y| >= 1. With `flow`, y grows like e^(lr t), as in the gradient flow."""
     return math.ceil(-math.log(y0) / (lr if flow else math.log1p(lr)))
 
 
 def steps_of_perturbed(lr: float, threshold: float, radius: float) -> float:
-    """Mean steps from y0 = 0: until |x| <= threshold, then from a point of the disc, plus 1/2 for rounding up."""
+    """Mean number of steps of perturbed descent from y0 = 0 until |y| >= 1.
+
+    The sum of the steps until |x| <= threshold, the mean time from a random point of the disc, and 1/2, because the
+    number of steps is rounded up.
+    """
     approach = math.ceil(math.log(threshold) / math.log1p(-lr))
     return approach + (-math.log(radius) + 0.5 + math.log(2)) / math.log1p(lr) + 0.5
 

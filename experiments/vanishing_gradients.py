@@ -12,7 +12,7 @@ Right: the share of runs that diverge on the adding task (Hochreiter & Schmidhub
 descent at two rates, with and without clipping the norm of the gradient at 1.
 
 Differs from the paper: the paper trains long tasks until they are solved; here no task is solved within the 400
-updates, so the experiment shows only the cliffs and that clipped steps do not diverge there.
+updates, so the experiment shows only that runs diverge without clipping and that clipped runs do not.
 
 Takes half a minute on two cores.
 """

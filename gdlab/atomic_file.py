@@ -1,4 +1,4 @@
-"""Write a file atomically: it exists complete or not at all."""
+"""Write a file atomically: readers see either the complete file or no file."""
 
 import os
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from gdlab.engine import chunk_programs, program
 from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
-from tests.real_processes import drawn, home, lab, unbroken  # noqa: F401  (fixtures)
+from tests.real_processes import home, processes, uninterrupted, with_figures  # noqa: F401  (fixtures)
 
 os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)

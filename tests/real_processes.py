@@ -54,7 +54,7 @@ SMALL = {"gdlab.engine.group_metadata.BUFFERED": 20_000}  # `position` is buffer
 OFTEN = {**SMALL, "gdlab.engine.write_store.OFTEN": 0}  # and a checkpoint after each segment
 
 
-DRAWN = ("landscape={points: 7}", "figures=[loss_curves]", "--format", "png")
+WITH_FIGURES = ("landscape={points: 7}", "figures=[loss_curves]", "--format", "png")
 
 
 class Done(NamedTuple):
@@ -68,7 +68,7 @@ class Done(NamedTuple):
 class Started(NamedTuple):
     """A process that may still be running."""
 
-    lab: "Processes"
+    processes: "Processes"
     pid: int
     streams: Path
 
@@ -76,7 +76,7 @@ class Started(NamedTuple):
         os.kill(self.pid, number)
 
     def wait(self):
-        code = self.lab.ask({"wait": self.pid})
+        code = self.processes.ask({"wait": self.pid})
         return Done(code, *((self.streams / f"{self.pid}.{stream}").read_text() for stream in ("out", "err")))
 
 
@@ -127,10 +127,10 @@ class Processes:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    processes = Processes(tmp_path_factory.mktemp("processes"))
-    yield processes
-    processes.close()
+def processes(tmp_path_factory):
+    started = Processes(tmp_path_factory.mktemp("processes"))
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -146,19 +146,19 @@ def with_config(folder):
 
 
 @pytest.fixture(scope="session")
-def unbroken(lab, tmp_path_factory):
+def uninterrupted(processes, tmp_path_factory):
     """The results folder of an uninterrupted run of the config."""
-    home = with_config(tmp_path_factory.mktemp("unbroken"))
-    done = lab.call(home, "run", "c.yaml", knobs=SMALL, events=home / "events")
+    home = with_config(tmp_path_factory.mktemp("uninterrupted"))
+    done = processes.call(home, "run", "c.yaml", knobs=SMALL, events=home / "events")
     assert done.code == 0, done.err
     return the_folder(home)
 
 
 @pytest.fixture(scope="session")
-def drawn(lab, tmp_path_factory):
-    """The same, with a landscape and a figure."""
-    home = with_config(tmp_path_factory.mktemp("drawn"))
-    done = lab.call(home, "run", "c.yaml", *DRAWN, knobs=OFTEN, events=home / "events")
+def with_figures(processes, tmp_path_factory):
+    """The results folder of an uninterrupted run of the config, with a landscape and a figure."""
+    home = with_config(tmp_path_factory.mktemp("with_figures"))
+    done = processes.call(home, "run", "c.yaml", *WITH_FIGURES, knobs=OFTEN, events=home / "events")
     assert done.code == 0, done.err
     return the_folder(home)
 
@@ -175,7 +175,7 @@ def events(folder):
 
 
 def contents(folder):
-    """The bytes of everything that a run computes: every file of the store, and runs.csv."""
+    """The bytes of all files that a run computes: those of the store, and runs.csv."""
     files = [path for path in (folder / "store.zarr").rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in (*files, folder / "runs.csv")}
 

@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands there."""
+"""The code and the commands in the README run as printed."""
 
 import re
 from pathlib import Path
@@ -40,6 +40,6 @@ def test_the_config_is_a_good_one(tmp_path):
 def test_what_it_names_exists():
     for target in re.findall(r"\]\(([^)]*)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
-    told = {word for words in re.findall(r"`gdlab (\w+)", README) for word in words.split()}
-    assert told <= set(main.commands)
-    assert set(main.commands) <= told
+    documented = {word for words in re.findall(r"`gdlab (\w+)", README) for word in words.split()}
+    assert documented <= set(main.commands)
+    assert set(main.commands) <= documented

@@ -1,4 +1,4 @@
-"""A sweep on workers of this machine: processes, then a dask cluster. `python local.py`"""
+"""Run a sweep on worker processes of this machine, then on a local dask cluster: `python local.py`."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

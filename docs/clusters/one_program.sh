@@ -1,6 +1,6 @@
 #!/bin/sh
-# sh one_program.sh HOST HOST ...: a process on each host, in this folder, which all of them see; the first coordinates.
-# localhost is this machine, and may be named more than once.
+# sh one_program.sh HOST HOST ...: start a process on each host, in the current folder, which all hosts must share.
+# The first host is the coordinator. localhost is this machine and may be given more than once.
 set -eu
 folder=$(pwd)
 python=${PYTHON:-python}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def rate_band(
     data: "xarray.Dataset", metric: str = "final_loss", tolerance: float = 0.1, *, direction: Direction | None = None
 ) -> "xarray.Dataset":
-    """The range of good rates of each rule: around the best rate, rates with a median over seeds nearly as good.
+    """The range of good rates of each rule: rates around the best one whose median over seeds is nearly as good.
 
     A median m is nearly as good as the best median b if m <= b + tolerance (start - b), where start is the median of
     the first recorded loss. For a metric where larger is better, m and b are negated and start is 0. On each side of

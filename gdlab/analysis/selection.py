@@ -93,7 +93,9 @@ def locate(
     dims = [dim for dim in values.dims if dim != RULE] if over is None else list(over)
     unknown = [dim for dim in dims if dim not in values.dims or dim == RULE]
     if unknown:
-        raise SelectionError(f"{metric} can't be chosen along {_listed(unknown)}; its dims are {_listed(values.dims)}")
+        raise SelectionError(
+            f"can't choose the best {metric} along {_listed(unknown)}; its dims are {_listed(values.dims)}"
+        )
     if not dims:
         return {}
     order = sign_of(data, metric, direction) * values
@@ -170,7 +172,7 @@ def missing(data: "xarray.Dataset", metric: str = "final_loss") -> "xarray.DataA
 
 
 def median(values: "xarray.DataArray") -> "xarray.DataArray":
-    """The median over existing seeds, if there is the dim `seed`; NaN where no seed exists.
+    """The median over existing seeds, if the data have the dim `seed`; NaN where no seed exists.
 
     Infinite values are included, so the median is infinite where half of the runs or more diverged.
     """

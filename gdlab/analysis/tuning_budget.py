@@ -142,7 +142,7 @@ def seed_interval(
 def _interval_of(
     runs: np.ndarray, resamples: int, ends: tuple[int, int], confidence: float, seed: int
 ) -> tuple[float, float, float, int]:
-    """The ends and the coverage of the interval of the median of runs (NaN with too few runs); the number of runs."""
+    """The interval of the median of some runs: its ends and coverage (NaN with too few runs), and their number."""
     count = len(runs)
     if count < LEAST_SEEDS:
         return np.nan, np.nan, np.nan, count

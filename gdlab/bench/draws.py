@@ -22,6 +22,6 @@ def rows(task: BenchTask, key: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def all_rows(task: BenchTask) -> np.ndarray:
-    """The indices of all steps, int64 [steps, batch_size], for frameworks without this generator."""
+    """The indices of all steps, int64 [steps, batch_size], for frameworks that do not have JAX's random generator."""
     draw = jax.jit(jax.vmap(lambda step: rows(task, batch_key(), step)))
     return np.asarray(draw(jnp.arange(task.steps))).astype(np.int64)

@@ -24,7 +24,7 @@ Train = Callable[[], np.ndarray]
 
 
 def in_jax(task: BenchTask) -> list[Contestant]:
-    """The contestants; the engine is first, as the reference."""
+    """The JAX contestants of a task; the engine is first, because it is the reference."""
     some, share = subset(count(task), LOOPED)
     vmaps = [Contestant("vmap", lambda: scans_under_vmap(task))]
     if task.batch_size is not None:
@@ -37,7 +37,7 @@ def in_jax(task: BenchTask) -> list[Contestant]:
 
 
 def by_engine(task: BenchTask, **settings: Any) -> Train:
-    """`gdlab.sweep` with further settings; returns the final losses."""
+    """A function that runs the task by `gdlab.sweep` with these settings, and returns the final losses."""
     swept = sweeping(task, **settings)
 
     def train() -> np.ndarray:
@@ -47,7 +47,7 @@ def by_engine(task: BenchTask, **settings: Any) -> Train:
 
 
 def sweeping(task: BenchTask, **settings: Any) -> "Callable[[], xarray.Dataset]":
-    """`gdlab.sweep` with further settings; returns the Dataset."""
+    """A function that runs the task by `gdlab.sweep` with these settings, and returns the Dataset."""
     start, data = _on_device(task)
     problem = Problem(init=lambda key: start, loss=task.loss, data=data)
     return lambda: sweep(

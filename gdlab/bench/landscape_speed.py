@@ -29,7 +29,7 @@ PROBED_STEPS, INTERVAL = 200, 20
 
 
 def landscape_speed(points: int, repeats: int, tell: Tell = lambda text: None) -> Measured:
-    """Compare the times of `points` x `points` cells of the loss of a 64-32-10 network on a random plane."""
+    """Time the loss of a 64-32-10 network at `points` x `points` cells of a random plane, for each contestant."""
     task = mlp()
     data = jax.tree.map(jnp.asarray, task.data)
     centre = tuple(map(jnp.asarray, task.start))

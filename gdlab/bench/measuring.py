@@ -61,7 +61,7 @@ def measure(what: str, works: Sequence[str], repeats: int, figure: Path | None, 
 
 
 def collected(items: Iterable[T], into: list[T]) -> Iterator[T]:
-    """Yield the items, and append each to the list `into`."""
+    """Yield the items, and append each of them to the list `into`."""
     for item in items:
         into.append(item)
         yield item

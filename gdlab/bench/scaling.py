@@ -35,7 +35,7 @@ class Size(NamedTuple):
 def scaling(
     repeats: int, tell: Tell = lambda text: None, counts: Sequence[int] = COUNTS, steps: int = STEPS
 ) -> list[Size]:
-    """Sweeps of increasing size over lr of gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
+    """Time sweeps of increasing size over lr: gradient descent on a tiny network (see `gdlab.bench.tasks.tanh`)."""
     sizes = []
     for wanted in sorted(counts):  # increasing, since the peak memory of a process never decreases
         task = tanh(rates=wanted, steps=steps)
@@ -54,7 +54,7 @@ def _seconds(train: Callable[[], Any]) -> float:
 
 
 def measured(sizes: Sequence[Size], repeats: int, steps: int = STEPS) -> Measured:
-    """The sizes as a table."""
+    """A table with a row for each size, and the same numbers as plain data."""
     rows = [
         (
             f"{size.runs:,}",

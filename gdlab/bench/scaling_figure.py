@@ -17,7 +17,7 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def scaling_figure(sizes: Sequence[Size], where: str) -> "Figure":
-    """A single-column figure; the caption names the machine, `where`."""
+    """A single-column figure; `where` describes the machine, for the caption."""
     with style():
         figure = new_figure("single", 2.8)
         axes = figure.add_subplot()

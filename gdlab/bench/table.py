@@ -19,7 +19,7 @@ class Table(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A table and its data."""
+    """The results of a benchmark: as a table, and as plain data for JSON."""
 
     table: Table
     record: dict[str, Any]
@@ -43,7 +43,7 @@ def as_json(what: str, there: Machine, day: date, records: Sequence[dict[str, An
 
 
 def occasion(what: str, there: Machine, day: date) -> str:
-    """The command, the date and the machine, as the line above the tables."""
+    """The line above the tables: the command, the date and the machine."""
     return f"`gdlab bench {what}`, {day.day} {day:%B %Y}: {described(there)}."
 
 

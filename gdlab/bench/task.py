@@ -1,4 +1,4 @@
-"""A task of the bench: a training problem and hyperparameters in arithmetic that works in any framework."""
+"""A benchmark task: a problem and an update rule, written in arithmetic that works on arrays of any framework."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""`gdlab bench`."""
+"""The command `gdlab bench`: measure the speed of gdlab."""
 
 from pathlib import Path
 

@@ -31,11 +31,11 @@ class OnError(UserError):
 
 
 def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
-    """Read the value of `--on`. Returns a function that opens a context; the value of the context is the executor.
+    """Parse the value of `--on`. Returns a function that makes a context manager, which yields the executor.
 
     Raises:
-        OnError: the text has none of the `FORMS`. Entering the context raises it if no scheduler answers, or if dask
-            is not installed.
+        OnError: the text has none of the `FORMS`. Entering the context also raises it, if no scheduler answers or if
+            dask is not installed.
     """
     kind, _, rest = text.partition(":")
     if text == "dask":
@@ -45,7 +45,7 @@ def read(text: str) -> "Callable[[], AbstractContextManager[ExecutorAdapter]]":
     if kind == "processes" and rest.isdecimal() and int(rest) > 0:
         return functools.partial(_processes, int(rest))
     forms = "".join(f"\n  --on {form:<17} {meaning}" for form, meaning in FORMS.items())
-    raise OnError(f"--on {text} is none of{forms}")
+    raise OnError(f"--on {text} has none of these forms:{forms}")
 
 
 @contextmanager

@@ -23,7 +23,12 @@ def show(folder: Path) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--metric", default="final_loss", show_default=True, help="What to choose by; *accuracy: the greatest.")
+@click.option(
+    "--metric",
+    default="final_loss",
+    show_default=True,
+    help="The metric of the best point; larger is better if its name ends in accuracy.",
+)
 @click.option(
     "--budget",
     "budgets",

@@ -1,4 +1,4 @@
-"""`gdlab landscape`."""
+"""The command `gdlab landscape`: compute and draw the loss around finished runs."""
 
 import re
 from pathlib import Path

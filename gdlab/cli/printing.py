@@ -264,7 +264,7 @@ def shown_number(value: Any) -> str:
 
 
 def _shown_value(value: Any) -> str:
-    """The value of an axis as text; NaN, the value where a part of a chain lacks the axis, as "default".
+    """The value of an axis as text; "default" for NaN, which marks points without the axis.
 
     If some points lack an integer axis, its values are floats. They are printed as integers, with all digits.
     """

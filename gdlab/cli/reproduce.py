@@ -1,4 +1,4 @@
-"""`gdlab reproduce`."""
+"""The command `gdlab reproduce`: run experiments and check their claims."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`gdlab run` and `gdlab resume`."""
+"""The commands `gdlab run` and `gdlab resume`: run an experiment, or continue one."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext

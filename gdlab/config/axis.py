@@ -37,7 +37,7 @@ class Axis:
 
     @property
     def size(self) -> int:
-        """The number of values of each name."""
+        """The number of values, the same for each of the zipped names."""
         return len(self.columns[0])
 
     def place(self, row: int, column: int) -> Path:
@@ -56,7 +56,7 @@ def read_axis(path: Path, written: Any, report: Report) -> Axis | None:
     """Read the axis at a path, whose last part is its key; None, and an error in the report, if it is not valid."""
     names = axis_names(str(path[-1]))
     if not all(names) or len(set(names)) < len(names):
-        report.add(path, "zipped axes are different names with commas between them", key=True)
+        report.add(path, "zipped axes must be different names separated by commas", key=True)
     elif len(names) > 1:
         return _zipped(path, names, written, report)
     elif names == ("seed",):

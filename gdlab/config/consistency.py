@@ -139,7 +139,7 @@ def _rules_of(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]
 
 
 def _rules_set(name: str, choices: Choices) -> dict[str, tuple[ResolvedKind, str]]:
-    """The rules of `_rules_of` without those whose hyperparameter is a schedule, unless no other rule has it.
+    """The rules of `_rules_of` whose hyperparameter is not a schedule; all, if none of these has the hyperparameter.
 
     So an axis `lr` can set the constant rates of some rules, and an axis `lr.peak` the peaks of the other rules.
     """

@@ -8,7 +8,7 @@ from gdlab.config.node import Node, Path
 
 
 def set_at(node: Node, keys: list[tuple[str, Mark]], value: Node, mark: Mark, path: Path = ()) -> Node:
-    """The node with `value` merged into the node at the keys. `mark` is the position of the whole dotted key."""
+    """The node with `value` merged in at a path of keys. `mark` is the position of the whole dotted key."""
     (name, key), rest = keys[0], keys[1:]
     below = _below(node, name)
     if rest and below is not None and _can_hold(below, rest[0][0]):

@@ -110,7 +110,7 @@ def _around(
         name = str(at[-1])
         if name != "of" and (name in written or (name in own and name != "lr")):
             hint = "drop one" if name in written else f"it can't be given to the {inside['kind']} inside"
-            report.add(at, f"{name} is a hyperparameter of the {written['kind']} around it too", hint=hint, key=True)
+            report.add(at, f"{name} is also a hyperparameter of the wrapper {written['kind']}", hint=hint, key=True)
     beside = {(*path, name): value for name, value in written.items() if name not in ("kind", "of")}
     shared = {at: value for at, value in within.items() if not report.faulty(*at)}
     return None if inner is None else wrapped(make, inner), beside | shared
@@ -141,7 +141,8 @@ def parameters(make: Callable[..., Any], skip: int = 0) -> tuple[Mapping[str, Va
 def _is_schedule(what: What, allowed: ValueTypes, value: Any) -> bool:
     """Whether a value is a schedule.
 
-    A rule accepts a schedule for any numeric parameter, a schedule only for a parameter annotated as a schedule.
+    A rule accepts a schedule for any numeric parameter. A schedule accepts another one only for a parameter that is
+    annotated as a schedule.
     """
     if what not in ("rule", "schedule") or not isinstance(value, dict):
         return False

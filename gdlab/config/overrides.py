@@ -100,7 +100,7 @@ def _path(root: Node, key: str) -> list[tuple[str, int, int]]:
     if words.startswith("sweep.") and words != "sweep.":
         return [("sweep", start, start + 5), *_swept(root.at(("sweep",)), words[6:], start + 6)]
     if "" in words.split("."):
-        raise _UnknownError("a name is missing beside a dot")
+        raise _UnknownError("there is no name before or after a dot")
     spans: list[tuple[str, int, int]] = []
     inside = root.value
     while words:
@@ -125,7 +125,7 @@ def _counted(inside: list[Node], name: str, place: str) -> Node:
 
 
 def _swept(axes: Node, words: str, start: int) -> list[tuple[str, int, int]]:
-    """The parts of a key within the sweep: an axis, or a part of its chain, with or without an axis of that part."""
+    """The parts of a key below `sweep`: an axis, a part of a chain (`chain.0`), or an axis in a part (`chain.0.lr`)."""
     parts = axes.value.get(CHAIN) if isinstance(axes.value, dict) else None
     if parts is None or not isinstance(parts.value, list) or not words.startswith(f"{CHAIN}."):
         return _axis(axes, words, start)

@@ -30,26 +30,26 @@ def named(written: Any) -> Any:
 
 
 class Stop(_Section):
-    """When a run ends before its last step; null: never for that reason."""
+    """Criteria that end a run before its last step; null turns a criterion off."""
 
     grad_norm: float | None = Field(
-        default=None, ge=0, description="converged once the gradient's norm is at most this"
+        default=None, ge=0, description="a run has converged when the norm of its gradient is at most this"
     )
-    loss: float | None = Field(default=None, description="converged once the loss is at most this")
-    bound: float | None = Field(default=None, description="diverged once the loss is above this")
+    loss: float | None = Field(default=None, description="a run has converged when its loss is at most this")
+    bound: float | None = Field(default=None, description="a run has diverged when its loss is above this")
 
 
 class Train(_Section):
     """How a run is trained."""
 
-    steps: Positive = Field(description="updates in a run")
+    steps: Positive = Field(description="the number of updates of a run")
     batch_size: Positive | None = Field(
-        default=None, description="examples in a batch; null: all of them, in every step"
+        default=None, description="the number of examples in a batch; null: all examples at every step"
     )
     sampling: Literal["shuffle", "replacement"] = Field(
         default="shuffle", description="epochs in random order without replacement, or draws with replacement"
     )
-    stop: Stop = Field(default=Stop(), description="when a run ends before its last step")
+    stop: Stop = Field(default=Stop(), description="criteria that end a run before its last step")
 
 
 class Record(_Section):
@@ -58,7 +58,7 @@ class Record(_Section):
     every: Positive | None = Field(default=1, description="steps between two records; null: no series")
     probes: list[Annotated[Kind, BeforeValidator(named)]] = Field(
         default=[],
-        description="what is recorded besides the loss; a probe with `every` is recorded at multiples of so many steps",
+        description="what is recorded besides the loss; a probe's option `every`: the steps between its measurements",
     )
 
 
@@ -76,18 +76,19 @@ class Landscape(_Section):
     """The loss on a plane through parameter space."""
 
     runs: Literal["best", "all"] = Field(
-        default="best", description="the runs whose paths are drawn: each rule's best, or all of the first seed"
+        default="best",
+        description="the runs whose paths are drawn. best: the best run of each rule; all: every run of the first seed",
     )
     plane: Literal["auto", "exact", "pca", "random", "hessian", "gradient"] = Field(
         default="auto",
-        description="exact for two parameters, else pca, through all paths along their principal directions; or from "
-        "the end of the first along random directions, the Hessian's top eigenvectors, or the gradient and last step",
+        description="exact: the two parameters; pca: along the principal directions of the paths; random, hessian (top "
+        "eigenvectors), gradient (and last displacement): through the end of the first path; auto: exact or pca",
     )
     normalise: Literal["filter", "layer", "tensor", "none"] = Field(
         default="filter",
-        description="the scale of random directions: that of the weights by filter, layer or tensor; none: as drawn",
+        description="random directions are scaled to the norm of the weights by filter, layer or tensor (or none)",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of random directions")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="the seed of random directions")
     lines: Positive = Field(default=16, description="random lines through each run's end, for line_profile")
     points: Annotated[
         tuple[_Count, _Count] | None,
@@ -98,17 +99,19 @@ class Landscape(_Section):
     ] = Field(
         default=None, description="points along each direction: n, or [nx, ny]; null: 201 on an exact plane, else 51"
     )
-    margin: float = Field(default=0.15, ge=0, description="room around the paths, as a share of their extent")
+    margin: float = Field(
+        default=0.15, ge=0, description="how far the grid extends beyond the paths, as a share of their extent"
+    )
 
 
 class Compute(_Section):
-    """How runs are grouped into programs; changes results by rounding at most."""
+    """How many runs are computed at the same time. These settings affect results only by rounding."""
 
     chunk: Positive | None = Field(
-        default=None, description="runs in one call of a program; null: chosen automatically"
+        default=None, description="the number of runs in one call of a program; null: chosen automatically"
     )
     tile: Positive | None = Field(
-        default=None, description="runs that are trained at the same time; null: as many as memory allows"
+        default=None, description="the number of runs that are trained at the same time; null: as many as memory allows"
     )
 
 
@@ -124,8 +127,8 @@ class Config(_Section):
     )
     sweep: dict[str, Any] = Field(
         default={},
-        description="the axes of the space, the last one varying fastest: a hyperparameter of the rules (of one alone: "
-        "rules.LABEL.NAME), problem.NAME, batch_size, seed; several names with commas between them move together",
+        description="the axes of the space: a hyperparameter of all rules, of one rule (rules.LABEL.NAME) or of the "
+        "problem (problem.NAME), batch_size, or seed; names joined by commas are zipped",
     )
     train: Train = Field(description="how a run is trained")
     record: Record = Field(default=Record(), description="what is recorded during a run")
@@ -137,11 +140,16 @@ class Config(_Section):
         default=[], description="checks of claims against the results"
     )
     size: str = Field(
-        default="small", min_length=1, description="which of `sizes` is run; small: the config without any of them"
+        default="small",
+        min_length=1,
+        description="the name of the size to run, from `sizes`; small: the config without changes",
     )
     sizes: dict[str, dict[str, Any]] = Field(
-        default={}, description="changes to the config for other sizes, by name; for example the size in a paper"
+        default={},
+        description="changes to the config for other sizes, by name; for example for the size used in a paper",
     )
     code: list[str] = Field(default=[], description="Python files that register kinds, relative to this file")
-    precision: Literal["float32", "float64"] = Field(default="float32", description="of every number of a run")
-    compute: Compute = Field(default=Compute(), description="how runs are grouped into programs")
+    precision: Literal["float32", "float64"] = Field(
+        default="float32", description="the precision of all numbers of a run"
+    )
+    compute: Compute = Field(default=Compute(), description="how many runs are computed at the same time")

@@ -48,16 +48,16 @@ def read_drawn(
     if "n" in written:
         _count((*path, "n"), written["n"], report)
     else:
-        report.add(path, "lacks n, how many rows are drawn")
+        report.add(path, "n, the number of rows, is missing")
     if not isinstance(box, dict):
         report.add(place, f"must give each axis its ends, {{{names[0]}: [lo, hi], ...}}, not {shown(box)}")
         return None
     for name in [name for name in box if name not in names]:
         hint = did_you_mean(name, [known for known in names if known not in box])
-        report.add((*place, name), f"is none of the axes {', '.join(names)}", hint=hint, key=True)
+        report.add((*place, name), f"is not one of the axes {', '.join(names)}", hint=hint, key=True)
     lacking = [name for name in names if name not in box]
     if lacking and not report.faulty(*place):
-        report.add(place, f"lacks the ends of {', '.join(lacking)}")
+        report.add(place, f"the ends of {', '.join(lacking)} are missing")
     for name, ends in box.items():
         here = (*place, name)
         if not isinstance(ends, list) or len(ends) not in (2, 3):
@@ -81,7 +81,7 @@ def _form(
     strange = [name for name in written if name != form and name not in known]
     for name in strange:
         if name in forms:
-            report.add((*path, name), f"{form} spaces the axis already", hint="drop one", key=True)
+            report.add((*path, name), f"the axis already has the spacing {form}", hint="drop one", key=True)
         else:
             hint = did_you_mean(name, (*forms, *known))
             report.add((*path, name), f"an axis has no option {name} here", hint=hint, key=True)

@@ -27,7 +27,7 @@ _WORDS = {
     "list_type": "must be a list, not {value}",
     "dict_type": "must be a mapping, not {value}",
     "model_type": "must be a mapping, not {value}",
-    "too_short": "must hold at least {min_length}",
+    "too_short": "must have at least {min_length}",
     "missing": "is missing",
 }
 _POINTS: Path = ("landscape", "points")

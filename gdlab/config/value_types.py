@@ -119,7 +119,7 @@ def convert(value: Any, allowed: ValueTypes) -> Any:
     """A plain value as the factory takes it: numbers as floats where it takes floats, lists as tuples.
 
     Raises:
-        pydantic.ValidationError: it is of none of the types.
+        pydantic.ValidationError: the value has none of the types.
     """
     return _adapter(allowed).validate_python(value)
 

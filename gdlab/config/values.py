@@ -71,7 +71,7 @@ def check_batches(written: dict[str, Any], choices: Choices, report: Report) -> 
             return
         if batch > examples:
             path = places.get(BATCH_SIZE, ("train", BATCH_SIZE))
-            report.add(path, f"a batch of {batch} is larger than the data: {problem.kind} has {examples} to train on")
+            report.add(path, f"{batch} is larger than the data: {problem.kind} has {examples} training examples")
 
 
 def _check_has_data(

@@ -10,7 +10,7 @@ MOST_NODES = 50_000  # longer lists of values can be written as a spacing: {log:
 
 
 class TooLargeError(Exception):
-    """The document has more than `MOST_NODES` values, those of its aliases included."""
+    """The document has more than `MOST_NODES` values, including those of its aliases."""
 
 
 def syntax_error(error: Exception, source: Source) -> Mistake:

@@ -44,7 +44,7 @@ class ChunkPrograms(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Bytes on all devices together of the program that needs the most."""
+        """The memory of the program that needs the most, in bytes over all devices."""
         return self.mesh.size * max(program.memory for program in self.programs)
 
 

@@ -39,7 +39,7 @@ class Cost(NamedTuple):
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
 
     def steps(self, blocks: int) -> float:
-        """Operations of a run of this many records."""
+        """The number of operations of a run with this many records."""
         return self.once + blocks * self.block
 
 

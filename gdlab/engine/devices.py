@@ -47,7 +47,9 @@ def start(devices: int | None = None) -> "list[jax.Device]":
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     found = jax.devices()
     if devices is not None and devices > len(found):
-        raise DevicesError(f"there are {len(found)} devices ({found[0].device_kind}), not {devices}")
+        raise DevicesError(
+            f"{devices} devices were requested, but there are only {len(found)} ({found[0].device_kind})"
+        )
     return found[:devices]
 
 
@@ -66,7 +68,7 @@ def _private(folder: Path) -> Path:
         if folder.stat().st_uid != os.getuid():
             raise CacheError(
                 f"the folder of compiled programs {folder} belongs to another user, who could put programs into it; "
-                f"set {CACHE} to a folder of yours, or to nothing for no cache"
+                f"set {CACHE} to a folder of yours, or to an empty string to turn the cache off"
             )
         folder.chmod(0o700)
     return folder

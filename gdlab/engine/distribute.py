@@ -35,8 +35,8 @@ class Failure(NamedTuple):
 class FailedRunsError(Exception):
     """Some tasks failed. All others are done, and their results are in the sink.
 
-    `failures` lists the runs that failed. `data` is a Dataset of all results, with fill values for these runs, if the
-    results were to be kept in memory.
+    `failures` lists the runs that failed. `data` is a Dataset of all results, with fill values for these runs; it
+    is None if the results are written to a folder.
     """
 
     def __init__(self, failures: Sequence[Failure]) -> None:
@@ -48,7 +48,7 @@ class FailedRunsError(Exception):
 
 
 class _SubmittedTask(NamedTuple):
-    """A task, and the tile whose wanted runs it computes."""
+    """A task, and the tile of the runs that it computes."""
 
     task: TileTask
     tile: slice
@@ -57,8 +57,8 @@ class _SubmittedTask(NamedTuple):
 def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sink, settings: Settings) -> list[Timing]:
     """Evaluate every run that the sink wants, on the workers of an executor.
 
-    Each worker calls `source` once to get the groups; it is usually a `functools.partial` of a function of a module. A
-    task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
+    Each worker calls `source` once to get the groups. `source` is usually a `functools.partial` of a module's function.
+    A task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
     equal those of `execute` bit for bit. Times are sums over all workers.
 
     Args:

@@ -85,7 +85,7 @@ class ExecutorAdapter:
                 raise
             except Exception as error:
                 raise WorkersError(
-                    f"a worker can't run gdlab: {type(error).__name__}: {error}. Install the same gdlab there"
+                    f"a worker can't run gdlab: {type(error).__name__}: {error}. Install the same gdlab version there"
                 ) from error
         mismatch = version_mismatch(versions(), info)
         if mismatch is not None:

@@ -1,4 +1,4 @@
-"""Predict what a plan needs: programs, chunks, memory, time."""
+"""Predict the programs, chunks, memory and time of a plan."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SAMPLE = 5e8
 
 
 class Forecast(NamedTuple):
-    """What one group needs."""
+    """The predicted layout, memory and time of one group."""
 
     label: str
     runs: int
@@ -31,7 +31,7 @@ class Forecast(NamedTuple):
 def forecast(
     groups: Sequence[Group], devices: Sequence[jax.Device], settings: Settings = DEFAULT_SETTINGS
 ) -> list[Forecast]:
-    """What each group needs. Compiles the programs of each group, and times a few records of some of its runs."""
+    """Predict each group: compile its programs, and time a few records of some of its runs."""
     mesh = run_mesh(devices)
     forecasts = []
     for group in groups:

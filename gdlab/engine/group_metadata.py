@@ -106,9 +106,9 @@ def program_of(group: Group) -> dict[str, str]:
 
 
 def changed(metadata: GroupMetadata, program: Mapping[str, str]) -> str | None:
-    """What differs between the program of some metadata and another, as text; None if no difference is known.
+    """What differs between the program in the metadata and `program`, as text; None if no difference is found.
 
-    Two versions of JAX trace a function to different programs, so for these only the arrays are compared.
+    Different versions of JAX trace a function to different programs; then only the arrays are compared.
     """
     before = metadata.attributes["program"]
     if before["data"] != program["data"]:

@@ -112,7 +112,7 @@ def _check_every(cost: Cost, step: float) -> int:
 
 
 def cut(records: int, steps: int, work: float) -> tuple[int, int]:
-    """(records of a segment, number of segments); the segments are equal, so the last one may be partly idle."""
+    """(records of a segment, number of segments). All segments have equal length; the end of the last may be unused."""
     if not records:
         return 0, 0
     wanted = max(min(SEGMENTS, math.ceil(work / WORTHWHILE)), steps // LONGEST, 1)

@@ -23,7 +23,7 @@ class WorkerInfo(NamedTuple):
 
 
 class CommonSettings(NamedTuple):
-    """What all tasks of an execution share."""
+    """Settings that are the same for all tasks of an execution."""
 
     versions: dict[str, str]
     config: dict[str, Any]  # the settings of JAX on which results depend

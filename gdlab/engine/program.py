@@ -145,7 +145,7 @@ def sharded_program(
 
 
 def _apart(args: Sequence[Any], donate: int | None) -> tuple[list[Any], list[Any]]:
-    """The leaves of the arguments that are not donated, and of the one that is."""
+    """Split the leaves of the arguments: those that are not donated, and those of the donated argument."""
     held = [leaf for position, arg in enumerate(args) if position != donate for leaf in jax.tree.leaves(arg)]
     return held, [] if donate is None else jax.tree.leaves(args[donate])
 

@@ -7,7 +7,7 @@ from gdlab.engine.plan import Group, describe
 
 
 class Progress(NamedTuple):
-    """How much of an execution is done."""
+    """The progress of an execution: the current group, and how many runs are done."""
 
     group: int
     groups: int
@@ -30,23 +30,23 @@ class ProgressTracker:
         self._tile = 0  # runs of the current tile
 
     def enter(self, index: int, phase: str) -> None:
-        """Group number `index` starts to be compiled, or to run."""
+        """Report that the group with this index begins to compile or to run."""
         self._index, self._phase = index, phase
         self.within(0, {})
 
     def begin_tile(self, runs: int) -> None:
-        """A tile of this many runs starts."""
+        """Start a tile of `runs` runs."""
         self._tile = runs
 
     def within(self, share: float, status: Mapping[str, int]) -> None:
-        """This share of the current tile is done."""
+        """Report that this fraction of the current tile is done."""
         label = describe(self._groups[self._index])
         done = self._done + share * self._tile
         counts = _sum(self._status, status)
         self._report(Progress(self._index, len(self._groups), label, self._phase, done, self._runs, counts))
 
     def end_tile(self, status: Mapping[str, int]) -> None:
-        """The current tile is done."""
+        """Add the current tile, which is done, to the total."""
         self._done += self._tile
         self._tile = 0
         self._status = _sum(self._status, status)

@@ -188,7 +188,7 @@ def root_attributes(path: Path) -> dict[str, Any] | None:
 
 
 def read_part(array: Any, folder: Path, runs: slice, records: slice | None = None) -> np.ndarray:
-    """Some runs of an array of a folder's store; for a series the given records, by default all.
+    """Read some runs of an array in a store; of a series, the given records (by default all).
 
     Raises:
         DamageError: a chunk is missing, or was changed after it was written.

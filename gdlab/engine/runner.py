@@ -50,7 +50,7 @@ class CollectedTile:
         return False
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Keeps nothing: a tile that stops here starts again from its first step."""
+        """Discards the checkpoint: a tile that is stopped starts again from its first step."""
 
     def series(self, first: int, records: Mapping[str, np.ndarray]) -> None:
         self.records.append((first, records))

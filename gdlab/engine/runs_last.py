@@ -1,4 +1,4 @@
-"""`vmap` with the runs on the last axis: the loops over the runs are the innermost, so the processor's vectors hold runs.
+"""`vmap` with the runs on the last axis: the innermost loops are over runs, so the processor's vectors hold runs.
 
 `jax.vmap` puts the runs first. Its innermost loops are over the axes of one run, which are short for a small model, and
 its matrix products are many small ones. With the runs last, an operation of a small model becomes a few long loops, and
@@ -29,7 +29,10 @@ _ELEMENTWISE = frozenset(
     """.split()  # noqa: SIM905
 )
 # The same axes of the operand, whatever axes follow.
-_SAME_AXES = frozenset(["argmax", "argmin", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_xor", "rev", "squeeze"])  # fmt: skip
+_SAME_AXES = frozenset(
+    ["argmax", "argmin", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "reduce_and", "reduce_max"]
+    + ["reduce_min", "reduce_or", "reduce_prod", "reduce_xor", "rev", "squeeze"]
+)
 # Calls of a function, with the name of the parameter that holds its jaxpr.
 _CALLS = {
     "jit": "jaxpr",
@@ -122,7 +125,7 @@ def _by_vmap(eqn: Any, args: list[Value]) -> list[Value]:
 
 
 def _full(value: Value, shape: tuple[int, ...]) -> Any:
-    """The value with the axis of runs, broadcast to a shape; its own axes are the last of the shape, or it is scalar."""
+    """The value broadcast to a shape that ends with the axis of runs. The value is scalar, or has the same axes."""
     array = jnp.asarray(value.array)
     if array.shape == shape:
         return array

@@ -23,11 +23,11 @@ class Variable(NamedTuple):
 class Sink(ABC):
     """Takes results tile by tile: the records of each segment, then the final results of the tile's runs.
 
-    Arrays hold the wanted runs of the tile along their leading axis.
+    The leading axis of the arrays is over the runs of the tile for which `wanted` asks.
     """
 
     def layout(self, index: int) -> Layout | None:
-        """The layout of a group that was begun earlier."""
+        """The layout of a group that was begun earlier; None for a new group."""
         return None
 
     def complete(self, index: int, group: Group) -> bool:
@@ -36,26 +36,26 @@ class Sink(ABC):
 
     @abstractmethod
     def begin(self, index: int, group: Group, layout: Layout, variables: Mapping[str, Variable]) -> None:
-        """A group is about to run."""
+        """Prepare for the results of a group; called before the group runs."""
 
     def wanted(self, index: int, tile: slice) -> np.ndarray:
         """The runs of a tile whose results do not exist yet."""
         return np.arange(tile.start, tile.stop)
 
     def tile(self, index: int, tile: slice) -> "SinkTile":
-        """Takes the results of one tile."""
+        """The sink of a single tile."""
         return SinkTile(self, index, tile)
 
     def resumed(self, index: int, tile: slice) -> Checkpoint | None:
-        """The checkpoint from which a tile continues."""
+        """The checkpoint from which a tile continues; None if it starts at its first step."""
         return None
 
     def due(self) -> bool:
-        """Whether a checkpoint is wanted after this segment."""
+        """Whether to write a checkpoint after the current segment."""
         return False
 
     def keep(self, index: int, tile: slice, checkpoint: Checkpoint) -> None:  # noqa: B027  (a sink may keep none)
-        """Keep a checkpoint."""
+        """Store a checkpoint."""
 
     @abstractmethod
     def series(self, index: int, tile: slice, first: int, records: Mapping[str, np.ndarray]) -> None:

@@ -140,12 +140,12 @@ def integer_axes(points: Space) -> set[str]:
 
 def _mapping(over: Any) -> Mapping[str | tuple[str, ...], Any]:
     if not isinstance(over, Mapping):
-        raise SpaceError(f"a space is a mapping of axes to values, or a chain of such, not {over!r}")
+        raise SpaceError(f"a space must be a mapping from axes to values, or a chain of such mappings, not {over!r}")
     return over
 
 
 def _chained(over: Chain, counts: Collection[str]) -> tuple[Block, ...]:
-    """The blocks that all parts share, and before them one block of the points of the other axes."""
+    """A block of the points of the axes that differ between parts, followed by the blocks that all parts share."""
     parts = [{_key(block): block for block in space(part, counts).blocks} for part in over.parts]
     common = set.intersection(*map(set, parts))
     rest = [Space(tuple(block for key, block in part.items() if key not in common)) for part in parts]

@@ -183,7 +183,7 @@ class TileRun:
         return self._results
 
     def checkpoint(self, segment: int) -> Checkpoint:
-        """The current state, copied to the host; `segment` is the next one."""
+        """The current state, copied to the host. `segment` is the index of the next segment."""
         leaves = [np.array(_on_host(_key_data(leaf))) for leaf in jax.tree.leaves(self._carry)]
         programs = self._programs
         status, results = _copied(self.status), _copied(self._results)
@@ -236,8 +236,10 @@ class TileRun:
         return moved, source
 
     def _balanced(self) -> tuple[np.ndarray, np.ndarray]:
-        """The runs that are alive, stacked, with row r on device r modulo the number of devices: slots, and the slot
-        among all that each run comes from."""
+        """Stack the runs that are alive, with row r on device r modulo the number of devices.
+
+        Returns the new slots, and for each of them the old slot of its run.
+        """
         (slots,), (source,) = self._stacked(1)
         order = np.arange(len(slots)).reshape(-1, self._programs.mesh.size).T.reshape(-1)
         return slots[order].reshape(self._slots.shape), source[order].reshape(self._slots.shape)

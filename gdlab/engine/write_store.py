@@ -310,7 +310,7 @@ class Store(Sink):
             array[tile, part] = self._merged(index, name, tile, fill, part)
 
     def _written_digest(self, index: int, tile: slice, recorded: int) -> str:
-        """A digest of the chunks on disk of a tile of which `recorded` records are done."""
+        """A digest of the chunks of a tile that are on disk after `recorded` records."""
         return digest_of_chunks(
             self._segmented(index), self._folder, tile, self._attributes["space"], slice(0, recorded)
         )

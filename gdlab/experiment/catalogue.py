@@ -10,7 +10,7 @@ CONFIGS = "configs"
 
 
 class Experiment(NamedTuple):
-    """An experiment: its config, the config's leading comment, its sizes besides small, and the kinds of its checks."""
+    """An experiment: its config, the config's leading comment, its sizes except small, and the kinds of its checks."""
 
     slug: str
     path: Path

@@ -44,7 +44,7 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "# Gallery",
         "",
-        "Written by `gdlab reproduce all --gallery results/gallery`: each figure with the claims that it bears out.",
+        "Written by `gdlab reproduce all --gallery results/gallery`: each figure with its claims and their verdicts.",
         "",
     ]
     lines += ["| experiment | what it shows | claims | seconds | size |", "|---|---|---|---:|---|"]

@@ -110,7 +110,7 @@ def _sound(arrays: Mapping[str, Any], folder: Path, tile: slice, space: Any, chu
 
 
 def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whole: np.ndarray) -> np.ndarray:
-    """For each run in `ours`, the index of the undamaged run in `theirs` with the same values; -1 without any.
+    """For each run in `ours`, the index of the undamaged run in `theirs` with the same values; -1 if there is none.
 
     `whole` is true for the undamaged runs of `theirs`.
     """
@@ -120,7 +120,7 @@ def _same(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray], whol
 
 
 def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[Any, ...]]:
-    """The values of each run as the program receives them: kinds of dtype, and bits."""
+    """A key for each run, equal for runs with equal values in the program: the kinds of the dtypes, and the bits."""
     seen = [traced_dtype(column) for column in columns.values()]
     kinds = tuple(column.dtype.kind for column in seen)
     return [(kinds, *row) for row in zip(*(bits(column).tolist() for column in seen), strict=True)] or [()]

@@ -369,7 +369,7 @@ def chosen_runs(folder: Path, words: str | None) -> tuple[str | dict[str, Any] |
         return results.run_of_row(folder, int(words)), []
     pairs = [pair.partition("=") for pair in words.split(",")]
     if not all(name and equals and value for name, equals, value in pairs):
-        raise UserError(f"--run is best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01; not {words!r}")
+        raise UserError(f"--run must be best, all, a row of runs.csv, or axes as in rule=adam,lr=0.01; not {words!r}")
     wanted = {name.strip(): value.strip() for name, _, value in pairs}
     return nearest_values(results.open_results(folder), wanted)
 

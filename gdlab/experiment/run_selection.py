@@ -72,7 +72,7 @@ def one_run(resolved: Resolved, data: "xarray.Dataset", wanted: Mapping[str, Any
         elif str(value) in [str(entry) for entry in column]:
             place = [str(entry) for entry in column].index(str(value))
         else:
-            raise SelectionError(f"{name} is never {value!r}; it is {', '.join(map(str, column))}")
+            raise SelectionError(f"{name} has no value {value!r}; it has {', '.join(map(str, column))}")
         found = found.isel({dim: [place]})
     row = found.isel(dict.fromkeys(found["final_loss"].dims, 0))
     words = f"Path: one run of {data['final_loss'].size:,}"
@@ -93,7 +93,7 @@ def nearest_values(data: "xarray.Dataset", wanted: Mapping[str, Any]) -> tuple[d
         if column.size and column.min() <= number <= column.max():
             values[name] = column.flat[np.abs(column - number).argmin()].item()
             if not np.isclose(values[name], number, rtol=1e-3, atol=0.0):
-                notices.append(f"{name} is never {number:g} in this sweep; the nearest value is {values[name]:.4g}")
+                notices.append(f"{name} has no value {number:g} in this sweep; the nearest value is {values[name]:.4g}")
     return values, notices
 
 
@@ -104,14 +104,14 @@ def _matching(name: str, column: np.ndarray, value: float) -> int:
     if np.isclose(column.flat[place], value, rtol=1e-3, atol=0.0):
         return place
     nearest = f"; the nearest value is {column.flat[place]:.4g}" if np.isfinite(distances.flat[place]) else ""
-    raise SelectionError(f"{name} is never {value:g} in this sweep{nearest}")
+    raise SelectionError(f"{name} has no value {value:g} in this sweep{nearest}")
 
 
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except ValueError:
-        raise SelectionError(f"{name} is a number, not {value!r}") from None
+        raise SelectionError(f"{name} must be a number, not {value!r}") from None
 
 
 def _selection(

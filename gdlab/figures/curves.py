@@ -63,7 +63,7 @@ def loss_curves(
         known = [str(name) for name, variable in data.data_vars.items() if STEP in variable.dims]
         raise SelectionError(f"there is no series {series!r} in the results; there are {', '.join(known) or 'none'}")
     if isinstance(at, str) and at != "best":
-        raise SelectionError(f"at is 'best' or a mapping of axes to values, not {at!r}")
+        raise SelectionError(f"at must be 'best' or a mapping from axes to values, not {at!r}")
     data = selected(data, {**(select or {}), **({} if isinstance(at, str) else at)})
     rate = rate_axis(data)
     along = dims_of(data, [rate] if over is None else over)

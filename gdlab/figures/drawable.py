@@ -39,7 +39,7 @@ def needs_panels(default: Sequence[str] = RATE_AXES) -> Needs:
             return f"can have panels for one axis, but {spelled(list(left))} vary: choose a value with select"
         for dim, size in left.items():
             if size > MOST:
-                return f"would have {size} panels, one for each {dim} (the most is {MOST}): choose some with select"
+                return f"would have {size} panels, one for each {dim} (at most {MOST}): choose some with select"
         return ""
 
     return reason

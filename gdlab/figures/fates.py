@@ -15,7 +15,7 @@ SOLID, HATCHED = "all diverged", "some diverged"
 
 
 def evenly_spaced(rates: np.ndarray) -> bool:
-    """Whether ascending rates need a linear axis: three or more with equal spacing, or one not positive."""
+    """Whether ascending rates need a linear axis: three or more equally spaced rates, or a rate of at most 0."""
     return bool(rates[0] <= 0) or (len(rates) > 2 and np.allclose(np.diff(rates), rates[1] - rates[0], rtol=1e-3))
 
 

@@ -56,7 +56,7 @@ def gradient_flow(
         SelectionError: no such series or metric; too many axes; a value of `select` that does not exist.
     """
     if isinstance(at, str) and at != "best":
-        raise SelectionError(f"at is 'best' or a mapping of axes to values, not {at!r}")
+        raise SelectionError(f"at must be 'best' or a mapping from axes to values, not {at!r}")
     data = selected(data, {**(select or {}), **({} if isinstance(at, str) else at)})
     values = recorded(data, series)
     layers = values.dims[-1]
@@ -65,7 +65,7 @@ def gradient_flow(
     others = [str(dim) for dim in values.dims if dim not in (RULE, SEED, STEP, layers, *along)]
     if layers == STEP or layers in (RULE, SEED, *along) or others:
         wrong = f"varies along {spelled(others)} too: select one" if others else "has no dim of layers after the step"
-        raise SelectionError(f"gradient_flow is over step and layer, and {series} {wrong}")
+        raise SelectionError(f"gradient_flow needs a series over step and layer, but {series} {wrong}")
     words = [[name] for name in rule_names(data)]
     if along:
         rates = np.atleast_1d(best(data, metric, along)[axis]).astype(float)
@@ -80,7 +80,7 @@ def gradient_flow(
         values = values.expand_dims(RULE)
     shown = values.transpose(RULE, layers, STEP)
     if shown.sizes[RULE] > MOST:
-        raise SelectionError(f"{shown.sizes[RULE]} rules are too many for panels (the most is {MOST}): select some")
+        raise SelectionError(f"{shown.sizes[RULE]} rules are too many for panels (at most {MOST}): select some")
     norm, names = scale_of_colours(shown.values), _names(data[series], str(layers))
     with style():
         made = frame(shown.sizes[RULE], width, [], panel=min(1.1 + 0.09 * len(names), 3.0))

@@ -37,12 +37,12 @@ def dims_of_grid(data: "xarray.Dataset") -> tuple[str | None, str]:
     if len(others) > 2:
         example = f"select={{{others[-1]!r}: ...}}"
         raise SelectionError(
-            f"panels can vary along two dims, and the loss varies along {spelled(others)}: use {example}"
+            f"the panels can vary along at most two dims, but the loss varies along {spelled(others)}: use {example}"
         )
     if math.prod(sizes) > MOST or (len(others) == 2 and sizes[1] > ABREAST):
         raise SelectionError(
-            f"{math.prod(sizes)} panels, {' × '.join(map(str, sizes))} along {spelled(others)}, are too many (the most "
-            f"is {MOST}, {ABREAST} abreast): choose some, as in select={{{others[-1]!r}: [...]}}"
+            f"{math.prod(sizes)} panels, {' × '.join(map(str, sizes))} along {spelled(others)}, are too many (at most "
+            f"{MOST}, {ABREAST} in a row): choose some, as in select={{{others[-1]!r}: [...]}}"
         )
     return (None, others[0]) if len(others) == 1 else (others[0], others[1])
 

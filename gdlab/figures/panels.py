@@ -73,13 +73,13 @@ def panels(data: "xarray.Dataset", variable: str, within: Sequence[str]) -> list
     if len(others) > 1:
         example = f"select={{{others[1]!r}: {_literal(data, others[1])}}}"
         raise SelectionError(
-            f"{spelled(others)} vary beside {spelled([d for d in data[variable].dims if d not in others])}, and only "
-            f"one of them can have panels: select a value of the other{'s' * (len(others) > 2)}, as in {example}"
+            f"only one further dim can have panels, but {spelled(others)} vary: select a value of all but one of them, "
+            f"as in {example}"
         )
     (dim,) = others
     if data.sizes[dim] > MOST:
         raise SelectionError(
-            f"{data.sizes[dim]} values of {dim} are too many for panels (the most is {MOST}): choose some, as in "
+            f"{data.sizes[dim]} values of {dim} are too many for panels (at most {MOST}): choose some, as in "
             f"select={{{dim!r}: [{_literal(data, dim)}]}}"
         )
     return [Panel(_title(data, dim, i), data.isel({dim: i})) for i in range(data.sizes[dim])]

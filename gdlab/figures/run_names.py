@@ -60,12 +60,12 @@ def names_of_lines(data: "xarray.Dataset", variable: str, dims: Sequence[str]) -
         return [""]
     if len(dims) > 1 or dims[0] not in (RULE, RUN):
         raise SelectionError(
-            f"{variable} varies along {spelled(dims)}, but a line can be a rule or a run only: choose a value "
-            f"of the others, as in select={{{dims[-1]!r}: ...}}"
+            f"{variable} varies along {spelled(dims)}, but each line is a rule or a run: choose a value "
+            f"of the other dims, as in select={{{dims[-1]!r}: ...}}"
         )
     if data.sizes[dims[0]] > MOST:
         raise SelectionError(
-            f"{data.sizes[dims[0]]} lines are too many for a panel (the most is {MOST}): choose some, as in "
+            f"{data.sizes[dims[0]]} lines are too many for a panel (at most {MOST}): choose some, as in "
             "select={'rule': [...]}"
         )
     return run_names(data, dims[0])

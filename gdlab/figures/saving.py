@@ -29,7 +29,7 @@ def save(figure: "Figure", stem: str | Path, formats: Sequence[str] = ("png", "p
     """
     unknown = [form for form in formats if form not in _METADATA]
     if unknown:
-        raise ValueError(f"a figure can't be saved as {', '.join(unknown)}; there are {', '.join(_METADATA)}")
+        raise ValueError(f"a figure can't be saved as {', '.join(unknown)}; the formats are {', '.join(_METADATA)}")
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]

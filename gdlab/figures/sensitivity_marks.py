@@ -91,7 +91,7 @@ def _limits(axes: "Axes", curves: Curves, styles: Mapping[str, RuleStyle], label
 
 
 def handles(shown: Sequence[Curves], styles: Mapping[str, RuleStyle], label: str) -> "list[Artist]":
-    """Legend entries: each rule (with its best rate if there is one panel), the star, and limits if they differ."""
+    """Legend entries: the rules (in a single panel with their best rates), the star, and differing stability limits."""
     from matplotlib.lines import Line2D
 
     entries: list[Artist] = []

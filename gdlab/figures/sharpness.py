@@ -67,8 +67,7 @@ def sharpness(
     if len(curves.names) > ABREAST[width]:
         example = f"select={{'rule': {curves.names[: ABREAST[width]]!r}}}"
         raise SelectionError(
-            f"{len(curves.names)} rules don't fit side by side (the most is {ABREAST[width]}): choose some, as in "
-            f"{example}"
+            f"{len(curves.names)} rules don't fit side by side (at most {ABREAST[width]}): choose some, as in {example}"
         )
     places = _shown(curves, lrs)
     with style():
@@ -108,7 +107,7 @@ def _shown(curves: Sharpness, lrs: Sequence[float] | None) -> list[int]:
     """The indices of the rates that are shown."""
     if lrs is not None:
         if not len(lrs):
-            raise SelectionError("lrs: no rate to show")
+            raise SelectionError("lrs must contain at least one rate")
         return sorted({int(np.abs(np.log(curves.rates / rate)).argmin()) for rate in lrs})
     lived = np.flatnonzero((np.isfinite(curves.values).sum(axis=-1) > 1).any(axis=0))
     lived = lived if len(lived) else np.arange(len(curves.rates))

@@ -38,7 +38,7 @@ def sharpness_of(data: "xarray.Dataset", series: str) -> Sharpness:
     others = [str(dim) for dim in values.dims if dim not in (RULE, LR, SEED, STEP)]
     if LR not in values.dims or others:
         wrong = f"varies along {spelled(others)} too: select one" if others else "has no dim lr"
-        raise SelectionError(f"a figure of sharpness is over rule, lr and step, and {series} {wrong}")
+        raise SelectionError(f"a figure of sharpness needs a series over rule, lr and step, but {series} {wrong}")
     values = values.isel({LR: np.argsort(values[LR].values, kind="stable")})
     if SEED in values.dims:
         values = values.median(SEED, skipna=False)

@@ -52,7 +52,7 @@ def sharpness_map(
     data = selected(data, select)
     found = sharpness_of(data, of_what)
     if len(found.names) > MOST:
-        raise SelectionError(f"{len(found.names)} rules are too many for panels (the most is {MOST}): select some")
+        raise SelectionError(f"{len(found.names)} rules are too many for panels (at most {MOST}): select some")
     norm = scale_of_colours(found.values)
     label = of_what.replace("_", " ")
     with style():

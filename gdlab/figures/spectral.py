@@ -61,7 +61,7 @@ def spectrum(
     if xscale not in ("linear", "symlog"):
         raise SelectionError(f"xscale must be linear or symlog, not {xscale!r}")
     if decades is not None and not decades > 0:
-        raise SelectionError(f"a logarithmic axis shows more than 0 decades, not {decades}")
+        raise SelectionError(f"decades must be above 0, not {decades}")
     data = selected(data, select)
     at, shown = _spectra(data)
     styles = rule_styles([one.name for one in shown])

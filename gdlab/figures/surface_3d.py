@@ -55,7 +55,9 @@ def surface_3d(
     """
     surface = surface_of(data)
     if min(surface.shape) < 2:
-        raise SelectionError(f"a surface needs two points along each axis, and the landscape has {surface.shape}")
+        raise SelectionError(
+            f"a surface needs at least two points along each axis, but the landscape has {surface.shape}"
+        )
     data, heights = with_rules(data), relief(surface.values, log)
     styles = rule_styles(rule_labels(data))
     with style():

@@ -212,7 +212,7 @@ def curvature_on(
 
 
 def _placed(runs: ChosenRuns, plane: Plane) -> list[np.ndarray]:
-    """x, y, the distance to the plane, the loss, and the loss at the nearest point of the plane, each [run, point]."""
+    """For each point of a path [run, point]: x, y, the distance to the plane, the loss, and the loss on the plane."""
     problem, unravel, positions = runs.problem, runs.paths.unravel, runs.paths.positions
 
     @jax.jit

@@ -28,7 +28,7 @@ def batched(
         return lambda params: {"loss": loss(params, data)}
     examples = min(np.shape(leaf)[0] for leaf in jax.tree.leaves(data))
     if not 2 <= batches <= examples:
-        raise ValueError(f"batches must be between 2 and the {examples} examples, not {batches}")
+        raise ValueError(f"batches must be between 2 and {examples}, the number of examples, not {batches}")
     if key is None:
         raise ValueError("batches are drawn at random: pass key=")
     size = examples // batches

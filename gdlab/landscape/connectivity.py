@@ -135,8 +135,8 @@ def connect(
         batch_size: the batch size, or None for all data at each step.
 
     Returns:
-        The curve, for `curve_losses(fn, connection.points, curve=...)`. Each recorded loss of the run, and its final
-        loss, is at a single random t.
+        The points of the trained curve and the run that trained it. Each recorded loss of the run, and its final loss,
+        is at a single random t; `curve_losses(fn, connection.points, curve=...)` evaluates the whole curve.
     """
     drawn = curve_problem(problem, a, b, curve=curve, bends=bends, whole=batch_size is None)
     trace = descend(drawn, rule, key, steps=steps, batch_size=batch_size or 1, **settings)

@@ -64,5 +64,5 @@ def surface(fn: Measure, plane: Plane, x: Values, y: Values, **options: Any) -> 
 
 
 def named(measured: Any) -> dict[str, Array]:
-    """The result of a measure as a dict."""
+    """The result of `fn` as a dict of arrays by name; a single array is named `loss`."""
     return dict(measured) if isinstance(measured, Mapping) else {"loss": measured}

@@ -11,7 +11,7 @@ from gdlab.types import Params
 
 
 def aligned(params: Params, reference: Params) -> Params:
-    """The params of a multilayer perceptron with its hidden units permuted to match `reference`; the same function.
+    """Permute the hidden units of a multilayer perceptron to match `reference`; the function does not change.
 
     Permutations P_l of the units of each hidden layer maximise the inner product of the weights of both networks,
     sum_l <V_l, P_(l-1)' W_l P_l> + <c_l, b_l P_l>, with W, b the kernels and biases of the params and V, c those of the

@@ -109,7 +109,7 @@ def classified(data: Any) -> tuple[Split, int]:
         OSError: the file can't be read.
     """
     if isinstance(data, str) and data in DATASETS and DATASETS[data].classes is None:
-        raise ValueError(f"a classifier needs class labels, but the target of {data!r} is a number")
+        raise ValueError(f"a classifier needs class labels, but the target of {data!r} is numeric")
     split = _split(data, labels=True)
     assert split.classes is not None
     return split, split.classes
@@ -118,7 +118,7 @@ def classified(data: Any) -> tuple[Split, int]:
 def measured(data: Any) -> Split:
     """A data set with a numeric target; `data` and errors as in `classified`, with y of real numbers."""
     if isinstance(data, str) and data in DATASETS and DATASETS[data].classes is not None:
-        raise ValueError(f"linear regression needs a target that is a number, but that of {data!r} is a class")
+        raise ValueError(f"linear regression needs a numeric target, but the target of {data!r} is a class label")
     return _split(data, labels=False)
 
 

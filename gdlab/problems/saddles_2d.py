@@ -14,7 +14,7 @@ from gdlab.types import Array, Problem
 def saddle(start: tuple[float, float] = (1.0, 0.01), spread: float = 0.0) -> Problem:
     """The plain saddle: f = (x^2 - y^2) / 2.
 
-    Unbounded below: no minimum. Gradient descent multiplies x by 1 - lr and y by 1 + lr a step, so from y = 0 it
+    Unbounded below: no minimum. Gradient descent multiplies x by 1 - lr and y by 1 + lr per step, so from y = 0 it
     converges to the saddle point, and from elsewhere it needs ceil(ln(1 / |y0|) / ln(1 + lr)) steps to |y| >= 1.
 
     Facts: `saddle_point` (0, 0), `hessian`, `smoothness` 1.

@@ -1,4 +1,4 @@
-"""Update rules: factories of hyperparameters, each of which may be traced or a schedule.
+"""Update rules. Each is made by a factory; its hyperparameters may be numbers, traced numbers or schedules.
 
 `updates, state = rule.update(grads, state, params)`, and `params + updates` is the next point. A rule is an optax
 gradient transformation and works in `optax.chain`. Some rules need extra arguments, such as `grad_fn`: without them

@@ -42,7 +42,7 @@ class AdafactorState(NamedTuple):
     needs=("params",),
     scope="leaf",
     memory=0,
-    differs="Optax has a constant rate for min(lr, 1 / sqrt(t)), and factors only leaves of 128 by 128 or more.",
+    differs="Optax has a constant lr in place of min(lr, 1 / sqrt(t)), and factors only leaves of at least 128 by 128.",
 )
 @schedulable
 def adafactor(

@@ -12,7 +12,7 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 def preconditioned_stability(b1: float = 0.9, **others: float) -> float:
-    """c: with P fixed, Adam is stable where every eigenvalue of P^-1 H is below c / lr."""
+    """The constant c: with P fixed, Adam is stable if all eigenvalues of P^-1 H are below c / lr."""
     return stability(b1, dampening=b1)
 
 

@@ -23,7 +23,7 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
     preconditioned_stability=preconditioned_stability,
     memory=2,
     optax_with={"eps": 0.0},
-    differs="Optax and PyTorch have eps 1e-8 by default; the paper has none.",
+    differs="In optax and PyTorch eps is 1e-8 by default; the paper has no eps.",
 )
 @schedulable
 def adamax(

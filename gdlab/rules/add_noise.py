@@ -44,7 +44,7 @@ def add_noise(
     gamma: Hyperparameter = 0.55,
     **hyperparameters: Any,
 ) -> Rule:
-    """Gradient noise: the inner rule with g + N(0, eta / (1 + t)^gamma) in each coordinate, t = 0, 1, ...
+    """Gradient noise: the inner rule applied to g + N(0, eta / (1 + t)^gamma) in each coordinate, t = 0, 1, ...
 
     `eta` is a variance; the paper uses 0.01, 0.3 and 1.
 

@@ -29,8 +29,8 @@ class AMSGradState(NamedTuple):
     preconditioned_stability=preconditioned_stability,
     memory=3,
     optax_with={"bias_correction_mu": False, "bias_correction_nu": False},
-    differs="Optax corrects the bias of both moments, as `corrected` does; PyTorch takes the maximum of v without bias "
-    "correction and corrects the maximum.",
+    differs="Optax corrects the bias of both moments, as with `corrected=True`; PyTorch takes the maximum of v without "
+    "bias correction and corrects the maximum.",
 )
 @schedulable
 def amsgrad(

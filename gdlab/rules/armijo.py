@@ -27,7 +27,7 @@ TRIES = 30
     scope="tree",
     memory=0,
     optax="scale_by_backtracking_linesearch",
-    differs="If no trial lowers the loss enough, optax takes the last one; here the update is 0.",
+    differs="If no trial lowers the loss enough, optax uses the last trial; here the update is 0.",
 )
 @schedulable
 def armijo(

@@ -23,7 +23,7 @@ class AveragedState(NamedTuple):
     inner: State
 
     def evaluation(self, params: Params) -> Params:
-        """The mean."""
+        """The point at which a run is evaluated: the mean of the iterates."""
         return narrow(self.mean, params)
 
 

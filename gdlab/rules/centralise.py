@@ -26,7 +26,7 @@ _MATRIX = 2
     projects=True,
     memory=0,
     optax="centralize",
-    differs='In optax, as in PyTorch, the first axis is that of the outputs, as with `outputs="first"`.',
+    differs='Optax takes the first axis as the outputs, as in PyTorch and with `outputs="first"`.',
 )
 @wrapper
 def centralise(
@@ -35,7 +35,7 @@ def centralise(
     outputs: Outputs = "last",
     **hyperparameters: Any,
 ) -> Rule:
-    """Gradient centralisation: the inner rule with g minus its mean over all axes but that of the outputs, per leaf.
+    """Gradient centralisation: the inner rule applied to g minus its mean over all axes except the outputs, per leaf.
 
     If the inner rule is linear in g, the mean of each output's weights is constant: the loss is minimised on that
     hyperplane. Leaves with fewer than two axes (biases) are unchanged. Kernels are [..., inputs, outputs], as in flax;

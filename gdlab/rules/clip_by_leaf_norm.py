@@ -20,13 +20,13 @@ from gdlab.types import Rule
     wraps=True,
     scope="leaf",
     memory=0,
-    differs="Optax's clip_by_block_rms bounds a leaf's root mean square: its norm divided by the root of its size.",
+    differs="Optax's clip_by_block_rms clips a leaf by its root mean square instead of its norm.",
 )
 @wrapper
 def clip_by_leaf_norm(
     of: Inner = "gd", lr: Hyperparameter = LR, max_norm: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by leaf norm: the inner rule with g min(1, max_norm / |g|) for each leaf g of the gradient.
+    """Clipping by leaf norm: the inner rule applied to g min(1, max_norm / |g|) for each leaf g of the gradient.
 
     A large gradient in one layer does not shrink those of the others. Keras calls it `clipnorm`.
 

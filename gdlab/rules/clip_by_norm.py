@@ -27,7 +27,7 @@ from gdlab.types import Array, Grads, Rule
 def clip_by_norm(
     of: Inner = "gd", lr: Hyperparameter = LR, max_norm: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by norm: the inner rule with g min(1, max_norm / |g|), with |g| over all parameters.
+    """Clipping by norm: the inner rule applied to g min(1, max_norm / |g|), with |g| over all parameters.
 
     It keeps the direction of the gradient. `clip_by_leaf_norm` clips each leaf by its own norm.
 

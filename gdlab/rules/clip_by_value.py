@@ -25,7 +25,7 @@ from gdlab.types import Rule
 def clip_by_value(
     of: Inner = "gd", lr: Hyperparameter = LR, max_value: Hyperparameter = 1.0, **hyperparameters: Any
 ) -> Rule:
-    """Clipping by value: the inner rule with min(max(g, -max_value), max_value) for each coordinate g of the gradient.
+    """Clipping by value: the inner rule applied to min(max(g, -max_value), max_value), for each coordinate g.
 
     It changes the direction of the gradient; `clip_by_norm` does not.
 

@@ -27,7 +27,7 @@ def with_aliases(names: Iterable[str]) -> frozenset[str]:
 
 
 def own_name(names: Iterable[str], name: str) -> str:
-    """The name in `names` that `name` refers to: `lr` refers to `learning_rate` if `names` has this and not `lr`."""
+    """The name in `names` that `name` refers to: `lr` means `learning_rate` if only the latter is in `names`."""
     first, dot, rest = name.partition(".")
     firsts = {known.partition(".")[0] for known in names} if first == _SHORT else ()
     return _LONG + dot + rest if _LONG in firsts and _SHORT not in firsts else name

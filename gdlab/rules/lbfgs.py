@@ -39,7 +39,7 @@ class LBFGSState(NamedTuple):
     needs=("params", "value", "value_fn"),
     scope="tree",
     memory=2 + 2 * HISTORY,
-    differs="Optax searches by zoom for Wolfe's two conditions, and keeps pairs of negative curvature.",
+    differs="Optax has a zoom line search for both Wolfe conditions, and also stores pairs with negative curvature.",
 )
 @schedulable
 def lbfgs(lr: Hyperparameter = 1.0, line_search: bool = True, history: int | None = None) -> Rule:

@@ -48,7 +48,10 @@ def zeros(params: Params) -> PyTree:
 
 
 def full(params: Params, **value: Any) -> PyTree:
-    """A tree shaped like the params, at least float32, filled with the value of the only keyword argument."""
+    """A tree shaped like the params, at least float32, filled with one number: `full(params, lr=0.1)`.
+
+    The keyword is the name of the hyperparameter, which error messages use.
+    """
 
     def formula(leaf: Array, **value: Array) -> Array:
         return jnp.full_like(leaf, *value.values())

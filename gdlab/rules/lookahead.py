@@ -20,7 +20,7 @@ class LookaheadState(NamedTuple):
     inner: State
 
     def evaluation(self, params: Params) -> Params:
-        """The slow weights."""
+        """The point at which a run is evaluated: the slow weights."""
         return narrow(self.slow, params)
 
 
@@ -34,7 +34,7 @@ class LookaheadState(NamedTuple):
     wraps=True,
     memory=1,
     optax=None,
-    differs="Optax's parameters are a pair, the fast and the slow ones; here the slow ones are in the state.",
+    differs="In optax the parameters are a pair (fast, slow); here the slow weights are in the state.",
 )
 @wrapper
 def lookahead(

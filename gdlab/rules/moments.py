@@ -47,7 +47,8 @@ def update_moments(grads: Grads, state: AdamState, b1: Hyperparameter, b2: Hyper
 def update_moment(grads: Grads, moment: PyTree, order: int = 1, **decay: Hyperparameter) -> PyTree:
     """moment <- decay moment + (1 - decay) g^order.
 
-    Pass the decay by its name in the rule, as in `update_moment(grads, mu, b1=b1)`: error messages use that name.
+    The decay is a keyword argument named as in the rule, `update_moment(grads, mu, b1=b1)`; error messages use the
+    name.
     """
 
     def formula(moment: Array, g: Array, **decay: Array) -> Array:
@@ -57,7 +58,7 @@ def update_moment(grads: Grads, moment: PyTree, order: int = 1, **decay: Hyperpa
 
 
 def update_velocity(grads: Grads, velocity: PyTree, **beta: Hyperparameter) -> PyTree:
-    """velocity <- beta velocity + g; pass beta by its name in the rule, as for `update_moment`."""
+    """velocity <- beta velocity + g; beta is a keyword argument named as in the rule (see `update_moment`)."""
 
     def formula(velocity: Array, g: Array, **beta: Array) -> Array:
         (factor,) = beta.values()
@@ -67,7 +68,7 @@ def update_velocity(grads: Grads, velocity: PyTree, **beta: Hyperparameter) -> P
 
 
 def moving_average(average: Array, new: Array, decay: Array) -> Array:
-    """decay average + (1 - decay) new."""
+    """decay * average + (1 - decay) * new."""
     return decay * average + (1 - decay) * new
 
 

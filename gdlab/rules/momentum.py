@@ -11,7 +11,7 @@ from gdlab.types import Array, Grads, Params, Rule, Updates
 
 
 def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
-    """c: on a quadratic of largest curvature L the heavy ball is stable for lr < c / L."""
+    """The constant c: on a quadratic with largest curvature L, heavy ball is stable for lr < c / L."""
     if beta > 1:
         return 0.0  # it diverges at any lr
     return math.inf if dampening == 1 else 2 * (1 + beta) / (1 - dampening)
@@ -27,7 +27,7 @@ def stability(beta: float = 0.9, dampening: float = 0.0) -> float:
     memory=1,
     optax="sgd",
     optax_with={"momentum": 0.9},
-    differs="PyTorch does not dampen the first step.",
+    differs="PyTorch does not apply dampening on the first step.",
 )
 @schedulable
 def momentum(lr: Hyperparameter = 0.1, beta: Hyperparameter = 0.9, dampening: Hyperparameter = 0.0) -> Rule:

@@ -24,7 +24,7 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
     ranges={"lr": (1e-4, 1.0), "beta": (0.0, 0.99), "eps": (1e-10, 1e-2)},
     scope="leaf",
     memory=1,
-    differs="Optax corrects the bias of both terms of Nesterov's sum, and gives all but matrices to Adam.",
+    differs="Optax corrects the bias of both terms of Nesterov's sum, and updates non-matrices with Adam.",
 )
 @schedulable
 def muon(

@@ -43,8 +43,8 @@ def _preconditioned_stability(b1: float = 0.99, **others: float) -> float:
     },
     preconditioned_stability=_preconditioned_stability,
     memory=2,
-    differs="Optax has no schedule (momentum_drop = 0) and, like PyTorch, no factor b2 in vhat: lr and eps there are "
-    "sqrt(b2) times ours for equal steps; PyTorch has b1 for mu_t in the average of gradients.",
+    differs="Optax has no momentum schedule (momentum_drop = 0). Optax and PyTorch have no factor b2 in vhat: for "
+    "equal steps, multiply their lr and eps by sqrt(b2). PyTorch uses b1 in place of mu_t in the average of gradients.",
 )
 @schedulable
 def nadam(

@@ -16,7 +16,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
 
 
 class PerturbedGDState(NamedTuple):
-    """The time of the last perturbation."""
+    """The number of steps since the last perturbation."""
 
     since: Array  # [] int32: steps since the last perturbation; the largest int32 before the first one
 

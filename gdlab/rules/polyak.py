@@ -23,7 +23,7 @@ from gdlab.types import Array, Grads, Params, Rule, State, Updates
     scope="tree",
     memory=0,
     optax="polyak_sgd",
-    differs="Optax climbs below f_min, unless its variant is sps+; its `scaling` multiplies g before the ratio.",
+    differs="Where f < f_min, optax moves uphill (not with variant sps+); its `scaling` multiplies g before the ratio.",
 )
 @schedulable
 def polyak(lr: Hyperparameter = 1.0, f_min: Hyperparameter = 0.0, max_step: Hyperparameter = 1.0) -> Rule:

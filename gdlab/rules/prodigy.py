@@ -43,7 +43,7 @@ class ProdigyState(NamedTuple):
     scope="tree",
     memory=4,
     optax_with={"learning_rate": 1.0},
-    differs="Optax corrects the bias of the step, as `corrected` does, and multiplies eps by the new d.",
+    differs="Optax corrects the bias, as with `corrected=True`, and multiplies eps by the new d.",
 )
 @schedulable
 def prodigy(

@@ -36,7 +36,7 @@ class RAdamState(NamedTuple):
     preconditioned_stability=preconditioned_stability,
     memory=2,
     optax_with={"threshold": 4.0},
-    differs="Optax, PyTorch and the authors' code have the threshold 5.",
+    differs="In optax, PyTorch and the authors' code the threshold is 5.",
 )
 @schedulable
 def radam(

@@ -60,7 +60,7 @@ def reduce_on_plateau(
     The value is the loss on the step's batch: with small batches it is noisy and needs a large `patience`. The rule is
     the same as in optax, which can also average values (`accumulation_size`).
 
-    Source: He et al. (2016), Section 3.4, by hand; the automatic rule comes from software (Keras, PyTorch).
+    Source: He et al. (2016), Section 3.4, where the lr is lowered manually; the rule comes from Keras and PyTorch.
 
     >>> rule = reduce_on_plateau(of="gd", lr=0.5, factor=0.25, patience=1)
     >>> first, state = rule.update(2.0, rule.init(1.0), value=3.0)

@@ -33,7 +33,7 @@ def _preconditioned_stability(momentum: float = 0.0, **others: float) -> float:
     ranges={"lr": (1e-5, 1.0), "decay": (0.0, 0.999), "eps": (1e-10, 1e-2), "momentum": (0.0, 0.99)},
     preconditioned_stability=_preconditioned_stability,
     memory=2,
-    differs="Optax adds eps inside the root, as `eps_inside` does.",
+    differs="Optax adds eps inside the root, as with `eps_inside=True`.",
 )
 @schedulable
 def rmsprop(

@@ -31,8 +31,8 @@ class RpropState(NamedTuple):
     },
     memory=2,
     optax=None,
-    differs="Optax returns each step one gradient late, and 0 on the first. On a change of sign it and PyTorch do not "
-    "move, as with `backtrack=False`.",
+    differs="Optax applies each step one call later; its first update is 0. If the sign changes, optax and PyTorch do "
+    "not move, as with `backtrack=False`.",
 )
 @schedulable
 def rprop(

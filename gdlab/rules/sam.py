@@ -25,7 +25,7 @@ from gdlab.types import Array, Grads, Params, Rule, State, Updates
     wraps=True,
     memory=0,
     optax=None,
-    differs="Optax's takes the ascent and the descent in two calls of update, by default on two batches.",
+    differs="Optax performs the ascent and the descent in two calls of `update`, by default on two batches.",
 )
 @wrapper
 def sam(of: Inner = "gd", lr: Hyperparameter = LR, rho: Hyperparameter = 0.05, **hyperparameters: Any) -> Rule:

@@ -42,8 +42,8 @@ class ScheduleFreeAdamWState(NamedTuple):
     needs=("params",),
     memory=3,
     optax=None,
-    differs="Optax weights the average by the largest lr so far, not by the square of lr sqrt(1 - b2^t), and adds eps "
-    "to the root of the bias-corrected v.",
+    differs="Optax weights the average by the largest lr so far instead of the square of lr sqrt(1 - b2^t), and adds "
+    "eps to the root of the bias-corrected v.",
 )
 @schedulable
 def schedule_free_adamw(

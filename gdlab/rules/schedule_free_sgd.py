@@ -32,7 +32,7 @@ class ScheduleFreeState(NamedTuple):
     needs=("params",),
     memory=2,
     optax_with={"b1": 0.9},
-    differs="Optax leaves the initial point out of the average, as `from_start=False` does.",
+    differs="Optax leaves the initial point out of the average, as with `from_start=False`.",
 )
 @schedulable
 def schedule_free_sgd(

@@ -27,7 +27,7 @@ class ShampooState(NamedTuple):
     ranges={"lr": (1e-3, 10.0), "eps": (1e-6, 10.0)},
     scope="leaf",
     memory=2,
-    differs="Later codes average the statistics, take roots every so many steps and graft the step's length.",
+    differs="Later versions average L and R, compute roots every few steps, and use another rule's step length.",
 )
 @schedulable
 def shampoo(lr: Hyperparameter = 0.1, eps: Hyperparameter = 1e-4) -> Rule:

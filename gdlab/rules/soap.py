@@ -39,7 +39,7 @@ class SOAPState(NamedTuple):
     scope="leaf",
     memory=6,
     differentiable=False,
-    differs="The authors' code takes the first bases from the first gradient, and makes no update in that step.",
+    differs="The authors' code computes the first bases from the first gradient, and makes no update on that step.",
 )
 @schedulable
 def soap(

@@ -43,7 +43,7 @@ class SophiaState(NamedTuple):
     scope="tree",
     memory=2,
     optax=None,
-    differs="Optax has bias correction of m, Rademacher draws for z, and uses the h of the step before.",
+    differs="Optax corrects the bias of m, draws z as Rademacher vectors, and uses the h of the previous step.",
 )
 @schedulable
 def sophia(

@@ -39,7 +39,7 @@ def svrg(lr: Hyperparameter = 0.1, period: Hyperparameter = 20) -> Rule:
     """SVRG: u = -lr (g(x) - g(w) + G(w)), with g the batch's gradient, G the full one and w the last snapshot of x.
 
     Snapshots are taken on steps 0, period, 2 period, ... of the run. The paper takes one every 2 n or 5 n steps of one
-    example each, with n the number of examples, and chooses w as here in its Option I: for batches of size b,
+    example each, with n the number of examples, and its Option I chooses w as here: for batches of size b,
     period = 2 n / b. The full gradient is computed only at snapshots, but at every step in a sweep over `period`.
 
     Source: Johnson & Zhang (2013), Figure 1.

@@ -24,11 +24,11 @@ from gdlab.types import Grads, Params, Rule, State, Updates
     wraps=True,
     memory=0,
     optax="add_decayed_weights",
-    differs="AdamW's decoupled decay is added to the update instead of the gradient, so no denominator divides it.",
+    differs="AdamW adds the decay to the update instead of the gradient, so it is not divided by the denominator.",
 )
 @wrapper
 def weight_decay(of: Inner = "gd", lr: Hyperparameter = LR, l2: Hyperparameter = 1e-4, **hyperparameters: Any) -> Rule:
-    """Weight decay: the inner rule with g + l2 x, the gradient of the loss plus l2/2 |x|^2, with x the parameters.
+    """Weight decay: the inner rule applied to g + l2 x, the gradient of loss + l2/2 |x|^2, with x the parameters.
 
     The inner rule processes the decay like the gradient: Adam divides it by the root of the second moment, momentum
     accumulates it. Decoupled decay, as in `adamw`, subtracts lr l2 x from the parameters instead; for gradient descent

@@ -24,7 +24,7 @@ Inner: TypeAlias = str | Callable[..., optax.GradientTransformation] | optax.Gra
 
 
 class _InnerDefault(float):
-    """The default `lr` of a wrapper, which stands for the inner rule's default. Its value is the default of `gd`."""
+    """The default `lr` of a wrapper, which means the inner rule's default. Its value is the default of `gd`."""
 
 
 LR = _InnerDefault(0.1)
@@ -87,7 +87,7 @@ def rule_factory(of: Inner) -> RuleFactory:
 
 
 def inner_rule(of: Inner, lr: Hyperparameter, others: Mapping[str, Any]) -> Rule:
-    """The inner rule with the hyperparameters `others`, and with `lr` unless this is the wrapper's default.
+    """The inner rule with the hyperparameters `others`, and with `lr` unless it is the wrapper's default.
 
     Raises:
         TypeError: the inner rule does not have one of these hyperparameters, or it is already built.
@@ -113,7 +113,7 @@ def on_gradients(inner: Rule, change: Callable[[Grads], Grads]) -> Rule:
 
 
 def number(**named: Any) -> Array:
-    """The value of the only keyword argument, as a scalar of JAX's default float.
+    """A hyperparameter, given as the only keyword argument, as a scalar of JAX's default float.
 
     Raises:
         ValueError: it is an array of several numbers.

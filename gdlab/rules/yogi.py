@@ -28,7 +28,7 @@ from gdlab.types import Array, Grads, Params, PyTree, Rule, Updates
     },
     preconditioned_stability=preconditioned_stability,
     memory=2,
-    differs="Optax corrects the bias of both averages, as `corrected` does, and starts m at 1e-6 as well.",
+    differs="Optax corrects the bias of both averages, as with `corrected=True`, and also starts m at 1e-6.",
 )
 @schedulable
 def yogi(

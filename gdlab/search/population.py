@@ -127,7 +127,9 @@ def _labelled(data: "xarray.Dataset", size: int) -> "xarray.Dataset":
 def _numbers(ranges: Mapping[str, Any]) -> dict[str, Range]:
     for name, place in ranges.items():
         if name in OWN or not isinstance(place, Range):
-            raise SearchError(f"{name!r} can't change during a run: give (low, high) of a number of the rule")
+            raise SearchError(
+                f"{name!r} can't change during a run: give a range (low, high) of a number that the rule takes"
+            )
     return dict(ranges)
 
 

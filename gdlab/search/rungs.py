@@ -48,7 +48,7 @@ def run_rungs(
     chunk: int | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> RungResults:
-    """Train the runs of all groups up to each of the steps `rungs` in turn; at each but the last, brackets drop runs.
+    """Train the runs of all groups up to each of the steps `rungs` in turn; after each but the last, runs are dropped.
 
     The results of each run include `rung`, the index of the rung at which the run was dropped, or of the last rung.
 

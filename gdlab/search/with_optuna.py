@@ -133,7 +133,7 @@ def optuna_search(
 def _ask(
     study: "optuna.Study", within: Mapping[str, Range | Choice], known: Container[Suggested], batch: int, most: int
 ) -> list[tuple["optuna.Trial", Suggested]]:
-    """Request proposals until `batch` distinct ones are not in `known`, or their maximum number is reached."""
+    """Request proposals until `batch` distinct points that are not in `known` are found, or the limit is reached."""
     asked: list[tuple[optuna.Trial, Suggested]] = []
     fresh: set[Suggested] = set()
     while len(fresh) < batch and len(asked) < min(most, PROPOSALS * batch):

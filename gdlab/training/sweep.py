@@ -224,7 +224,7 @@ def _refuse_unread(
         if name.startswith(PROBLEM):
             known = sorted(f"{PROBLEM}{x}" for x in hyperparameters(make_problem) or ())
             advice = _hint(name, known) if known else "; pass a function that builds the problem, not a built problem"
-            raise SpaceError(f"the axis {name!r} sets nothing: the problem has no such argument{advice}")
+            raise SpaceError(f"unknown axis {name!r}: the problem has no such argument{advice}")
         known = sorted({*OWN}.union(*(hyperparameters(factory) or () for factory in factories.values())))
         if all(isinstance(rule, optax.GradientTransformation) for rule in rules.values()):
             advice = "; the rule is already built: pass its factory (gdlab.rules.adam, not gdlab.rules.adam(0.1))"
@@ -232,7 +232,7 @@ def _refuse_unread(
             advice = "; did you mean lr?"
         else:
             advice = _hint(name, known)
-        raise SpaceError(f"the axis {name!r} sets nothing: no rule has this hyperparameter{advice}")
+        raise SpaceError(f"unknown axis {name!r}: no rule has this hyperparameter{advice}")
 
 
 def _labelled(points: Space, labels: list[str] | None) -> Space:
@@ -242,7 +242,7 @@ def _labelled(points: Space, labels: list[str] | None) -> Space:
             if labels is None:
                 raise SpaceError("an axis named 'rule' needs a dict of rules by name")
             if label is ABSENT:
-                raise SpaceError("where a part of a chain has the axis 'rule', each part must have it")
+                raise SpaceError("either all parts of a chain or none must have the axis 'rule'")
             if label not in labels:
                 raise SpaceError(f"there is no rule {label!r}{_hint(str(label), labels)}")
     if labels == []:
@@ -288,7 +288,7 @@ def _numbers(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
 
 
 def accepted(factory: Callable[..., Any], names: Sequence[str], prefix: str = "") -> tuple[str, ...]:
-    """The names that the factory takes, compared without their prefix."""
+    """The names that the factory takes as arguments, after their prefix is removed."""
     known = hyperparameters(factory)
     return tuple(name for name in names if known is None or name.removeprefix(prefix) in known)
 
@@ -324,12 +324,10 @@ def refuse_unknown(rules: Mapping[str, Callable[..., Any]], name: str, names: Se
     if "" in rules:
         raise SpaceError(f"the axis {name!r} needs a dict of rules by name")
     if label is None:
-        raise SpaceError(f"the axis {name!r} sets nothing: no rule is labelled {own!r}{_hint(own, rules)}")
+        raise SpaceError(f"unknown axis {name!r}: no rule is labelled {own!r}{_hint(own, rules)}")
     known = hyperparameters(rules[label])
     if known is not None and own not in known and "of" not in rule_axes(rules, label, names):
-        raise SpaceError(
-            f"the axis {name!r} sets nothing: {label} has no hyperparameter {own!r}{_hint(own, sorted(known))}"
-        )
+        raise SpaceError(f"unknown axis {name!r}: {label} has no hyperparameter {own!r}{_hint(own, sorted(known))}")
 
 
 def _hint(word: str, words: Iterable[str]) -> str:

@@ -66,7 +66,7 @@ def checked_update(returned: Any, update: Callable[..., Any], params: Params, st
 
 
 def checked_measurement(name: str, value: Any) -> Array:
-    """What a probe measures, as an array."""
+    """The measurement of a probe, as an array."""
     if value is None or isinstance(value, str | tuple | list | dict):
         raise UserCodeError(f"the probe {name!r} must return one array, but it returned {_layout(value)}")
     return jnp.asarray(value)

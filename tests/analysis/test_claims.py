@@ -1,4 +1,4 @@
-"""Verdicts: against scipy's intervals, and what must hold of any claim."""
+"""Verdicts: compared with SciPy's intervals, and properties of the verdict on any claim."""
 
 import json
 import math

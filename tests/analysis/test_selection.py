@@ -119,7 +119,7 @@ def test_positions_select_from_series(data):
     ("metric", "over", "says"),
     [("los", None, "no 'los'"), ("loss", None, "is a series"), ("final_loss", ["gamma"], "along gamma")],
 )
-def test_what_is_not_there_is_named(data, metric, over, says):
+def test_errors_name_what_is_missing(data, metric, over, says):
     with pytest.raises(ValueError, match=says):
         best(data, metric, over)
 
@@ -146,7 +146,7 @@ def test_best_direction_argument_decides_over_attribute_and_name(data):
 
 
 def interrupted(data, gone):
-    """The results as they are where some runs have not been executed: fill values."""
+    """The results of an interrupted sweep: runs that have not been executed have fill values."""
     taken = xarray.where(data["diverged_at"] >= 0, data["diverged_at"], 9).where(~gone, -1)
     kept = {name: data[name].where(~gone) for name in ("final_loss", "best_loss", "eval_accuracy")}
     return data.assign(kept | {"diverged_at": data["diverged_at"].where(~gone, -1), "steps_taken": taken})

@@ -1,4 +1,4 @@
-"""What so much tuning finds, against enumeration; the seeds' interval, against SciPy; the tables that tell of both."""
+"""Expected best of k points against enumeration, the interval over seeds against SciPy, and the printed tables."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ def seeds_of(runs, metric="final_loss"):
 
 
 def every_best(scores, k, replacement=False):
-    """The best of every choice of k points, all of them as likely."""
+    """The best score of each choice of k points; all choices are equally likely."""
     choices = itertools.product(scores, repeat=k) if replacement else itertools.combinations(scores, k)
     return np.array([min(choice) for choice in choices])
 
@@ -55,7 +55,7 @@ def every_best(scores, k, replacement=False):
 def test_it_is_what_all_choices_of_k_points_give(replacement, scores, k):
     found = expected_best(sweep_of(scores), k=k, replacement=replacement, resamples=2).sel(rule="r0", k=k)
     if len(set(scores)) == 1:
-        assert found["points"] == 1  # an axis that makes no difference makes no points
+        assert found["points"] == 1  # an axis without effect adds no points
         return
     assert found["points"] == len(scores)
     if k > len(scores) and not replacement:

@@ -12,12 +12,12 @@ from gdlab.cli import main
 
 @pytest.fixture
 def gdlab(tmp_path, monkeypatch):
-    """`gdlab("bench", ...)` in an empty folder, with small works, without PyTorch, on a machine of 100 GFLOP/s."""
+    """`gdlab("bench", ...)` in an empty folder, with small tasks, without PyTorch, on a machine of 100 GFLOP/s."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep_speed, "torch_installed", lambda: False)
     monkeypatch.setattr(sweep_speed, "matmul_peak", lambda: 100.0)
     small = rosenbrock(rates=2, betas=2, steps=2)
-    for name in ("rosenbrock", "mlp"):  # one in the other's name, so as to be compiled once
+    for name in ("rosenbrock", "mlp"):  # both names have the same task, which is compiled once
         monkeypatch.setitem(tasks.TASKS, name, lambda name=name: small._replace(name=name, flops=1e6))
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
 
@@ -33,9 +33,9 @@ def test_bench_sweep_prints_a_table_per_task(gdlab, tmp_path):
     assert sum(line.startswith("loop of jitted scans ") for line in lines) == 2
     assert any("GFLOP/s" in line for line in lines)
     assert "mlp: round 2 of 2" in result.stderr
-    told = json.loads((tmp_path / "times.json").read_text())
-    assert [work["work"] for work in told["measured"]] == ["rosenbrock", "mlp"]
-    assert {len(one["seconds"]) for work in told["measured"] for one in work["contestants"]} == {2}
+    document = json.loads((tmp_path / "times.json").read_text())
+    assert [work["work"] for work in document["measured"]] == ["rosenbrock", "mlp"]
+    assert {len(one["seconds"]) for work in document["measured"] for one in work["contestants"]} == {2}
 
 
 @pytest.mark.smoke

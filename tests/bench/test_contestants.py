@@ -45,7 +45,7 @@ def test_torch_contestants_agree_with_the_engine(small, engine):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
+@pytest.mark.filterwarnings("ignore")  # warnings of the compiler
 def test_compiled_torch_contestant_agrees_with_the_engine(small, engine):
     pytest.importorskip("torch")
     np.testing.assert_allclose(mapped(small, compiled=True)(), engine, rtol=1e-5)

@@ -89,10 +89,10 @@ def test_table_in_a_terminal(capsys):
 def test_as_json_is_plain_data_with_null_for_missing():
     record = record_of(Comparison(tanh(rates=100, steps=10), STANDINGS, peak=100.0))
     text = as_json("sweep", THERE, date(2026, 3, 4), [record])
-    told = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert told["date"] == "2026-03-04"
-    assert told["machine"]["devices"] == ["cpu", "cpu"]
-    engine, loop, external = told["measured"][0]["contestants"]
+    document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert document["date"] == "2026-03-04"
+    assert document["machine"]["devices"] == ["cpu", "cpu"]
+    engine, loop, external = document["measured"][0]["contestants"]
     assert (engine["seconds"], engine["gflops"]) == ([1.0, 2.0, 3.0], None)
     assert (loop["median_seconds"], loop["ratio"], loop["share"]) == (6.0, 3.0, 0.64)
     assert (external["ratio"], external["failure"]) == (None, "RuntimeError: no | compiler")

@@ -41,7 +41,7 @@ def test_a_batch_larger_than_the_data(gdlab, write, tmp_path):
     write("problem: {kind: rosenbrock}", DATA)
     result = gdlab("run", "c.yaml", "train.batch_size=144")
     assert result.exit_code == 2
-    assert "train.batch_size: a batch of 144 is larger than the data: logistic_regression has 143" in result.stderr
+    assert "train.batch_size: 144 is larger than the data: logistic_regression has 143" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 

@@ -34,7 +34,7 @@ def test_validate_imports_nothing_it_does_not_need():
     assert done.stdout == f"configs/quickstart.yaml is fine: {said}"
 
 
-def test_run_says_what_came_out_and_where(gdlab, write, tmp_path):
+def test_run_prints_a_summary_and_the_folder(gdlab, write, tmp_path):
     write()
     result = gdlab("run", "c.yaml", "train.steps=3", "rules.heavy.beta=0.5", "--format", "svg")
     assert result.exit_code == 0, result.output

@@ -45,20 +45,20 @@ def assert_said(done, *words):
     assert "Traceback" not in done.err
 
 
-def test_resume_names_damaged_chunks_and_runs_them_again(lab, tmp_path, unbroken):
+def test_resume_names_damaged_chunks_and_runs_them_again(processes, tmp_path, uninterrupted):
     harms = [(cut, "group_0/final_loss/c/2"), (alter, "group_1/loss/c/1/0"), (delete, "group_1/position/c/3/2/0")]
-    folder = harmed(unbroken, tmp_path, *harms)
+    folder = harmed(uninterrupted, tmp_path, *harms)
     first = "a chunk of group_0/final_loss was changed or truncated"
     with pytest.raises(StoreError, match=f"{first}. gdlab resume {folder} finds the damaged runs and runs them again"):
         gdlab.open_results(folder)
-    assert_said(lab.call(tmp_path, "show", folder), first, f"gdlab resume {folder}")
-    done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
+    assert_said(processes.call(tmp_path, "show", folder), first, f"gdlab resume {folder}")
+    done = processes.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
     assert done.code == 0, done.err
     assert f"{first}: runs 16 to 23 of group 0 are run again" in done.err
     assert "a chunk of group_1/loss was changed or truncated: runs 8 to 15 of group 1 are run again" in done.err
     assert "a chunk of group_1/position is missing: runs 24 to 26 of group 1 are run again" in done.err
     assert (tmp_path / "events").read_text().split().count("segment") <= 3 * 4
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -71,27 +71,31 @@ def test_resume_names_damaged_chunks_and_runs_them_again(lab, tmp_path, unbroken
         ),
     ],
 )
-def test_resume_repairs_damaged_metadata_without_any_run(lab, tmp_path, unbroken, harm, name):
-    folder = harmed(unbroken, tmp_path, (harm, name))
-    assert_said(lab.call(tmp_path, "show", folder), f"{folder / 'store.zarr' / name.split('/')[0]}", "gdlab resume")
-    done = lab.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
+def test_resume_repairs_damaged_metadata_without_any_run(processes, tmp_path, uninterrupted, harm, name):
+    folder = harmed(uninterrupted, tmp_path, (harm, name))
+    assert_said(
+        processes.call(tmp_path, "show", folder), f"{folder / 'store.zarr' / name.split('/')[0]}", "gdlab resume"
+    )
+    done = processes.call(tmp_path, "resume", folder, knobs=SMALL, events=tmp_path / "events")
     assert done.code == 0, done.err
     assert "segment" not in (tmp_path / "events").read_text().split()
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
 @pytest.mark.slow
-def test_resume_computes_a_damaged_landscape_again(lab, tmp_path, drawn):
+def test_resume_computes_a_damaged_landscape_again(processes, tmp_path, with_figures):
     for harm, name in ((alter, "loss/c/0/0"), (delete, "path_x/c/0/0"), (delete, "loss/zarr.json"), (cut, "zarr.json")):
-        folder = harmed(drawn, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))
+        folder = harmed(with_figures, tmp_path / name.replace("/", "-"), (harm, f"landscape/{name}"))
         with pytest.raises(
             StoreError, match=f"store.zarr/landscape is damaged .*; gdlab resume {folder} computes it again"
         ):
             open_part(folder)
-    assert_said(lab.call(tmp_path, "plot", folder, "landscape"), "store.zarr/landscape is damaged", "gdlab resume")
-    done = lab.call(tmp_path, "resume", folder, "--format", "png", knobs=SMALL)
+    assert_said(
+        processes.call(tmp_path, "plot", folder, "landscape"), "store.zarr/landscape is damaged", "gdlab resume"
+    )
+    done = processes.call(tmp_path, "resume", folder, "--format", "png", knobs=SMALL)
     assert done.code == 0, done.err
-    assert_same(folder, drawn)
+    assert_same(folder, with_figures)
 
 
 def folder_instead(path):
@@ -137,8 +141,8 @@ def test_a_damaged_provenance_is_reported_with_what_to_do(command, finished, tmp
 
 def test_provenance_accepts_another_config_folder(command, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "moved")
-    told = json.loads((folder / "provenance.json").read_text())
-    (folder / "provenance.json").write_text(json.dumps(told | {"config_folder": str(tmp_path)}))
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"config_folder": str(tmp_path)}))
     assert command("show", folder).exit_code == 0
 
 
@@ -193,9 +197,9 @@ def test_damaged_claims_are_reported(command, finished, tmp_path, harm, state):
     assert state in done.stderr
 
 
-def test_resume_refuses_a_changed_config(lab, tmp_path, unbroken):
-    folder = shutil.copytree(unbroken, tmp_path / "changed")
+def test_resume_refuses_a_changed_config(processes, tmp_path, uninterrupted):
+    folder = shutil.copytree(uninterrupted, tmp_path / "changed")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("8000", "9000"))
-    done = lab.call(tmp_path, "resume", folder)
+    done = processes.call(tmp_path, "resume", folder)
     assert_said(done, f"{config} was changed after its runs began", f"gdlab run {config}")

@@ -14,7 +14,7 @@ from gdlab.engine.executor_adapter import ExecutorAdapter
 from gdlab.engine.manifest import Manifest
 from gdlab.experiment.results import PROVENANCE, read_json
 from tests.command_line import GOOD
-from tests.real_processes import SMALL, assert_same, home, lab, the_folder, with_config  # noqa: F401
+from tests.real_processes import SMALL, assert_same, home, processes, the_folder, with_config  # noqa: F401
 
 PLAIN = GOOD.replace("landscape: {points: 9}\n", "").replace("[lr_sensitivity, loss_curves, landscape]", "[]")
 MORE = "code: [mine.py]\ncompute: {tile: 4}\n"
@@ -42,15 +42,15 @@ def fickle(lr=0.1):
 """
 
 
-# How lanes are cut depends on how many devices there are, unless it is said.
+# By default the chunk depends on the number of devices, so it is set here.
 RUN = ("run", "c.yaml", "compute.chunk=8")
 
 
 @pytest.fixture(scope="module")
-def unbroken(lab, tmp_path_factory):  # noqa: F811
+def uninterrupted(processes, tmp_path_factory):  # noqa: F811
     """The results folder of an uninterrupted local run."""
-    home = with_config(tmp_path_factory.mktemp("unbroken"))  # noqa: F811
-    done = lab.call(home, *RUN, knobs=SMALL)
+    home = with_config(tmp_path_factory.mktemp("uninterrupted"))  # noqa: F811
+    done = processes.call(home, *RUN, knobs=SMALL)
     assert done.code == 0, done.err
     return the_folder(home)
 
@@ -68,23 +68,23 @@ def threads(monkeypatch):
 
 
 @pytest.mark.slow
-def test_processes_give_the_bytes_of_a_local_run(lab, home, unbroken):  # noqa: F811
-    done = lab.call(home, *RUN, "--on", "processes:2", knobs=SMALL)
+def test_processes_give_the_bytes_of_a_local_run(processes, home, uninterrupted):  # noqa: F811
+    done = processes.call(home, *RUN, "--on", "processes:2", knobs=SMALL)
     assert done.code == 0, done.err
-    assert_same(the_folder(home), unbroken)
+    assert_same(the_folder(home), uninterrupted)
 
 
 @pytest.mark.slow
-def test_an_interrupt_keeps_finished_runs_and_resume_continues(lab, home, unbroken):  # noqa: F811
-    done = lab.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("manifest", 5), signals=[signal.SIGINT])
+def test_an_interrupt_keeps_finished_runs_and_resume_continues(processes, home, uninterrupted):  # noqa: F811
+    done = processes.call(home, *RUN, "--on", "processes:1", knobs=SMALL, at=("manifest", 5), signals=[signal.SIGINT])
     folder = the_folder(home)
     assert done.code == 130
     assert f"interrupted; what was done is kept. To go on: gdlab resume results/kept/{folder.name}" in done.err
     assert "Traceback" not in done.err
     assert 1 <= len(Manifest(folder).tiles(0)) + len(Manifest(folder).tiles(1)) < 8
-    done = lab.call(home, "resume", folder, "--on", "processes:1", knobs=SMALL)
+    done = processes.call(home, "resume", folder, "--on", "processes:1", knobs=SMALL)
     assert done.code == 0, done.err
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
 def test_runs_that_fail_on_a_worker_leave_the_others(gdlab, tmp_path):
@@ -108,9 +108,9 @@ def test_provenance_has_the_versions_of_the_workers(gdlab, write, threads):
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "processes:3", "--quiet")
     assert result.exit_code == 0, result.output
-    told = read_json(Path(result.stdout.strip()) / PROVENANCE)
-    assert told["workers"] == worker.hello()
-    assert [group["devices"] for group in told["groups"]] == [worker.hello()["devices"]] * 2
+    provenance = read_json(Path(result.stdout.strip()) / PROVENANCE)
+    assert provenance["workers"] == worker.hello()
+    assert [group["devices"] for group in provenance["groups"]] == [worker.hello()["devices"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_on_refuses_other_forms(gdlab, write, words):
     write()
     result = gdlab("run", "c.yaml", "--on", words)
     assert result.exit_code == 2
-    assert f"--on {words} is none of" in result.stderr
+    assert f"--on {words} has none of these forms:" in result.stderr
     for form in ("dask://HOST:PORT", "dask ", "processes:N"):
         assert f"--on {form}" in result.stderr
 
@@ -151,8 +151,8 @@ def test_on_without_dask_names_what_to_install(gdlab, write, monkeypatch):
 
 
 def test_workers_of_another_version_are_refused_before_any_folder_exists(gdlab, write, threads, monkeypatch, tmp_path):
-    told = {**worker.hello(), "versions": {**worker.versions(), "jax": "0.0.7"}}
-    monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: told)
+    other = {**worker.hello(), "versions": {**worker.versions(), "jax": "0.0.7"}}
+    monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: other)
     write(text=PLAIN)
     result = gdlab("run", "c.yaml", "--on", "processes:1")
     assert result.exit_code == 2
@@ -161,8 +161,8 @@ def test_workers_of_another_version_are_refused_before_any_folder_exists(gdlab, 
 
 
 @pytest.mark.slow
-def test_a_local_dask_cluster_runs_a_config(lab, home, unbroken):  # noqa: F811
+def test_a_local_dask_cluster_runs_a_config(processes, home, uninterrupted):  # noqa: F811
     pytest.importorskip("distributed")
-    done = lab.call(home, *RUN, "--on", "dask", knobs=SMALL)
+    done = processes.call(home, *RUN, "--on", "dask", knobs=SMALL)
     assert done.code == 0, done.err
-    assert_same(the_folder(home), unbroken)
+    assert_same(the_folder(home), uninterrupted)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.real_processes import DRAWN, OFTEN, assert_same, the_folder, with_config
+from tests.real_processes import OFTEN, WITH_FIGURES, assert_same, the_folder, with_config
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def assert_told(done, folder, cause):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_reported_and_resume_continues(lab, disk, drawn):
+def test_a_full_disk_is_reported_and_resume_continues(processes, disk, with_figures):
     """The disk fills up at each event in turn, and is cleared each time."""
     ballast = disk / "ballast"
-    done = lab.call(disk, "run", "c.yaml", *DRAWN, knobs=OFTEN, at=("metadata", 40), ballast=ballast)
+    done = processes.call(disk, "run", "c.yaml", *WITH_FIGURES, knobs=OFTEN, at=("metadata", 40), ballast=ballast)
     folder = the_folder(disk)
     assert_told(done, folder, f"the disk of results/kept/{folder.name} is full")
     for at in [
@@ -39,27 +39,27 @@ def test_a_full_disk_is_reported_and_resume_continues(lab, disk, drawn):
         ("provenance", 1), ("figure", 2),
     ]:  # fmt: skip
         ballast.unlink()
-        done = lab.call(disk, "resume", folder, *DRAWN[2:], knobs=OFTEN, at=at, ballast=ballast)
+        done = processes.call(disk, "resume", folder, *WITH_FIGURES[2:], knobs=OFTEN, at=at, ballast=ballast)
         assert ballast.exists(), at
         assert_told(done, folder, f"the disk of {folder} is full")
     ballast.unlink()
-    done = lab.call(disk, "resume", folder, *DRAWN[2:], knobs=OFTEN)
+    done = processes.call(disk, "resume", folder, *WITH_FIGURES[2:], knobs=OFTEN)
     assert done.code == 0, done.err
     assert (folder / "figures" / "loss_curves.png").exists()
-    assert_same(folder, drawn)
+    assert_same(folder, with_figures)
 
 
-def test_a_folder_that_can_not_be_made_is_removed(lab, disk):
-    done = lab.call(disk, "run", "c.yaml", at=("begin", 1), ballast=disk / "ballast")
+def test_a_folder_that_can_not_be_made_is_removed(processes, disk):
+    done = processes.call(disk, "run", "c.yaml", at=("begin", 1), ballast=disk / "ballast")
     assert done.code == 1
     assert done.err.endswith("No space left on device; nothing has been run\n")
     assert list((disk / "results" / "kept").iterdir()) == []
 
 
-def test_a_file_above_the_size_limit_is_named(lab, home, unbroken):
-    done = lab.call(home, "run", "c.yaml", knobs=OFTEN, room=10_000)
+def test_a_file_above_the_size_limit_is_named(processes, home, uninterrupted):
+    done = processes.call(home, "run", "c.yaml", knobs=OFTEN, room=10_000)
     folder = the_folder(home)
     assert_told(done, folder, "File too large")
-    done = lab.call(home, "resume", folder, knobs=OFTEN)
+    done = processes.call(home, "resume", folder, knobs=OFTEN)
     assert done.code == 0, done.err
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)

@@ -40,7 +40,7 @@ def test_interrupt_exits_with_130_after_a_signal(monkeypatch, tmp_path, capsys):
     assert f"gdlab resume {tmp_path}" in capsys.readouterr().err
 
 
-def test_interrupt_leaves_other_exceptions_alone(monkeypatch):
+def test_interrupt_does_not_catch_other_exceptions(monkeypatch):
     monkeypatch.setattr(os, "_exit", lambda code: pytest.fail("the process exits"))
     with pytest.raises(ValueError, match="a bug"):
         signalled_and_raises(ValueError("a bug"))

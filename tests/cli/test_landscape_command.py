@@ -43,9 +43,9 @@ def test_run_selects_a_run_by_its_row_or_its_axes(gdlab, copied, which, rule, lr
     assert result.exit_code == 0, result.output
     data = open_part(copied, f"landscape-run-{which}-points-5")
     assert list(data["rule"].values) == [rule]
-    notice = "lr is never 0.0012 in this sweep; the nearest value is 0.001" if "0.0012" in which else ""
+    notice = "lr has no value 0.0012 in this sweep; the nearest value is 0.001" if "0.0012" in which else ""
     assert notice in result.stderr
-    assert bool(notice) == ("is never" in result.stderr)
+    assert bool(notice) == ("has no value" in result.stderr)
     np.testing.assert_allclose(data["lr"], open_results(copied)["lr"][lr], rtol=1e-6)
 
 
@@ -78,12 +78,12 @@ def test_exports_are_written_to_the_folder_of_the_figures(gdlab, copied):
         (["--plane", "round"], "landscape.plane"),
         (["--points", "1"], "landscape.points"),
         (["--run", "16"], "has no run number 16: they are 0 to 15"),
-        (["--run", "worst"], "--run is best, all, a row of runs.csv, or axes"),
+        (["--run", "worst"], "--run must be best, all, a row of runs.csv, or axes"),
         (["--run", "beta=0.5"], "there is no axis 'beta'"),
-        (["--run", "rule=adam"], "rule is never 'adam'; it is gd, heavy"),
-        (["--run", "lr=much"], "lr is a number, not 'much'"),
-        (["--run", "lr=7"], "lr is never 7 in this sweep; the nearest value is 0.1"),
-        (["--run", "lr=nan"], "lr is never nan in this sweep"),
+        (["--run", "rule=adam"], "rule has no value 'adam'; it has gd, heavy"),
+        (["--run", "lr=much"], "lr must be a number, not 'much'"),
+        (["--run", "lr=7"], "lr has no value 7 in this sweep; the nearest value is 0.1"),
+        (["--run", "lr=nan"], "lr has no value nan in this sweep"),
         (["line_profile"], "landscape.normalise: filter scales parameters with two axes or more"),
     ],
 )

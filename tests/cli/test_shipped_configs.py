@@ -14,7 +14,7 @@ from gdlab.config import load, said_in
 from gdlab.experiment.results import open_part, open_results
 
 ROOT = Path(__file__).parents[2]
-# They compile much.
+# These tests compile many programs.
 LONG = (
     *("adamw", "adaptive_edge", "edge_of_stability", "filter_normalisation", "landscape_zoo", "lr_range_test"),
     "rule_zoo",
@@ -33,9 +33,9 @@ def figures(folder):
     return {path.name for path in (folder / "figures").iterdir()}
 
 
-def on_two_devices(lab, home, config, *changes):
+def on_two_devices(processes, home, config, *changes):
     """The results folder of a run of a config in a process with two devices."""
-    done = lab.call(home, "run", config, *changes, "--devices", 2, "--quiet", devices=2)
+    done = processes.call(home, "run", config, *changes, "--devices", 2, "--quiet", devices=2)
     assert done.code == 0, done.err
     folder = home / done.out.strip()
     assert len(json.loads((folder / "provenance.json").read_text())["devices"]) == 2
@@ -43,9 +43,9 @@ def on_two_devices(lab, home, config, *changes):
 
 
 @pytest.mark.parametrize("config", each(OTHERS))
-def test_a_few_steps_of_each_config(lab, tmp_path, config):
+def test_a_few_steps_of_each_config(processes, tmp_path, config):
     axis = "batch_size=[8, null]" if "batch" in config.stem else "seed=2"
-    folder = on_two_devices(lab, tmp_path, config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}")
+    folder = on_two_devices(processes, tmp_path, config, "train.steps=6", "sweep.lr=[0.01, 0.1]", f"sweep.{axis}")
     data = open_results(folder)
     assert (data["steps_taken"] == 6).any()
     asked = {name.split(".")[0] for name in figures(folder)}
@@ -66,10 +66,10 @@ def first_of(axis, values):
 
 
 @pytest.mark.parametrize("config", each(EXPERIMENTS))
-def test_a_few_steps_of_each_experiment(lab, tmp_path, config):
+def test_a_few_steps_of_each_experiment(processes, tmp_path, config):
     sweep = {axis: first_of(axis, values) for axis, values in said_in(config, ("sweep",))["sweep"].items()}
     less = ("train.steps=4", f"sweep={json.dumps(sweep)}", "figures=[]", "checks=[]")
-    data = open_results(on_two_devices(lab, tmp_path, config, *less))
+    data = open_results(on_two_devices(processes, tmp_path, config, *less))
     assert (data["steps_taken"] == 4).any()
 
 

@@ -44,8 +44,8 @@ POINTS = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
 
 
 @pytest.fixture(params=[CLOSED_OVER, AS_BATCH], ids=["closed_over", "as_batch"])
-def lab(request, gdlab, tmp_path):
-    """A folder with a config whose problem reads a file."""
+def command(request, gdlab, tmp_path):
+    """The command line in a folder with a config whose problem reads a file."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     (tmp_path / "mine.py").write_text(request.param)
     np.savetxt(tmp_path / "points.csv", POINTS)
@@ -85,18 +85,18 @@ def gd_by_numpy(points, lr, steps=4):
     return ((x - points.astype(float)) ** 2).mean()
 
 
-def test_run_reuses_nothing_of_other_data(lab, tmp_path):
-    ran(lab, tmp_path)
-    _, again = ran(lab, tmp_path)
+def test_run_reuses_nothing_of_other_data(command, tmp_path):
+    ran(command, tmp_path)
+    _, again = ran(command, tmp_path)
     assert "4 of 4 runs were reused from" in again.stderr
     points = change_a_point(tmp_path)
-    folder, result = ran(lab, tmp_path)
+    folder, result = ran(command, tmp_path)
     assert "reused from" not in result.stderr
     found = open_results(folder)["final_loss"].sel(rule="gd").values.ravel()
     np.testing.assert_allclose(found, [gd_by_numpy(points, lr) for lr in (0.1, 0.2)], rtol=1e-4)
 
 
-def test_resume_refuses_other_data(lab, tmp_path, monkeypatch):
+def test_resume_refuses_other_data(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     prepared, asked = experiment.prepare(configs.load(tmp_path / "c.yaml")), []
     stop = lambda: len(asked) == 1 or asked.append(0)  # after the first group
@@ -107,30 +107,30 @@ def test_resume_refuses_other_data(lab, tmp_path, monkeypatch):
     assert (folder / "store.zarr" / "group_0").exists()
     change_a_point(tmp_path)
     assert_refused(
-        lab("resume", folder), f"{folder} holds results of other data", "a data file, for example", "gdlab run"
+        command("resume", folder), f"{folder} holds results of other data", "a data file, for example", "gdlab run"
     )
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == before
     np.savetxt(tmp_path / "points.csv", POINTS)
-    assert lab("resume", folder, "--quiet", "--format", "png").exit_code == 0
+    assert command("resume", folder, "--quiet", "--format", "png").exit_code == 0
 
 
-def test_changed_code_is_refused_before_it_is_executed(lab, tmp_path):
-    folder, _ = ran(lab, tmp_path)
+def test_changed_code_is_refused_before_it_is_executed(command, tmp_path):
+    folder, _ = ran(command, tmp_path)
     file = tmp_path / "mine.py"
     file.write_text(f"{file.read_text()}\n(Path(__file__).parent / 'executed').touch()\n")
     for words in (("resume",), ("landscape",), ("plot", "lr_sensitivity")):
-        result = lab(words[0], folder, *words[1:])
+        result = command(words[0], folder, *words[1:])
         assert_refused(result, f"{file} has changed since the runs of {folder} began", "so it is not executed")
     assert not (tmp_path / "executed").exists()
 
 
-def test_landscape_refuses_other_data(lab, tmp_path):
-    folder, _ = ran(lab, tmp_path)
+def test_landscape_refuses_other_data(command, tmp_path):
+    folder, _ = ran(command, tmp_path)
     words = ("landscape", folder, "--points", "5", "--quiet", "--format", "png")
-    assert lab(*words).exit_code == 0
+    assert command(*words).exit_code == 0
     change_a_point(tmp_path)
-    assert_refused(lab(*words), f"{folder} holds results of other data")
+    assert_refused(command(*words), f"{folder} holds results of other data")
 
 
 @pytest.fixture

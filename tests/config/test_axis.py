@@ -31,7 +31,7 @@ AXES = [
     ),
     (
         "lr: {log: [1, 2, 3], linear: [1, 2, 3]}",
-        "6:24: sweep.lr.linear: log spaces the axis already (drop one)",
+        "6:24: sweep.lr.linear: the axis already has the spacing log (drop one)",
     ),
     ("lr: {log: [1, 2, 3], seed: 0}", "6:24: sweep.lr.seed: an axis has no option seed here"),
     ("lr: {random: [1, 2, 3], scale: lin}", "6:34: sweep.lr.scale: must be log or linear, not 'lin'"),
@@ -41,7 +41,7 @@ AXES = [
     ("lr: {sobol: [1, 2, 3], sede: 1}", "6:26: sweep.lr.sede: an axis has no option sede here (did you mean seed?)"),
     (
         "lr: {sobol: [1, 2, 3], random: [1, 2, 3]}",
-        "6:26: sweep.lr.random: sobol spaces the axis already (drop one)",
+        "6:26: sweep.lr.random: the axis already has the spacing sobol (drop one)",
     ),
     ("lr: {sobol: [1, 2, 3], n: 3}", "6:26: sweep.lr.n: an axis has no option n here"),
     ("seed: 0", "6:9: sweep.seed: must be a count of seeds from 1 to 10000000, not 0"),
@@ -68,7 +68,7 @@ AXES = [
     ("problem.condition: [a]", "6:23: sweep.problem.condition[0]: must be a number, not 'a'"),
     ("lr.a.b: [1]", "6:3: sweep.lr.a.b: no rule has a hyperparameter lr.a.b (lr is a schedule in no rule)"),
     ("lr.peak: [1]", "6:3: sweep.lr.peak: no rule has a hyperparameter lr.peak (lr is a schedule in no rule)"),
-    ("lr, lr: [[1, 2]]", "6:3: sweep.lr, lr: zipped axes are different names with commas between them"),
+    ("lr, lr: [[1, 2]]", "6:3: sweep.lr, lr: zipped axes must be different names separated by commas"),
     ("lr, beta: []", "6:13: sweep.lr, beta: zipped axes need a list of rows, each [lr, beta]"),
     ("lr, beta: [[1, .9], [1]]", "6:23: sweep.lr, beta[1]: must be [lr, beta], 2 values, not [1]"),
     ("lr, beta: [[1, .9], [1, x]]", "6:27: sweep.lr, beta[1][1]: must be a number, not 'x'"),
@@ -141,15 +141,15 @@ TOGETHER = [
     ),
     (
         "problem: {kind: network, data: wine}\ntrain: {steps: 1, batch_size: 143}",
-        "train.batch_size: a batch of 143 is larger than the data: network has 142 to train on",
+        "train.batch_size: 143 is larger than the data: network has 142 training examples",
     ),
     (
         "problem: {kind: network, data: wine}\nsweep: {batch_size: [142, 143]}",
-        "sweep.batch_size[1]: a batch of 143 is larger than the data: network has 142 to train on",
+        "sweep.batch_size[1]: 143 is larger than the data: network has 142 training examples",
     ),
     (
         'problem: {kind: network}\nsweep: {"problem.data, batch_size": [[digits, 1437], [wine, 143]]}',
-        "sweep.problem.data, batch_size[1][1]: a batch of 143 is larger than the data: network has 142 to train on",
+        "sweep.problem.data, batch_size[1][1]: 143 is larger than the data: network has 142 training examples",
     ),
     (
         "record: {every: null}\nfigures: [curves]",

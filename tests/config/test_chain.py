@@ -57,7 +57,7 @@ def test_chain_parts_without_an_axis_keep_the_given_value(write, errors_of):
     assert both.count("rules.g.lr is set, and lr is also a sweep axis") == 2
 
 
-def test_chain_parts_must_all_give_what_has_no_default(loaded, errors_of):
+def test_chain_parts_must_all_give_parameters_without_a_default(loaded, errors_of):
     scheduled = HEAD.replace("{kind: gd}", "{kind: gd, lr: {kind: cosine, steps: 2}}")
     assert "rules.g.lr.peak: is missing" in errors_of(scheduled + "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5]}]}")
     write_all = "sweep: {chain: [{lr.peak: [1]}, {beta: [0.5], rules.g.lr.peak: [1]}]}"
@@ -71,7 +71,7 @@ def test_chain_batches_are_checked_in_every_part(errors_of):
     assert (
         errors_of(text + parts)
         .splitlines()[0]
-        .endswith("sweep.chain[1].batch_size[0]: a batch of 200 is larger than the data: network has 142 to train on")
+        .endswith("sweep.chain[1].batch_size[0]: 200 is larger than the data: network has 142 training examples")
     )
 
 

@@ -45,7 +45,7 @@ def test_code_is_run_once_and_again_when_it_has_changed(write, tmp_path):
     assert "mine" not in register.rules
 
 
-def test_code_leaves_no_file_beside_it(write, tmp_path):
+def test_code_writes_no_bytecode(write, tmp_path):
     write(MINE, "mine.py")
     load(write(BASE))
     assert sorted(os.listdir(tmp_path)) == ["mine.py", "x.yaml"]

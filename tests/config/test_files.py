@@ -59,7 +59,7 @@ def test_extends_merges_the_options_of_an_axis(write):
     }
 
 
-def test_extends_errors_name_their_own_file(write, errors_of):
+def test_extends_errors_name_the_file_they_are_in(write, errors_of):
     write(BASE.replace("steps: 10", "steps: -1"), "shared/base.yaml")
     text = errors_of("extends: shared/base.yaml\nrules: {gd: {lr: fast}}\n")
     assert [line for line in text.splitlines() if ".yaml:" in line] == [

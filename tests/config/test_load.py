@@ -29,7 +29,7 @@ SYNTAX = [
 
 
 @pytest.mark.parametrize(("text", "expected"), SYNTAX, ids=range(len(SYNTAX)))
-def test_load_reports_what_is_not_a_document(text, expected, errors_of):
+def test_load_reports_a_file_that_is_not_a_document(text, expected, errors_of):
     assert errors_of(text).splitlines()[0] == expected
 
 
@@ -149,7 +149,7 @@ def test_load_does_not_also_miss_a_misspelt_section(misspelt, errors_of):
     assert text.endswith(f"did you mean {right}?")
 
 
-def test_load_does_not_report_what_follows_from_an_error(errors_of):
+def test_load_does_not_report_consequences_of_an_error(errors_of):
     # Whether a rule of the right name has a `momentun_decay`, and the sweep an lr, can't be known.
     assert errors_of(BASE.replace("kind: gd", "kind: gdd") + "sweep: {decay: [1]}").count("x.yaml:") == 1
     assert errors_of(BASE + "sweep: {lrr: [1]}\nfigures: [sensitivity]").count("x.yaml:") == 1

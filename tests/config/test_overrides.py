@@ -97,8 +97,8 @@ MISTAKES = [
     ),
     ("name=\udcff", "must be UTF-8 text without control characters", "'name=\\udcff'", "^^^^^^^^^^^^^"),
     ("name=# x", "name: the value is only a comment", "name=# x", "     ^^^"),
-    ("train..steps=1", "train..steps: a name is missing beside a dot", "train..steps=1", "^^^^^^^^^^^^"),
-    ("sweep.=1", "sweep.: a name is missing beside a dot", "sweep.=1", "^^^^^^"),
+    ("train..steps=1", "train..steps: there is no name before or after a dot", "train..steps=1", "^^^^^^^^^^^^"),
+    ("sweep.=1", "sweep.: there is no name before or after a dot", "sweep.=1", "^^^^^^"),
     (
         "train.steps.x=1",
         "train.steps.x: train.steps is not a mapping, so no key can be set in it",
@@ -130,7 +130,7 @@ def test_override_errors(change, message, text, caret, errors_of):
     assert lines[:3] == [f"command line: {message}", f"  {text}", f"  {caret}"]
 
 
-def test_override_malformed_is_reported_beside_an_unreadable_file(errors_of):
+def test_override_malformed_is_reported_together_with_an_unreadable_file(errors_of):
     assert errors_of("[", "steps").splitlines()[-3:] == [
         "command line: must be KEY=VALUE, such as train.steps=2000",
         "  steps",

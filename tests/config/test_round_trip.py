@@ -34,7 +34,7 @@ def section(**fields):
 
 
 def consistent(written):
-    """The config without what its other sections rule out, and with the rule `a` that some axes are of."""
+    """The config without sections that contradict each other, and with the rule `a` that some axes refer to."""
     written["rules"]["a"] = {"kind": "momentum"}
     if "problem.condition, rules.a.beta" in written.get("sweep", {}):
         written["problem"].pop("condition", None)

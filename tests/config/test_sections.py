@@ -37,7 +37,7 @@ CASES = [
         "problem: {kind: network, data: wine, widths: [8, 2.5]}",
         "2:50: problem.widths[1]: must be a whole number, not 2.5",
     ),
-    ("rules: {}", "3:8: rules: must hold at least 1"),
+    ("rules: {}", "3:8: rules: must have at least 1"),
     ("rules: {gd: gd}", "3:13: rules.gd: must be a mapping, not 'gd'"),
     ("rules: {gd: {kind: momentun}}", "3:20: rules.gd.kind: there is no rule 'momentun' (did you mean momentum?)"),
     ("rules: {gd: {kind: zzz}}", "3:20: rules.gd.kind: there is no rule 'zzz' (there are gd, momentum)"),

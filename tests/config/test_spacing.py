@@ -46,13 +46,13 @@ WRONG = [
     ("{}", "6:13: an axis needs one of random and sobol"),
     ("{sobl: {}}", "6:14: an axis has no option sobl here: did you mean sobol?"),
     ("{log: [1, 2, 3]}", "6:14: an axis has no option log here"),
-    ("{sobol: {lr: [1, 2], beta: [1, 2]}}", "6:13: lacks n, how many rows are drawn"),
+    ("{sobol: {lr: [1, 2], beta: [1, 2]}}", "6:13: n, the number of rows, is missing"),
     ("{sobol: {lr: [1, 2], beta: [1, 2]}, n: 0}", "6:52: must be a count of values from 1 to 10000000, not 0"),
-    ("{sobol: {lr: [1, 2], beta: [1, 2]}, n: 4, random: {}}", "6:55: sobol spaces the axis already"),
+    ("{sobol: {lr: [1, 2], beta: [1, 2]}, n: 4, random: {}}", "6:55: the axis already has the spacing sobol"),
     ("{sobol: [1, 2, 3], n: 4}", "6:21: must give each axis its ends, {lr: [lo, hi], ...}, not [1, 2, 3]"),
-    ("{sobol: {lr: [1, 2]}, n: 4}", "6:21: lacks the ends of beta"),
-    ("{sobol: {lr: [1, 2], bta: [1, 2]}, n: 4}", "6:34: is none of the axes lr, beta: did you mean beta?"),
-    ("{sobol: {lr: [1, 2], beta: [1, 2], x: [1, 2]}, n: 4}", "6:48: is none of the axes lr, beta"),
+    ("{sobol: {lr: [1, 2]}, n: 4}", "6:21: the ends of beta are missing"),
+    ("{sobol: {lr: [1, 2], bta: [1, 2]}, n: 4}", "6:34: is not one of the axes lr, beta: did you mean beta?"),
+    ("{sobol: {lr: [1, 2], beta: [1, 2], x: [1, 2]}, n: 4}", "6:48: is not one of the axes lr, beta"),
     ("{sobol: {lr: [1], beta: [1, 2]}, n: 4}", "6:26: must be [lo, hi] or [lo, hi, scale], not [1]"),
     ("{sobol: {lr: [1, 2, lin], beta: [1, 2]}, n: 4}", "6:33: must be log or linear, not 'lin'"),
     ("{sobol: {lr: [0, 2], beta: [1, 2]}, n: 4}", "6:27: must be above 0 on a logarithmic axis, not 0"),
@@ -79,6 +79,6 @@ def test_spacing_reports_all_errors_at_once(errors_of):
     ]
 
 
-def test_spacing_values_must_be_valid_for_what_they_set(errors_of):
+def test_spacing_values_must_be_valid_for_the_parameters_they_set(errors_of):
     text = errors_of(HEAD + "  lr, form: {sobol: {lr: [1, 2], form: [1, 2]}, n: 4}")
     assert "sweep.lr, form: each value must be sum or mean, so this axis is a list" in text

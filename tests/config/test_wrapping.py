@@ -138,12 +138,12 @@ def test_wrapper_hyperparameters_can_be_swept(write, errors_of):
         (
             "of: adam",
             "of: {kind: adam, b1: 0.5}",
-            "rules.a.of.b1: b1 is a hyperparameter of the clip_by_norm around it too | drop one",
+            "rules.a.of.b1: b1 is also a hyperparameter of the wrapper clip_by_norm | drop one",
         ),
         (
             "of: adam, max_norm: 1.0",
             "of: {kind: clip_by_norm, of: adam, max_norm: 1.0}",
-            "rules.a.of.max_norm: max_norm is a hyperparameter of the clip_by_norm around it too | "
+            "rules.a.of.max_norm: max_norm is also a hyperparameter of the wrapper clip_by_norm | "
             "it can't be given to the clip_by_norm inside",
         ),
         ("b1: 0.75", "b1: fast", "rules.a.b1: must be a number, not 'fast'"),

@@ -73,7 +73,7 @@ def test_lanczos_stops_at_the_dimension_of_the_krylov_space(spectrum, distinct, 
         scale = max(spectrum) or 1
         np.testing.assert_allclose(values[:live], distinct, atol=1e-5 * scale)
         assert np.isnan(values[live:]).all()
-        # The eigenvectors of the live block do not reach into the dead one.
+        # The eigenvectors of the live block are zero in the dead block.
         np.testing.assert_array_equal(coordinates[live:, :live], 0)
         for dead in (t.alpha[live:], t.beta[live - 1 :], t.vectors[live:]):
             np.testing.assert_array_equal(dead, 0)

@@ -48,7 +48,7 @@ def test_hessian_product_of_softmax_regression():
     x = np.random.default_rng(0).normal(size=(12, 3))  # what `network` draws first
     z = np.asarray(outputs(params))
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    # b, then w by rows, as the leaves lie: features (1, x), times classes.
+    # b, then w by rows, in the order of the leaves: features (1, x), times classes.
     features = np.column_stack([np.ones(12), x])
     blocks = [np.kron(np.outer(f, f), np.diag(q) - np.outer(q, q)) for f, q in zip(features, p, strict=True)]
     hessian = lambda params: hessian_product(lambda params: criterion(outputs(params)), params)

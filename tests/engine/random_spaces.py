@@ -30,14 +30,14 @@ class Case(NamedTuple):
             yield place, {name: value for pairs in given for name, value in pairs if value is not ABSENT}
 
 
-def drawn(rng, pools, most=3):
-    """A random product, zip or chain of up to `most` axes in a part.
+def random_case(rng, pools, most=3):
+    """A random product, zip or chain; each part has up to `most` axes.
 
-    `pools`: for each axis the lists of which one gives all its values in a part.
+    `pools`: for each axis, lists of values. In each part, the values of an axis are from one of its lists.
     """
     if rng.random() < 0.35:
         parts = [_mapping(rng, pools, most) for _ in range(rng.integers(1, 4))]
-        if rng.random() < 0.5:  # an axis that all parts share, numbers perhaps as whole ones in some
+        if rng.random() < 0.5:  # an axis that all parts share; some parts may have integers in place of floats
             ((names, value, _),) = _mapping(rng, pools, 1)
             parts = [[b for b in part if not set(b[0]) & set(names)] for part in parts]
             for part in parts:
@@ -55,7 +55,7 @@ def _written(part):
 
 
 def _mapping(rng, pools, most):
-    """Blocks (names, what a user writes, rows): single axes, rows of several, products inside of several."""
+    """Random blocks (names, what a user writes, rows): single axes, zipped rows, and zipped products."""
     names = [str(name) for name in rng.permutation(sorted(pools))[: rng.integers(1, most + 1)]]
     blocks = []
     while names:
@@ -76,7 +76,7 @@ def _mapping(rng, pools, most):
 
 def _values(rng, lists, most):
     some = lists[rng.integers(len(lists))]
-    return [some[i] for i in rng.integers(0, len(some), rng.integers(1, most + 1))]  # some of them several times
+    return [some[i] for i in rng.integers(0, len(some), rng.integers(1, most + 1))]  # with repeated values
 
 
 def _rows(columns):
@@ -119,7 +119,7 @@ def _same_rows(one, other):
 
 
 def _floats(rows):
-    """The columns, those of numbers as floats."""
+    """The columns; the values of columns of numbers are floats."""
     return [one_type([*column, 0.5])[:-1] if _numbers(column) else column for column in zip(*rows, strict=True)]
 
 
@@ -135,7 +135,7 @@ def _once(rows):
 
 
 def key(value):
-    """A text, or several, of which no two values have the same."""
+    """A hashable key that differs between any two values, also between 1 and 1.0."""
     if hasattr(value, "dtype"):
         array = np.asarray(value)
         return type(value).__name__, str(array.dtype), array.shape, array.tobytes()

@@ -176,44 +176,44 @@ CHUNK = "compute.chunk=8"
 
 
 @pytest.fixture(scope="module")
-def whole(lab, tmp_path_factory):
+def whole(processes, tmp_path_factory):
     home = with_config(tmp_path_factory.mktemp("whole"))
-    done = lab.call(home, "run", "c.yaml", CHUNK, knobs=SMALL, devices=1)
+    done = processes.call(home, "run", "c.yaml", CHUNK, knobs=SMALL, devices=1)
     assert done.code == 0, done.err
     return the_folder(home)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4), (4, 2)])
-def test_resume_continues_on_another_number_of_devices(lab, home, whole, before, after):
-    done = lab.call(home, "run", "c.yaml", CHUNK, knobs=OFTEN, devices=before, at=("segment", 8))
+def test_resume_continues_on_another_number_of_devices(processes, home, whole, before, after):
+    done = processes.call(home, "run", "c.yaml", CHUNK, knobs=OFTEN, devices=before, at=("segment", 8))
     assert done.code == -signal.SIGKILL
     folder = the_folder(home)
     assert list(folder.glob(".checkpoint*"))
-    done = lab.call(home, "resume", folder, knobs=OFTEN, devices=after, events=home / "events")
+    done = processes.call(home, "resume", folder, knobs=OFTEN, devices=after, events=home / "events")
     assert done.code == 0, done.err
     assert_same(folder, whole)
 
 
-def test_run_uses_the_devices_that_it_is_given(lab, home, whole):
-    done = lab.call(home, "run", "c.yaml", CHUNK, "--devices", 3, knobs=SMALL, devices=4)
+def test_run_uses_the_devices_that_it_is_given(processes, home, whole):
+    done = processes.call(home, "run", "c.yaml", CHUNK, "--devices", 3, knobs=SMALL, devices=4)
     assert done.code == 0, done.err
     folder = the_folder(home)
     assert '"devices": 3' in (folder / "provenance.json").read_text()
     assert_same(folder, whole)
 
 
-MISSING = f"there are {os.cpu_count()} devices (cpu), not 1000\n"
+MISSING = f"1000 devices were requested, but there are only {os.cpu_count()} (cpu)\n"
 
 
-def test_run_refuses_more_devices_than_there_are(lab, home):
-    done = lab.call(home, "run", "c.yaml", "--devices", 1000)
+def test_run_refuses_more_devices_than_there_are(processes, home):
+    done = processes.call(home, "run", "c.yaml", "--devices", 1000)
     assert (done.code, done.err) == (2, MISSING)
     assert not (home / "results").exists()
 
 
-def test_resume_refuses_more_devices_than_there_are(lab, whole):
+def test_resume_refuses_more_devices_than_there_are(processes, whole):
     before = {path: path.read_bytes() for path in sorted(whole.rglob("*")) if path.is_file()}
-    done = lab.call(whole.parents[2], "resume", whole, "--devices", 1000)
+    done = processes.call(whole.parents[2], "resume", whole, "--devices", 1000)
     assert (done.code, done.err) == (2, MISSING)
     assert {path: path.read_bytes() for path in sorted(whole.rglob("*")) if path.is_file()} == before

@@ -67,8 +67,8 @@ def processes():
         yield executor
 
 
-class ByTurns:
-    """An executor that runs one task each time a future is asked whether it is done."""
+class OneAtATime:
+    """An executor that runs one task at each call of `done` of a future."""
 
     def __init__(self, workers=2):
         self._max_workers, self.queue, self.calls, self.most = workers, deque(), [], 0
@@ -201,12 +201,12 @@ def test_execute_on_writes_the_bytes_of_a_local_store(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir(), there.mkdir()
     stored(here)
-    stored(there, ByTurns())
+    stored(there, OneAtATime())
     assert arrays(there) == arrays(here)
 
 
 def test_execute_on_makes_four_tiles_of_whole_chunks_per_worker(tmp_path):
-    stored(tmp_path, executor := ByTurns(2), Settings(chunk=4))
+    stored(tmp_path, executor := OneAtATime(2), Settings(chunk=4))
     layouts = [task.layout for task in executor.tasks]
     assert {layout.tile for layout in layouts} == {12}  # 72 runs by 8 are 9: three chunks of 4
     assert TILES_PER_WORKER == 4
@@ -214,14 +214,14 @@ def test_execute_on_makes_four_tiles_of_whole_chunks_per_worker(tmp_path):
 
 
 def test_execute_on_submits_at_most_two_tasks_per_worker(tmp_path):
-    stored(tmp_path, executor := ByTurns(2))
+    stored(tmp_path, executor := OneAtATime(2))
     assert executor.most <= AHEAD * 2 == 4
     assert len({(task.group, task.runs[0]) for task in executor.tasks}) == 10
 
 
 def test_execute_on_sends_the_groups_to_a_worker_once(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "_groups", OrderedDict())
-    stored(tmp_path, executor := ByTurns(2))
+    stored(tmp_path, executor := OneAtATime(2))
     sources = [args[1] for fn, args in executor.calls if fn is worker.work and args[1] is not None]
     assert 1 <= len(sources) <= AHEAD * 2
 
@@ -230,17 +230,17 @@ def test_execute_on_sends_the_groups_to_a_worker_once(tmp_path, monkeypatch):
 def test_execute_on_resumes_a_stopped_store_here_or_on_other_workers(remote, tmp_path):
     here, cut = tmp_path / "here", tmp_path / "cut"
     here.mkdir(), cut.mkdir()
-    stored(here, ByTurns(), Settings(chunk=4))
+    stored(here, OneAtATime(), Settings(chunk=4))
     done = []
     settings = Settings(
         chunk=4, progress=lambda state: done.append(state.done), stop=lambda: max(done, default=0) >= 20
     )
     with pytest.raises(Stopped):
-        stored(cut, executor := ByTurns(), settings)
+        stored(cut, executor := OneAtATime(), settings)
     entered = len(Manifest(cut).tiles(0))
     assert 2 <= entered <= 2 + executor._max_workers  # tasks that had begun were completed
     assert entered < 3 * 3 + 3 * 3
-    stored(cut, ByTurns(7) if remote else None, Settings(), resume=True)
+    stored(cut, OneAtATime(7) if remote else None, Settings(), resume=True)
     assert arrays(cut) == arrays(here)
 
 
@@ -297,24 +297,24 @@ def test_execute_on_refuses_workers_of_another_version(name, monkeypatch):
     monkeypatch.setattr("gdlab.engine.executor_adapter.hello", lambda: other_info)
     message = rf"{name} is {worker.versions()[name]} here but 0.0.7 on the worker afar.* Install the same"
     with pytest.raises(WorkersError, match=message):
-        evaluate(square, {"x": [0.1]}, executor=ByTurns())
+        evaluate(square, {"x": [0.1]}, executor=OneAtATime())
 
 
 def test_execute_on_refuses_a_later_worker_of_another_version(monkeypatch):
     hello = worker.hello
     monkeypatch.setattr(worker, "hello", lambda: {**hello(), "versions": {**worker.versions(), "jax": "0.0.7"}})
     with pytest.raises(WorkersError, match=r"jax is .* here but 0\.0\.7 on the worker"):
-        evaluate(square, {"x": [0.1]}, executor=ByTurns())
+        evaluate(square, {"x": [0.1]}, executor=OneAtATime())
 
 
 def test_execute_on_reports_a_worker_without_gdlab():
-    class Elsewhere(ByTurns):
+    class Elsewhere(OneAtATime):
         def turn(self):
             if self.queue:
                 self.queue.popleft()[0].set_exception(ModuleNotFoundError("No module named 'gdlab'"))
 
     with pytest.raises(
-        WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install the same gdlab"
+        WorkersError, match=r"a worker can't run gdlab: .*No module named 'gdlab'\. Install the same gdlab version"
     ):
         evaluate(square, {"x": [0.1]}, executor=Elsewhere())
 
@@ -323,11 +323,11 @@ def test_execute_on_refuses_a_worker_with_other_code(tmp_path):
     points, source = runs()
     other = partial(planned, partial(assignment, bowl, RULES, {"lr": [1.0], "seed": 3}, **HOW), ())
     with Store(tmp_path, points) as store, pytest.raises(WorkersError, match="plans other runs than this process"):
-        execute_on(ByTurns(), source(), other, store, Settings())
+        execute_on(OneAtATime(), source(), other, store, Settings())
 
 
 def test_execute_on_reports_a_broken_executor_and_keeps_results(tmp_path):
-    class Broken(ByTurns):
+    class Broken(OneAtATime):
         def submit(self, fn, *args):
             if len(self.calls) == 6:
                 raise BrokenExecutor("the cluster is on fire")
@@ -341,4 +341,4 @@ def test_execute_on_reports_a_broken_executor_and_keeps_results(tmp_path):
 @pytest.mark.parametrize("name", ["chunk", "tile"])
 def test_execute_on_refuses_a_chunk_or_tile_of_zero(name, tmp_path):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
-        stored(tmp_path, ByTurns(), Settings(**{name: 0}))
+        stored(tmp_path, OneAtATime(), Settings(**{name: 0}))

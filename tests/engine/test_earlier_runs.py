@@ -24,7 +24,7 @@ def taken(folder, earlier, wanted):
 
 
 @pytest.mark.parametrize(
-    ("earlier", "wanted", "lanes"),
+    ("earlier", "wanted", "reused"),
     [
         ([0.0, 1.0], [1.0, -0.0, 0.0], [1, -1, 0]),
         ([1, 2], [1.0, 2.0], None),
@@ -32,8 +32,8 @@ def taken(folder, earlier, wanted):
         ([1.0], [np.nextafter(1, 2)], [0]),  # the same number in single precision
     ],
 )
-def test_earlier_find_reuses_numbers_that_are_equal_in_the_program(tmp_path, earlier, wanted, lanes):
-    assert taken(tmp_path, {"x": earlier}, {"x": wanted}) == lanes
+def test_earlier_find_reuses_numbers_that_are_equal_in_the_program(tmp_path, earlier, wanted, reused):
+    assert taken(tmp_path, {"x": earlier}, {"x": wanted}) == reused
 
 
 @pytest.mark.usefixtures("x64")

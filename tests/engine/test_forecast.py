@@ -34,7 +34,7 @@ def test_forecast_scales_the_time_of_a_record_to_the_group(groups, monkeypatch):
 def test_forecast_of_a_plain_function_has_no_time():
     (one,) = forecast(planned(lambda x: x * jnp.ones(1000), {"x": np.arange(8.0)}), jax.devices())
     assert np.isnan(one.seconds)
-    assert one.memory >= 8 * 1000 * 4  # the results alone
+    assert one.memory >= 8 * 1000 * 4  # the memory of the results
 
 
 @pytest.mark.parametrize("layout", [Layout(1, 64, 60, 20, 1), Layout(2, 24, 60, 20, 1), Layout(2, 40, 60, 5, 4)])

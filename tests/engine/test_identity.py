@@ -1,4 +1,4 @@
-"""Two values of an axis are the same if no function can tell them apart."""
+"""Two values of an axis are the same if no function can distinguish them."""
 
 import copy
 import dataclasses
@@ -83,7 +83,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("values", DIFFERENT.values(), ids=DIFFERENT)
-def test_identity_tells_different_values_apart(values):
+def test_identity_distinguishes_different_values(values):
     for one, other in itertools.combinations(values, 2):
         assert identity(one) != identity(other), (one, other)
     for value in values:
@@ -124,7 +124,7 @@ def test_identity_of_a_container_that_holds_itself():
     assert identity(one) != identity(other)
 
 
-def test_bits_are_equal_for_equal_numbers_alone():
+def test_bits_are_equal_only_for_equal_numbers():
     values = np.array([0.0, -0.0, 1.0, np.nextafter(1, 2), np.inf, -np.inf, 1e-320])
     assert len(set(bits(values).tolist())) == len(values)
     assert bits(values).tolist() == bits(values.copy()).tolist()
@@ -135,7 +135,7 @@ def test_bits_are_equal_for_equal_numbers_alone():
         assert bits(halves.astype(dtype)).tolist() == bits(halves).tolist()
 
 
-def test_distinct_tells_signed_zeros_and_neighbours_apart():
+def test_distinct_distinguishes_signed_zeros_and_neighbouring_floats():
     first, inverse = distinct((np.array([0.0, -0.0, 0.0, 1.0, np.nextafter(1, 2)]), np.array([1, 1, 1, 2, 2])), 5)
     assert (first.tolist(), inverse.tolist()) == ([0, 1, 3, 4], [0, 1, 0, 2, 3])
 

@@ -21,9 +21,9 @@ costs = st.builds(Cost, block=st.sampled_from([1.0, 1e3, 1e7]), carry=sizes, rec
 
 @seeded
 @given(counts, st.integers(1, 3), st.integers(1, 20), st.integers(1, 4), st.integers(0, 2))
-def test_arrange_gives_each_run_a_slot_in_a_row_of_its_outer_value(lanes, rows, width, devices, spare):
-    outer = np.repeat(np.arange(len(lanes)), lanes)
-    used = sum(math.ceil(count / width) for count in lanes)
+def test_arrange_gives_each_run_a_slot_in_a_row_of_its_outer_value(run_counts, rows, width, devices, spare):
+    outer = np.repeat(np.arange(len(run_counts)), run_counts)
+    used = sum(math.ceil(count / width) for count in run_counts)
     chunks = math.ceil(used / (devices * rows)) + spare
     slots = arrange(outer, Layout(rows, width, len(outer), 1, 1), devices, chunks)
     assert slots.shape == (devices * chunks, rows, width)
@@ -31,7 +31,7 @@ def test_arrange_gives_each_run_a_slot_in_a_row_of_its_outer_value(lanes, rows, 
     assert (slots[slots < 0] == -1).all()
     every_row = slots.reshape(-1, width)
     held = every_row[(every_row >= 0).any(axis=1)]
-    assert rows_needed(np.array(lanes), width) == used == len(held)
+    assert rows_needed(np.array(run_counts), width) == used == len(held)
     for row in held:
         filled = int((row >= 0).sum())
         assert (row[:filled] >= 0).all()  # filled slots come first
@@ -83,22 +83,22 @@ def test_cut_follows_the_work_and_the_steps(records, steps, work, wanted):
     assert cut(records, steps, work) == wanted
 
 
-def held(lanes, cost, blocks):
+def held(run_counts, cost, blocks):
     """Bytes of some runs between two calls: states, records, final results."""
-    return lanes * (cost.carry + blocks * cost.record + cost.result)
+    return run_counts * (cost.carry + blocks * cost.record + cost.result)
 
 
 @seeded
 @given(counts, costs, st.integers(1, 300), st.integers(1, 5), st.booleans())
-def test_lay_out_keeps_its_bounds(lanes, cost, records, devices, cached):
-    lanes = np.array(lanes)
-    found = lay_out(lanes, cost, records, records, devices, cached=cached)
+def test_lay_out_keeps_its_bounds(run_counts, cost, records, devices, cached):
+    run_counts = np.array(run_counts)
+    found = lay_out(run_counts, cost, records, records, devices, cached=cached)
     rows, width, tile, blocks, segments = found
     assert min(found) >= 1
     assert found.chunk == rows * width <= module.WIDEST
-    assert width % VECTOR == 0 or width >= lanes.max() or width == 1
-    assert width < lanes.max() + VECTOR
-    assert tile <= lanes.sum()
+    assert width % VECTOR == 0 or width >= run_counts.max() or width == 1
+    assert width < run_counts.max() + VECTOR
+    assert tile <= run_counts.sum()
     assert tile == 1 or held(tile, cost, blocks) <= module.MEMORY
     assert found.chunk == 1 or held(found.chunk, cost, blocks) <= module.MEMORY
     if cached and found.chunk > VECTOR:
@@ -108,12 +108,12 @@ def test_lay_out_keeps_its_bounds(lanes, cost, records, devices, cached):
 
 @seeded
 @given(counts, st.integers(1, 5))
-def test_lay_out_leaves_few_slots_empty(lanes, devices):
-    lanes = np.array(lanes)
-    found = lay_out(lanes, Cost(carry=4), 10, 10, devices, cached=True)
+def test_lay_out_leaves_few_slots_empty(run_counts, devices):
+    run_counts = np.array(run_counts)
+    found = lay_out(run_counts, Cost(carry=4), 10, 10, devices, cached=True)
 
     def places(rows, width):
-        return math.ceil(rows_needed(lanes, width) / (devices * rows)) * rows * width
+        return math.ceil(rows_needed(run_counts, width) / (devices * rows)) * rows * width
 
     assert places(found.rows, found.width) <= 1.5 * places(1, VECTOR)
 
@@ -135,18 +135,18 @@ def test_lay_out_makes_chunks_that_fit_into_the_cache():
 
 @seeded
 @given(counts, st.integers(1, 100), st.integers(1, 100), st.integers(1, 4))
-def test_lay_out_keeps_a_given_chunk_and_tile(lanes, chunk, tile, devices):
-    lanes = np.array(lanes)
-    found = lay_out(lanes, Cost(carry=module.MEMORY), 10, 10, devices, cached=True, chunk=chunk, tile=tile)
+def test_lay_out_keeps_a_given_chunk_and_tile(run_counts, chunk, tile, devices):
+    run_counts = np.array(run_counts)
+    found = lay_out(run_counts, Cost(carry=module.MEMORY), 10, 10, devices, cached=True, chunk=chunk, tile=tile)
     assert found.chunk <= chunk
-    assert found.width == min(chunk, lanes.max())
-    assert found.chunk > chunk - found.width or found.rows == rows_needed(lanes, found.width)
-    assert found.tile == min(tile, lanes.sum())
+    assert found.width == min(chunk, run_counts.max())
+    assert found.chunk > chunk - found.width or found.rows == rows_needed(run_counts, found.width)
+    assert found.tile == min(tile, run_counts.sum())
 
 
 def test_lay_out_makes_tiles_that_fit_into_memory():
-    cost, lanes = Cost(carry=2**20), np.full(4, 500)
-    found = lay_out(lanes, cost, 1, 1, 1, cached=True)
+    cost, run_counts = Cost(carry=2**20), np.full(4, 500)
+    found = lay_out(run_counts, cost, 1, 1, 1, cached=True)
     assert 1 < found.tile < 2000
     assert 3 * found.tile * cost.carry <= module.MEMORY < 8 * found.tile * cost.carry
 
@@ -177,17 +177,17 @@ def test_layout_batching_describes_the_mode(rows, width, words):
 
 @seeded
 @given(st.integers(1, 60), st.integers(1, 70))
-def test_tiles_cover_every_run_once(lanes, tile):
-    found = list(tiles(lanes, tile))
-    assert [lane for part in found for lane in range(part.start, part.stop)] == list(range(lanes))
+def test_tiles_cover_every_run_once(runs, tile):
+    found = list(tiles(runs, tile))
+    assert [run for part in found for run in range(part.start, part.stop)] == list(range(runs))
     assert all(part.stop - part.start == tile for part in found[:-1])
     assert 0 < found[-1].stop - found[-1].start <= tile
 
 
 def test_lay_out_keeps_small_busy_runs_in_the_first_level_cache():
     """Runs with little work per step use larger chunks, up to the second-level cache."""
-    lanes, live = np.array([100_000]), 1024
+    run_counts, live = np.array([100_000]), 1024
     busy = Cost(carry=4, live=live, block=module.BUSY)
     idle = Cost(carry=4, live=live, block=1.0)
-    assert lay_out(lanes, busy, 10, 10, 1, cached=True).chunk * live <= module.NEAREST
-    assert lay_out(lanes, idle, 10, 10, 1, cached=True).chunk * live > module.CACHE / 4
+    assert lay_out(run_counts, busy, 10, 10, 1, cached=True).chunk * live <= module.NEAREST
+    assert lay_out(run_counts, idle, 10, 10, 1, cached=True).chunk * live > module.CACHE / 4

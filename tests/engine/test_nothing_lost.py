@@ -91,7 +91,7 @@ def test_open_store_reports_damage_and_resume_repairs_it(whole_store, tmp_path, 
         assert note.startswith(f"a chunk of group_1/{name.partition('/')[0]} ")
         assert note.endswith(": runs 8 to 15 of group 1 are run again")
     else:
-        assert notes == []  # a frame is made again; no run is lost by it
+        assert notes == []  # metadata is written again, and no run is lost
     assert_same_files(folder, whole_store)
 
 

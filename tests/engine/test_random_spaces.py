@@ -9,7 +9,7 @@ import pytest
 
 from gdlab import Problem, descend, evaluate, sweep
 from gdlab.rules import gd, momentum
-from tests.engine.random_spaces import drawn
+from tests.engine.random_spaces import random_case
 
 
 def host(factor):
@@ -44,7 +44,7 @@ WEIGHTS = {"a": 1, "b": 3, "c": 9, "d": 27, "f": 0}
 
 
 def measured(value):
-    """A number that tells values apart, and one that tells their types apart, by Python alone."""
+    """A number that differs between values, and one that differs between types, computed without JAX."""
     if hasattr(value, "shape") and np.ndim(value):
         array = np.asarray(value)
         signs = np.signbit(array).sum() if array.dtype.kind == "f" else 0
@@ -61,7 +61,7 @@ def measured(value):
 
 
 def fn(**point):
-    """Numbers that are traced, in place of Python, where they are; functions on the host last."""
+    """Sums what `measured` returns, in JAX for traced values. Host functions are applied last."""
     real = jnp.result_type(float)
     total, kinds = jnp.zeros(1, real)[0], 0
     for name, value in sorted(point.items()):
@@ -85,7 +85,7 @@ def fn(**point):
 
 
 def looped(point, real):
-    """The same by Python and NumPy."""
+    """The values of `fn`, computed in Python and NumPy."""
     total, kinds = real(0), 0
     for name, value in sorted(point.items()):
         if callable(value):
@@ -102,7 +102,7 @@ def compare_evaluate(seeds, pools=POOLS, double=False):
     cells = 0
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        case = drawn(rng, pools)
+        case = random_case(rng, pools)
         with jax.enable_x64(double):
             static = [name for name in "ab" if rng.random() < 0.2]
             data = evaluate(fn, case.over, static=static, chunk=[None, 1, 3, 4][rng.integers(4)])
@@ -152,7 +152,7 @@ def bowl(h=1.0, shift=0.0, kind=None, push=None):
 
 @functools.partial(jax.jit, static_argnames=("label", "batch_size", "push", "every"))
 def descended(label, batch_size, push, every, tilt, height, shift, lr, beta, seed):
-    """One run alone; what the engine makes constants of a program are arguments here."""
+    """A single run. Values that the engine compiles as constants are arguments here."""
     problem = bowl(push=push)
 
     def loss(w, batch):
@@ -190,7 +190,7 @@ def compare_sweep(seeds, pools):
     rules = {"gd": functools.partial(gd, lr=0.125), "heavy": functools.partial(momentum, lr=0.125, beta=0.75)}
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        case, every = drawn(rng, pools), int(rng.integers(1, 3))
+        case, every = random_case(rng, pools), int(rng.integers(1, 3))
         chunk = [None, 1, 3, 4][rng.integers(4)]
         data = sweep(bowl, rules, case.over, steps=4, seed=7, every=every, chunk=chunk)
         shape = tuple(len(block.rows) for block in case.blocks)
@@ -199,8 +199,8 @@ def compare_sweep(seeds, pools):
             for place, point in case.cells():
                 for name, value in alone(label, point, every).items():
                     found = data[name].values[(number, *place)]
-                    told = f"seed {seed}, {label}, {point}: {case}"
-                    np.testing.assert_allclose(found, value, rtol=2e-6, err_msg=told)
+                    message = f"seed {seed}, {label}, {point}: {case}"
+                    np.testing.assert_allclose(found, value, rtol=2e-6, err_msg=message)
                 runs += 1
     print(f"{len(seeds)} spaces, {runs} runs")
     return len(seeds), runs

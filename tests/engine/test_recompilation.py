@@ -63,9 +63,9 @@ def test_sweep_compiles_another_shape_or_number_of_steps(programs):
         assert len(programs) > before
 
 
-@pytest.mark.parametrize("lanes", [16, 19, 40])
-def test_execute_shares_programs_between_full_tiles_and_the_last(lanes, programs):
-    points, groups = trained(bowl(), gd, {"lr": np.linspace(0.1, 0.4, lanes)}, steps=4)
+@pytest.mark.parametrize("runs", [16, 19, 40])
+def test_execute_shares_programs_between_full_tiles_and_the_last(runs, programs):
+    points, groups = trained(bowl(), gd, {"lr": np.linspace(0.1, 0.4, runs)}, steps=4)
     data = executed(points, groups, Settings(chunk=8, tile=16))
     assert len(programs) == 3
     wanted = executed(points, groups, Settings(chunk=8))
@@ -189,9 +189,9 @@ def counting(past):
 def test_chunk_programs_distinguishes_processes_by_their_status():
     points, ends = space({"rate": [1.0, 2.0]}), []
     for past in (5.0, 3.0):
-        told = []
+        reports = []
         groups = plan(points, lambda values, past=past: counting(past))
-        data = executed(points, groups, Settings(progress=told.append))
+        data = executed(points, groups, Settings(progress=reports.append))
         assert data["end"].values.tolist() == [4.0, 6.0]
-        ends.append(told[-1].status["past"])
+        ends.append(reports[-1].status["past"])
     assert ends == [1, 2]

@@ -18,7 +18,7 @@ from tests.engine.engine_cases import bowl, executed, trained
 STEPS, SEGMENTS, SEEDS = 48, 16, 3
 RATES = 2.0 ** np.arange(-8, 24)
 PROBES = {"x": lambda step: step.params}
-# Let go after these segments: the first lanes of some rows, with them the only ones of some, and every other lane.
+# Runs that are released after a segment: the first runs of some rows, all runs of other rows, and every second run.
 GONE = {3: np.r_[0:6, 32:41, 64:72], 8: np.arange(7, 96, 2)}
 CUTS = [(1, 8), (3, 16), (2, 12), (3, 5), (8, 1)]
 
@@ -68,12 +68,12 @@ def test_release_ends_runs_and_changes_no_bit_of_the_others(cut, how):
     left = np.arange(96)
     for segment, released in GONE.items():
         steps = (segment + 1) * STEPS // SEGMENTS
-        lanes, left = np.intersect1d(released, left), np.setdiff1d(left, released)
-        shorter = executed(*bowls(steps)).stack(lane=["seed", "lr"]).isel(lane=lanes)
+        ended, left = np.intersect1d(released, left), np.setdiff1d(left, released)
+        shorter = executed(*bowls(steps)).stack(run=["seed", "lr"]).isel(run=ended)
         for name in ("final_loss", "best_loss", "converged_at"):
-            np.testing.assert_array_equal(ends[name][lanes], shorter[name], err_msg=name)
-        assert records["loss"][lanes, :steps].tobytes() == kept["loss"][lanes, :steps].tobytes()
-        assert np.isnan(records["loss"][lanes, steps:]).all()
+            np.testing.assert_array_equal(ends[name][ended], shorter[name], err_msg=name)
+        assert records["loss"][ended, :steps].tobytes() == kept["loss"][ended, :steps].tobytes()
+        assert np.isnan(records["loss"][ended, steps:]).all()
     if how.get("spread"):
         assert chunks[-1] < most[-1]
 
@@ -135,9 +135,9 @@ def test_release_accepts_all_runs():
 def test_rebalance_divides_runs_evenly_and_keeps_their_columns(data):
     devices, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     width = data.draw(st.sampled_from([1, 8, 16]))
-    lanes = np.array(data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6)))
-    outer, layout = np.repeat(np.arange(len(lanes)), lanes), Layout(rows, width, int(lanes.sum()), 1, 1)
-    chunks = -(-rows_needed(lanes, width) // (devices * rows))
+    counts = np.array(data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6)))
+    outer, layout = np.repeat(np.arange(len(counts)), counts), Layout(rows, width, int(counts.sum()), 1, 1)
+    chunks = -(-rows_needed(counts, width) // (devices * rows))
     slots = arrange(outer, layout, devices, chunks)
     alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(outer), max_size=len(outer))))
     alive[data.draw(st.integers(0, len(outer) - 1))] = True
@@ -149,10 +149,10 @@ def test_rebalance_divides_runs_evenly_and_keeps_their_columns(data):
     np.testing.assert_array_equal(np.sort(dealt[dealt >= 0]), np.flatnonzero(alive))
     np.testing.assert_array_equal(slots.reshape(-1)[source][dealt >= 0], dealt[dealt >= 0])
     used = (dealt >= 0).any(axis=2).reshape(devices, -1).sum(axis=1)
-    # For each outer value as many rows as lanes want one and the same place.
+    # For each outer value, the number of rows is the largest number of runs in one column.
     place = np.empty(len(outer), int)
     place[slots[slots >= 0]] = np.nonzero(slots >= 0)[2]
-    crowd = np.zeros((len(lanes), width), int)
+    crowd = np.zeros((len(counts), width), int)
     np.add.at(crowd, (outer[alive], place[alive]), 1)
     assert used.sum() == crowd.max(axis=1).sum()
     found = np.empty(len(outer), int)

@@ -81,8 +81,8 @@ def earlier(tmp_path_factory):
 def taken(folder, group):
     """The runs of a group that can be reused from the store in a folder."""
     here = zarr.open_group(folder / STORE, mode="r")["group_0"]
-    lanes = {pair: lane for lane, pair in enumerate(zip(here["lr"][:], here["seed"][:], strict=True))}
-    source = [lanes.get(pair, -1) for pair in zip(group.columns["lr"], group.columns["seed"], strict=True)]
+    index_of = {pair: index for index, pair in enumerate(zip(here["lr"][:], here["seed"][:], strict=True))}
+    source = [index_of.get(pair, -1) for pair in zip(group.columns["lr"], group.columns["seed"], strict=True)]
     return ReusedRuns(np.array(source), {name: here[name] for name in here.attrs["results"]}, folder)
 
 

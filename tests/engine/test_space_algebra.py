@@ -223,8 +223,8 @@ def test_block_uses_its_label_as_dim():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: chain([1, 2]), r"a space is a mapping of axes to values, or a chain of such, not \[1, 2\]"),
-        (lambda: space([1, 2]), "a space is a mapping of axes to values"),
+        (lambda: chain([1, 2]), r"must be a mapping from axes to values, or a chain of such mappings, not \[1, 2\]"),
+        (lambda: space([1, 2]), "a space must be a mapping from axes to values"),
         (lambda: space({"lr": chain({"lr": [1]})}), "the axis 'lr' needs a list or an array of values"),
         (lambda: space(chain({"lr": [1]}, {"lr": []})), "the axis 'lr' has no values"),
         (lambda: space(chain({"run": [1]}, {"lr": [1]})), "an axis of a chain can't be named 'run'"),

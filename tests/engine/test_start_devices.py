@@ -60,8 +60,8 @@ def test_start_refuses_a_cache_of_another_user(tmp_path, monkeypatch):
     ("before", "asked", "found"),
     [
         (4, 3, 3),
-        (4, 5, "there are 4 devices (cpu), not 5"),
-        ("started", 2, "there are 1 devices (cpu), not 2"),
+        (4, 5, "5 devices were requested, but there are only 4 (cpu)"),
+        ("started", 2, "2 devices were requested, but there are only 1 (cpu)"),
     ],
 )
 def test_start_keeps_the_devices_that_are_set(before, asked, found):

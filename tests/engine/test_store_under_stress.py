@@ -23,12 +23,12 @@ pytestmark = pytest.mark.usefixtures("small")
 def room(monkeypatch):
     """A function that limits, after some calls, how many runs of a program fit into the memory of the device."""
 
-    def leave(lanes, calls=0):
+    def leave(runs, calls=0):
         call, count = Program.__call__, itertools.count()
 
         def called(self, *args):
             here = math.prod(jax.tree.leaves(self.result)[0].shape[:3])
-            if next(count) >= calls and here > lanes:
+            if next(count) >= calls and here > runs:
                 raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
             return call(self, *args)
 

@@ -21,7 +21,7 @@ STEPS, TOLERANCE = 48, 0.05
 RATES = 2.0 ** np.arange(-8, 24)
 PROBES = {"x": lambda step: step.params, "index": lambda step: step.index}
 
-# Rows of a chunk, lanes of a row: whole vectors of the processor, parts of such, single lanes.
+# Rows of a chunk, runs of a row: whole vectors of the processor, parts of vectors, single runs.
 CUTS = [(1, 8), (3, 16), (2, 24), (1, 12), (2, 12), (3, 5), (8, 1), (1, 1)]
 
 
@@ -46,9 +46,9 @@ def networks(sampling="replacement"):
 
 
 def wavy():
-    """Runs that are rounded in many places, so that bits tell of the least difference in how they are computed.
+    """Runs with many roundings, so that any difference in the computation changes their bits.
 
-    Of every other seed all runs end early, of the others every third: those that go on are not neighbours.
+    For seeds 0, 2 and 4 all runs end early; for the other seeds every third run. The remaining runs are not adjacent.
     """
 
     def loss(x, batch):
@@ -184,16 +184,16 @@ def test_compact_reduces_the_chunks_in_use(moves, monkeypatch):
 
 
 def test_tile_run_stops_once_all_runs_have_ended(moves):
-    told = []
+    reports = []
     points, groups = bowls(stop=Stop(loss=1e9))
-    data = executed(points, groups, Settings(progress=told.append), Laid(1, 8))
+    data = executed(points, groups, Settings(progress=reports.append), Laid(1, 8))
     assert (data["converged_at"] == 0).all()
     assert not moves
-    assert len([progress for progress in told if 0 < progress.done < progress.runs]) == 1
+    assert len([progress for progress in reports if 0 < progress.done < progress.runs]) == 1
 
 
 class Keeping(Laid):
-    """Wants a checkpoint after each segment, and keeps all."""
+    """A sink that requests a checkpoint after each segment, and keeps all checkpoints."""
 
     def __init__(self, *cut):
         super().__init__(*cut)
@@ -208,7 +208,7 @@ class Keeping(Laid):
 
 
 class Resuming(Laid):
-    """Continues one tile from a checkpoint; the other tiles are not wanted."""
+    """A sink that continues one tile from a checkpoint and skips all other tiles."""
 
     def __init__(self, tile, snapshot, *cut):
         super().__init__(*cut)

@@ -63,7 +63,7 @@ def test_a_figure_of_the_user_that_fails_is_reported_with_its_line(gdlab, write,
 
 
 @pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()])
-def test_recorded_raises_what_resume_continues_after(error):
+def test_recorded_raises_exceptions_after_which_resume_continues(error):
     found = []
     with pytest.raises(type(error)), failures.recorded("it", found):
         raise error

@@ -1,4 +1,4 @@
-"""Layers keep their names from the run to the figure, and a probe that measures seldom draws a line all the same."""
+"""Figures show the names of the layers, and draw a line also for a probe with a long interval."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ record: {every: 2, probes: [layer_grad_norms, {kind: sharpness, every: 8}]}
 """
 
 
-def test_layers_have_names_and_seldom_probes_lines(gdlab, tmp_path):
+def test_layers_have_names_and_probes_with_long_intervals_have_lines(gdlab, tmp_path):
     (tmp_path / "c.yaml").write_text(TEXT)
     assert gdlab("run", "c.yaml", "--quiet").exit_code == 0
     folder = tmp_path / "results" / "layers" / "latest"

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import xarray
 
-import gdlab as lab
-from gdlab import problems, rules, sweep
+from gdlab import log, problems, rules, sweep
 from gdlab.experiment.results import make_folder, open_part, open_results
 from gdlab.training.probes import grad_norm
 
 
 def expected():
     makers = {"gd": rules.gd, "heavy": partial(rules.momentum, beta=0.8)}
-    over = {"lr": lab.log(1e-4, 1e-1, 4), "seed": 2}
+    over = {"lr": log(1e-4, 1e-1, 4), "seed": 2}
     return sweep(problems.rosenbrock(), makers, over, steps=12, every=4, probes={"grad_norm": grad_norm})
 
 
@@ -31,7 +30,7 @@ def test_open_results_equals_the_sweep(finished):
 
 
 @pytest.mark.smoke
-def test_xarray_alone_opens_the_store(finished):
+def test_xarray_opens_the_store_without_gdlab(finished):
     tree = xarray.open_datatree(finished / "store.zarr", engine="zarr", consolidated=False)
     assert {"group_0", "group_1", "landscape"} == set(tree.children)
     group = xarray.open_zarr(finished / "store.zarr", group="group_1", consolidated=False)
@@ -144,7 +143,7 @@ def test_a_problem_of_the_user_with_a_start_that_is_not_finite(gdlab, write, tmp
 
 
 @pytest.mark.parametrize("plane", ["pca", "random"])
-def test_a_sweep_whose_runs_all_diverged_is_no_failure(gdlab, write, tmp_path, plane):
+def test_a_sweep_in_which_all_runs_diverged_is_not_a_failure(gdlab, write, tmp_path, plane):
     write("problem: {kind: rosenbrock}", "problem: {kind: logistic_regression, data: wine}")
     words = ["sweep.lr=[1e38]", "train.stop.bound=1.0", f"landscape.plane={plane}", "--quiet"]
     result = gdlab("run", "c.yaml", *words)

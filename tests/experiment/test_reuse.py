@@ -16,9 +16,9 @@ from tests.real_processes import CODE, CONFIG, SMALL, assert_same
 
 
 @pytest.fixture
-def again(home, unbroken):
+def again(home, uninterrupted):
     """A folder in which the config has been run, with an older name for its results folder."""
-    shutil.copytree(unbroken, home / "results" / "kept" / "20200101-000000-earlier")
+    shutil.copytree(uninterrupted, home / "results" / "kept" / "20200101-000000-earlier")
     return home
 
 
@@ -26,31 +26,31 @@ def newest(home):
     return max(path for path in (home / "results" / "kept").iterdir() if not path.is_symlink())
 
 
-def run(lab, home, *words, **how):
-    done = lab.call(home, "run", "c.yaml", *words, knobs=SMALL, events=home / "events", **how)
+def run(processes, home, *words, **how):
+    done = processes.call(home, "run", "c.yaml", *words, knobs=SMALL, events=home / "events", **how)
     segments = (home / "events").read_text().split().count("segment")
     (home / "events").unlink()
     return done, newest(home), segments
 
 
-def test_the_same_config_again_runs_nothing(lab, again, unbroken):
-    done, folder, segments = run(lab, again)
+def test_the_same_config_runs_nothing_again(processes, again, uninterrupted):
+    done, folder, segments = run(processes, again)
     assert done.code == 0, done.err
     assert "54 of 54 runs were reused from results/kept/20200101-000000-earlier; --fresh runs them all" in done.err
     assert segments == 0
     assert json.loads((folder / "provenance.json").read_text())["compile_seconds"] == 0
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
-def test_more_seeds_run_only_those_that_are_missing(lab, again, unbroken):
-    done, folder, segments = run(lab, again, "sweep.seed=4")
+def test_more_seeds_run_only_those_that_are_missing(processes, again, uninterrupted):
+    done, folder, segments = run(processes, again, "sweep.seed=4")
     assert done.code == 0, done.err
     assert "54 of 72 runs were reused from" in done.err
-    assert 0 < segments <= 2 * 2 * 4  # the last nine lanes of each rule lie in two of its tiles
-    data, before = open_results(folder), open_results(unbroken)
+    assert 0 < segments <= 2 * 2 * 4  # the last nine runs of each rule lie in two of its tiles
+    data, before = open_results(folder), open_results(uninterrupted)
     for name in ("final_loss", "diverged_at", "loss", "position"):
         assert data[name].isel(seed=slice(3)).values.tobytes() == before[name].values.tobytes()
-    done, fresh, _ = run(lab, again, "sweep.seed=4", "--fresh")
+    done, fresh, _ = run(processes, again, "sweep.seed=4", "--fresh")
     assert done.code == 0, done.err
     assert "reused from" not in done.err
     for name, wanted in open_results(fresh).data_vars.items():
@@ -58,10 +58,10 @@ def test_more_seeds_run_only_those_that_are_missing(lab, again, unbroken):
 
 
 @pytest.mark.slow
-def test_more_rates_run_only_those_that_are_missing(lab, again, unbroken):
-    before = open_results(unbroken)
+def test_more_rates_run_only_those_that_are_missing(processes, again, uninterrupted):
+    before = open_results(uninterrupted)
     rates = [0.05, *before["lr"].values.tolist(), 2.0]
-    done, folder, segments = run(lab, again, f"sweep.lr={rates}")
+    done, folder, segments = run(processes, again, f"sweep.lr={rates}")
     assert done.code == 0, done.err
     assert "54 of 66 runs were reused from" in done.err
     assert segments > 0
@@ -73,7 +73,7 @@ def test_more_rates_run_only_those_that_are_missing(lab, again, unbroken):
 
 
 def identity(folder, *words):
-    """That of the config, but for its code and its problem."""
+    """The identity of the config with a built-in problem in place of `code`."""
     text = CONFIG.replace("code: [mine.py]\n", "").replace("kind: cloud", "kind: linear_regression")
     (folder / "plain.yaml").write_text(text)
     return provenance.identity(configs.load(folder / "plain.yaml", words).config, folder)
@@ -94,29 +94,29 @@ def test_identity_ignores_the_space_and_the_figures(tmp_path, word):
 
 
 @pytest.mark.parametrize("word", ["--fresh", "precision=float64"])
-def test_a_changed_config_reuses_nothing(lab, again, word):
-    assert_begins_to_run(lab, again, word)
+def test_a_changed_config_reuses_nothing(processes, again, word):
+    assert_begins_to_run(processes, again, word)
 
 
-def assert_begins_to_run(lab, home, *words):
-    done, folder, _ = run(lab, home, *words, at=("segment", 1))
+def assert_begins_to_run(processes, home, *words):
+    done, folder, _ = run(processes, home, *words, at=("segment", 1))
     assert done.code == -signal.SIGKILL, done
     assert json.loads((folder / "provenance.json").read_text())["earlier"] is None
 
 
-def test_changed_code_reuses_nothing(lab, again):
+def test_changed_code_reuses_nothing(processes, again):
     code = again / "mine.py"
     code.write_text(code.read_text().replace("default_rng(0)", "default_rng(1)"))
-    assert_begins_to_run(lab, again)
+    assert_begins_to_run(processes, again)
 
 
-def test_identity_depends_on_imported_modules(lab, home):
+def test_identity_depends_on_imported_modules(processes, home):
     (home / "mine.py").write_text(f"import sys\nsys.path.insert(0, {str(home)!r})\nimport shift_of_mine\n{CODE}")
     texts = ["SHIFT = 1.0", "SHIFT = 1.0", "SHIFT = 2.0"]
     identities = []
     for text in texts:
         (home / "shift_of_mine.py").write_text(text)
-        _, folder, _ = run(lab, home, "--fresh", at=("metadata", 1))
+        _, folder, _ = run(processes, home, "--fresh", at=("metadata", 1))
         identities.append(json.loads((folder / "provenance.json").read_text())["identity"])
     assert identities[0] == identities[1] != identities[2]
 
@@ -146,49 +146,49 @@ def test_identity_depends_on_the_code_of_gdlab(tmp_path, monkeypatch):
     assert identity(tmp_path) != before
 
 
-def test_finished_runs_of_an_unfinished_folder_are_reused(lab, home, unbroken):
-    done, torn, _ = run(lab, home, at=("manifest", 7))
+def test_finished_runs_of_an_unfinished_folder_are_reused(processes, home, uninterrupted):
+    done, torn, _ = run(processes, home, at=("manifest", 7))
     assert done.code == -signal.SIGKILL
-    done, folder, segments = run(lab, home)
+    done, folder, segments = run(processes, home)
     assert done.code == 0, done.err
     assert f"24 of 54 runs were reused from results/kept/{torn.name}" in done.err
     assert segments > 0
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
-def test_runs_of_a_damaged_tile_are_not_reused(lab, again, unbroken):
+def test_runs_of_a_damaged_tile_are_not_reused(processes, again, uninterrupted):
     (again / "results/kept/20200101-000000-earlier/store.zarr/group_0/loss/c/1/0").write_bytes(b"no chunk at all")
-    done, folder, segments = run(lab, again)
+    done, folder, segments = run(processes, again)
     assert done.code == 0, done.err
     assert "46 of 54 runs were reused from" in done.err
     assert 0 < segments <= 4
-    assert_same(folder, unbroken)
+    assert_same(folder, uninterrupted)
 
 
 @pytest.mark.parametrize(
     "name", ["provenance.json", "manifest.jsonl", "store.zarr/zarr.json", "store.zarr/group_0/zarr.json"]
 )
-def test_an_unreadable_folder_is_ignored(lab, again, name):
+def test_an_unreadable_folder_is_ignored(processes, again, name):
     (again / "results/kept/20200101-000000-earlier" / name).write_text("no JSON")
     if "group_0" in name:
-        done, _, _ = run(lab, again)
+        done, _, _ = run(processes, again)
         assert "27 of 54 runs were reused from" in done.err
     else:
-        assert_begins_to_run(lab, again)
+        assert_begins_to_run(processes, again)
 
 
 @pytest.mark.slow
-def test_resume_of_a_run_that_reused_others(lab, again, unbroken):
+def test_resume_of_a_run_that_reused_others(processes, again, uninterrupted):
     earlier = again / "results/kept/20200101-000000-earlier"
     (earlier / "store.zarr/group_0/loss/c/1/0").unlink()
     (earlier / "store.zarr/group_1/loss/c/1/0").unlink()
-    done, folder, _ = run(lab, again, at=("segment", 2))
+    done, folder, _ = run(processes, again, at=("segment", 2))
     assert done.code == -signal.SIGKILL
     copied = shutil.copytree(folder, again / "copied")
-    done = lab.call(again, "resume", folder, knobs=SMALL, events=again / "events")
+    done = processes.call(again, "resume", folder, knobs=SMALL, events=again / "events")
     assert done.code == 0, done.err
     assert (again / "events").read_text().split().count("segment") <= 8
-    assert_same(folder, unbroken)
-    done = lab.call(again, "resume", copied, knobs=SMALL)  # where the earlier folder is not beside it
+    assert_same(folder, uninterrupted)
+    done = processes.call(again, "resume", copied, knobs=SMALL)  # where the earlier folder is not beside it
     assert done.code == 0, done.err
-    assert_same(copied, unbroken)
+    assert_same(copied, uninterrupted)

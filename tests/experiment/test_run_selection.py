@@ -72,10 +72,10 @@ def test_one_run_matches_numbers_within_printed_digits(tmp_path, data):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"lr": 7}, "lr is never 7 in this sweep; the nearest value is 0.4"),
-        ({"lr": "nan"}, "lr is never nan in this sweep"),
-        ({"lr": "x"}, "lr is a number, not 'x'"),
-        ({"rule": "adam"}, "rule is never 'adam'; it is gd, heavy"),
+        ({"lr": 7}, "lr has no value 7 in this sweep; the nearest value is 0.4"),
+        ({"lr": "nan"}, "lr has no value nan in this sweep"),
+        ({"lr": "x"}, "lr must be a number, not 'x'"),
+        ({"rule": "adam"}, "rule has no value 'adam'; it has gd, heavy"),
         ({"beta": 1}, "there is no axis 'beta'"),
     ],
 )
@@ -84,9 +84,9 @@ def test_one_run_refuses_values_that_are_not_in_the_sweep(tmp_path, data, wanted
         one_run(resolved(tmp_path), data, wanted)
 
 
-def test_nearest_values_replaces_numbers_within_the_range_and_says_so(data):
+def test_nearest_values_replaces_numbers_within_the_range_and_reports_it(data):
     values, notices = nearest_values(data, {"rule": "gd", "lr": "0.19", "seed": "1"})
     assert values == {"rule": "gd", "lr": 0.2, "seed": 1}
-    assert notices == ["lr is never 0.19 in this sweep; the nearest value is 0.2"]
+    assert notices == ["lr has no value 0.19 in this sweep; the nearest value is 0.2"]
     assert nearest_values(data, {"lr": "7"}) == ({"lr": "7"}, [])
     assert nearest_values(data, {"lr": "nan"}) == ({"lr": "nan"}, [])

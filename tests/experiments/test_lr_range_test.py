@@ -22,7 +22,7 @@ def test_lr_range_test_claim_fails_for_a_mark_off_by_a_decade(results):
 
 
 def test_marks_and_sensitivity_of_known_curves(results):
-    """A rising run that jumps at step 300, fixed rates that fail from the eleventh on, and a mean derived by hand."""
+    """The loss with a rising rate jumps at step 300, fixed rates fail from the eleventh on; the mean is known."""
     data, marks = results[0].copy(deep=True), register.checks["lr-range-test"].make.__globals__
     data["loss"].loc[{"rule": "gd rising"}] = np.where(np.arange(600) < 300, 1.0, 9.0)
     assert marks["turning_rates"](data, "gd rising") == pytest.approx([10 ** (-4 + 5 * 300 / 600)] * 3, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Made-up results of the shapes that sweeps have."""
+"""Artificial results with the dims of a sweep."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ RULES = ("gd", "momentum", "rmsprop", "adagrad", "adam")
 
 
 def sweep_results(rules=RULES, rates=24, seeds=4, steps=50, *, extra=None, lowest=1e-4, highest=10.0, seed=0):
-    """Valleys in log(lr), at another rate for each rule, with runs diverging at the upper end, some seeds earlier."""
+    """Losses with a minimum over log(lr), at a different rate for each rule; at high rates some seeds diverge."""
     rng = np.random.default_rng(seed)
     lr = np.geomspace(lowest, highest, rates)
     centres = np.linspace(-0.5, -3, len(rules))[:, None, None]
@@ -61,5 +61,5 @@ def words():
 
 @pytest.fixture(scope="session")
 def make():
-    """The builder, for other shapes."""
+    """The function `sweep_results`."""
     return sweep_results

@@ -31,7 +31,7 @@ def test_the_ratio_is_coloured_and_the_loss_drawn_over_it(saddle, words):
     assert "eigenvalue" in figure.axes[1].get_ylabel()
 
 
-def test_the_loss_may_be_missing_or_lost(saddle, words):
+def test_the_loss_may_be_missing_or_not_finite(saddle, words):
     alone = curvature_map(saddle.drop_vars("loss"))
     assert "grey lines" not in words(alone)
     assert "grey lines" not in words(curvature_map(saddle.assign(loss=saddle["loss"] * np.nan)))

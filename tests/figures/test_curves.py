@@ -83,10 +83,10 @@ def test_odd_shapes_draw_without_warning(make, rules, width, words):
     assert words(figure).count("every run diverged") == 1 * rules
 
 
-def test_what_is_not_there_is_named(five):
+def test_errors_name_what_is_missing(five):
     with pytest.raises(ValueError, match=r"no series 'sharpness'.*loss, grad_norm"):
         loss_curves(five, series="sharpness")
-    with pytest.raises(ValueError, match="at is 'best' or"):
+    with pytest.raises(ValueError, match="at must be 'best' or"):
         loss_curves(five, at="worst")
 
 

@@ -1,4 +1,4 @@
-"""A figure that a config is refused for is one that can't be drawn, and the other way round."""
+"""A config is refused exactly if one of its figures can't be drawn."""
 
 import numpy as np
 import pytest

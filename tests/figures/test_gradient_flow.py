@@ -37,7 +37,7 @@ def heat_of(axes):
     return mesh.get_array()
 
 
-def test_layers_stand_upward_and_steps_across_at_the_best_rate(runs):
+def test_layers_are_rows_and_steps_are_columns_at_the_best_rate(runs):
     figure = gradient_flow(runs)
     for rule, axes in enumerate(figure.axes[:2]):
         drawn = heat_of(axes)
@@ -74,14 +74,14 @@ def test_layers_have_names_or_numbers(runs):
     assert ticks(gradient_flow(runs.assign_coords(layer_grad_norms_0=names))) == names
 
 
-def test_what_is_not_there_is_named(runs):
+def test_errors_name_what_is_missing(runs):
     with pytest.raises(SelectionError, match="no series 'layer_update_norms'"):
         gradient_flow(runs, series="layer_update_norms")
     with pytest.raises(SelectionError, match="no dim of layers"):
         gradient_flow(runs.isel(layer_grad_norms_0=0))
     with pytest.raises(SelectionError, match="varies along beta"):
         gradient_flow(runs.expand_dims(beta=[0.0, 0.9]))
-    with pytest.raises(SelectionError, match="at is 'best'"):
+    with pytest.raises(SelectionError, match="at must be 'best'"):
         gradient_flow(runs, at="worst")
 
 

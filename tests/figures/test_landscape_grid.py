@@ -42,7 +42,7 @@ def said(axes):
     return [text.get_text() for text in axes.texts]
 
 
-def test_rules_stand_downward_and_rates_across(zoo):
+def test_rules_are_rows_and_rates_are_columns(zoo):
     axes = panels(landscape_grid(zoo.transpose("x", "rule", "lr", "y", "point")))
     assert len(axes) == 6
     assert [one.get_ylabel() for one in axes] == ["gd", "", "", "adam", "", ""]
@@ -79,7 +79,7 @@ def test_paths_end_with_their_runs(zoo):
     np.testing.assert_array_equal(lines[0][0].get_ydata(), zoo["path_y"].values[0, 0])
 
 
-def test_rates_of_each_rules_own_stand_over_each_panel(zoo):
+def test_different_rates_of_each_rule_are_above_each_panel(zoo):
     own = zoo.drop_vars("lr").rename(lr="place").assign_coords(lr=(("rule", "place"), [LRS, 10 * LRS]))
     titles = [axes.get_title() for axes in panels(landscape_grid(own))]
     assert titles == ["lr 1e-3", "lr 0.01", "lr 0.1", "lr 0.01", "lr 0.1", "lr 1"]

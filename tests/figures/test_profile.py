@@ -15,7 +15,7 @@ def lines_of(figure):
 
 
 def band_of(figure, i=0):
-    """The band's ends: its polygon goes along the lower and back along the upper."""
+    """The x values and both limits of a band, from its polygon."""
     band = [one for one in figure.axes[0].collections if one.get_gid() == "band"][i]
     (path,) = band.get_paths()
     points = {}
@@ -80,9 +80,9 @@ def test_rules_are_lines_by_name_whatever_the_order_of_the_dims(words):
 def test_runs_are_named_by_rule_and_rate(words):
     data = quadratics([1.0, 2.0], run=None)
     data = data.assign_coords(rule=("run", np.array(["gd", "gd"], object)), lr=("run", [0.1, 0.01]))
-    told = words(line_profile(data))
-    assert "gd lr 0.1" in told
-    assert "gd lr 0.01" in told
+    text = words(line_profile(data))
+    assert "gd lr 0.1" in text
+    assert "gd lr 0.01" in text
 
 
 def test_losses_that_are_not_finite_break_the_line_and_are_barred(words):
@@ -101,11 +101,11 @@ def test_losses_that_are_not_finite_break_the_line_and_are_barred(words):
 
 
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_a_lost_line_draws(width):
+def test_a_line_without_finite_values_draws(width):
     line_profile(quadratics(np.nan), width=width).draw_without_rendering()
 
 
-def test_what_is_not_there_is_named():
+def test_errors_name_what_is_missing():
     with pytest.raises(SelectionError, match=r"no 'accuracy' over alpha; there are loss"):
         line_profile(quadratics(1.0), metric="accuracy")
     with pytest.raises(SelectionError, match="varies along beta"):

@@ -1,4 +1,4 @@
-"""Losses as heights, and the figure that stands in three dimensions."""
+"""Losses as heights, and the three-dimensional figure."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_heights_read_back_as_losses(values, log):
     assert (found.height(loss) <= 1 + 1e-9).all()
 
 
-def test_what_has_no_height_is_nan():
+def test_points_without_a_height_are_nan():
     found = relief(np.array([1.0, 2.0, 1e4]), True)
     assert np.isnan(found.height(np.array([np.nan, np.inf, -np.inf, found.offset]))).all()
 
@@ -82,10 +82,10 @@ def test_paths_lie_at_the_loss_of_the_plane_where_it_is_known(bowl):
     assert len(interpolated["adam"]) == 6
 
 
-def test_a_wall_hides_what_stands_behind_it_and_nothing_else(bowl):
+def test_a_wall_hides_only_points_behind_it(bowl):
     x = np.linspace(-1, 1, 21)
     wall = landscape_of(np.where(np.abs(x) < 0.05, 1.0, 0.0) + np.zeros((21, 1)), x, x)
-    axes = surface_3d(wall, view=(20, 0)).axes[0]  # from the side of large x
+    axes = surface_3d(wall, view=(20, 0)).axes[0]  # seen from large x
     points = np.array([[-0.3, 0.3, -0.3], [0.0, 0.0, 0.0], [0.01, 0.01, 1.2]])
     assert visible(axes, wall["loss"], relief(wall["loss"].values), points).tolist() == [False, True, True]
     axes.view_init(20, 180)
@@ -96,7 +96,7 @@ def of(figure, gid):
     return [artist for artist in figure.axes[0].get_children() if artist.get_gid() == gid]
 
 
-def test_cells_without_a_finite_corner_are_left_out_and_said(bowl, words):
+def test_cells_without_a_finite_corner_are_left_out_and_counted(bowl, words):
     figure = surface_3d(bowl)
     (mesh,) = of(figure, "surface")
     finite = np.isfinite(bowl["loss"].values)
@@ -124,7 +124,7 @@ def test_paths_are_drawn_on_the_surface_in_their_rules_colours(bowl):
 
 @pytest.mark.parametrize("value", [np.nan, 3.0])
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_flat_and_lost_surfaces_draw_without_warning(bowl, value, width):
+def test_flat_and_non_finite_surfaces_draw_without_warning(bowl, value, width):
     bowl["loss"][:] = value
     bowl["min_x"], bowl["min_y"] = ("minimum", [0.0]), ("minimum", [0.0])
     surface_3d(bowl, width=width).draw_without_rendering()

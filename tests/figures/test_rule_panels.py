@@ -1,4 +1,4 @@
-"""Many rules, a panel each."""
+"""The figure with a panel for each rule."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def of(axes, gid):
     return [mark for mark in (*axes.lines, *axes.patches) if mark.get_gid() == gid]
 
 
-def test_panels_stand_in_the_order_of_the_best_medians_and_hold_every_rule(make):
+def test_panels_are_in_the_order_of_the_best_medians_and_show_every_rule(make):
     data = make([f"rule {i}" for i in range(14)], rates=9)
     worst = np.where(data["diverged_at"] >= 0, np.inf, data["final_loss"])
     medians = np.median(worst, axis=-1)
@@ -31,7 +31,7 @@ def test_panels_stand_in_the_order_of_the_best_medians_and_hold_every_rule(make)
     assert kept.axes[3].get_title(loc="left").startswith("rule 3")
 
 
-def test_a_rule_that_always_diverged_says_so(make, words):
+def test_a_rule_that_always_diverged_is_labelled(make, words):
     data = make(rates=9)
     data["diverged_at"][1] = 3
     assert "every rate diverged" in words(rule_panels(data))

@@ -1,4 +1,4 @@
-"""The sensitivity figure says what NumPy says of the same runs."""
+"""The sensitivity figure, compared with NumPy on the same runs."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_lines_are_medians_over_seeds_and_break_where_half_diverged(five):
         np.testing.assert_allclose(line.get_ydata(), np.where(np.isinf(row), np.nan, row))
 
 
-def test_stars_stand_at_the_least_median(five):
+def test_stars_mark_the_least_median(five):
     stars = marks(lr_sensitivity(five), "best")
     for star, row in zip(stars, medians(five), strict=True):
         assert star.get_xdata()[0] == five["lr"].values[row.argmin()]
@@ -81,7 +81,7 @@ def test_accuracy_is_best_where_greatest_and_diverged_counts_as_worst(five):
 
 
 @pytest.mark.parametrize(("limit", "drawn"), [(0.2, 1), (1e3, 0), (np.nan, 0)])
-def test_the_theorys_limit_is_drawn_where_it_is_in_the_frame(make, limit, drawn, words):
+def test_the_theoretical_limit_is_drawn_if_it_is_inside_the_frame(make, limit, drawn, words):
     data = make(rules=("gd",), rates=6, seeds=1).isel(rule=0, seed=0, drop=True)
     data["stable_lr"] = xarray.DataArray(limit, attrs={"label": "2/L"})
     figure = lr_sensitivity(data)
@@ -102,7 +102,7 @@ def test_limits_that_differ_have_the_rules_colours(five):
     ]
 
 
-def test_the_frame_ends_at_ten_times_the_loss_at_the_start_and_says_what_is_above(words):
+def test_the_axis_ends_at_ten_times_the_initial_loss(words):
     lr = np.geomspace(0.01, 1, 5)
     data = xarray.Dataset(
         {"final_loss": ("lr", [1.0, 0.1, 0.5, 1e9, 1e12]), "loss": (("lr", "step"), np.full((5, 2), 2.0))},
@@ -113,7 +113,7 @@ def test_the_frame_ends_at_ten_times_the_loss_at_the_start_and_says_what_is_abov
     assert "2 medians above the frame" in words(figure)
 
 
-def test_zero_loss_stands_on_the_foot_of_the_logarithmic_axis():
+def test_zero_loss_is_at_the_lower_end_of_the_logarithmic_axis():
     data = xarray.Dataset({"final_loss": ("lr", [1.0, 1e-3, 0.0])}, {"lr": [0.1, 0.2, 0.4]})
     figure = lr_sensitivity(data)
     axes = figure.axes[0]
@@ -158,7 +158,7 @@ def test_odd_shapes_draw_without_warning(make, rules, width, shape, words):
     assert len(marks(figure, "best")) == (0 if lost else int(np.isfinite(medians(data).min(axis=1)).sum()))
 
 
-def test_what_is_not_there_is_named(five):
+def test_errors_name_what_is_missing(five):
     with pytest.raises(ValueError, match="no 'los'"):
         lr_sensitivity(five, metric="los")
     with pytest.raises(ValueError, match="needs an axis 'lr'"):
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_named(five):
         lr_sensitivity(five, width="wide")
 
 
-def test_evenly_spaced_rates_and_a_rate_of_zero_stand_on_a_linear_axis(make):
+def test_evenly_spaced_rates_and_a_rate_of_zero_have_a_linear_axis(make):
     data = make(rates=7)
     assert lr_sensitivity(data).axes[0].get_xscale() == "log"
     even = np.linspace(0, 0.3, 7)
@@ -189,7 +189,7 @@ def chain_results(make):
 
 
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_lr_sensitivity_of_a_chain_leaves_out_points_without_a_rate_and_joins_none(make, words, width):
+def test_lr_sensitivity_of_a_chain_leaves_out_points_without_a_rate_and_draws_no_lines(make, words, width):
     data = chain_results(make)
     figure = lr_sensitivity(data, width=width)
     figure.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""Sharpness over the steps and over the rates, on runs made up from closed forms."""
+"""Figures of sharpness, on artificial runs with closed forms."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ EVERY = 4
 
 @pytest.fixture
 def runs():
-    """Sharpness grows as 1 + step * lr up to c / lr, c = 2, of gd; of adam it grows on. At lr = 1 all runs diverge."""
+    """The sharpness is 1 + step * lr; for gd it is at most 2 / lr. At lr = 1 all runs diverge."""
     grown = 1 + STEPS * LRS[:, None]
     gd = np.minimum(grown, 2 / LRS[:, None])
     sharp = np.stack([gd, grown])[:, :, None] * np.array([0.9, 1.0, 1.2])[:, None]
@@ -80,7 +80,7 @@ def test_lines_are_medians_over_seeds_at_rates_evenly_spaced(runs):
     assert below.get_ylabel() == "loss"
 
 
-def test_thresholds_stand_in_the_colours_of_their_rates(runs, words):
+def test_thresholds_have_the_colours_of_their_rates(runs, words):
     figure = sharpness(runs, lrs=[0.1, 0.3])
     gd, adam = figure.axes[:2]
     lines, limits = of(gd, "median"), of(gd, "threshold")
@@ -103,7 +103,7 @@ def test_a_threshold_of_another_series_is_not_drawn(runs):
     assert figure.axes[0].get_ylabel() == "preconditioned sharpness"
 
 
-def test_a_cross_stands_where_half_of_the_seeds_had_diverged(runs):
+def test_a_cross_marks_where_half_of_the_seeds_have_diverged(runs):
     figure = sharpness(runs, lrs=[LRS[-2], LRS[-1]])
     gd, adam = figure.axes[:2]
     assert [mark.get_xdata()[0] for mark in of(gd, "diverged")] == [20]
@@ -159,7 +159,7 @@ def test_the_line_is_the_first_step_at_the_threshold(runs):
     assert not of(adam, "edge")
 
 
-def test_reached_is_never_where_nothing_is_known():
+def test_reached_is_minus_one_without_values():
     values = np.array([[1.0, 3.0, 1.0], [1.0, np.inf, 9.0], [np.nan, np.inf, np.nan], [5.0, 5.0, 5.0]])
     assert reached(values, np.array([2.0, 8.0, 1.0, np.nan])).tolist() == [1, 2, -1, -1]
 

@@ -42,7 +42,7 @@ def test_densities_are_lines_and_top_eigenvalues_ticks(two, words):
     assert "Of 100 eigenvalues" in words(figure)
 
 
-def test_the_axis_reaches_below_an_eigenvalue_that_stands_alone(two):
+def test_the_axis_extends_below_the_peak_of_a_single_eigenvalue(two):
     low, high = spectrum(two).axes[0].get_ylim()
     alone = bump(0).max() / 100
     np.testing.assert_allclose(low, alone / 10, rtol=0.02)
@@ -58,16 +58,16 @@ def test_one_spectrum_needs_neither_rules_nor_the_rest(two, words):
     figure.draw_without_rendering()
 
 
-def test_what_can_not_be_drawn_is_named(two):
+def test_errors_name_what_can_not_be_drawn(two):
     with pytest.raises(SelectionError, match="'density' over the dim eigenvalue"):
         spectrum(two.drop_vars("density"))
     with pytest.raises(SelectionError, match="density varies along"):
         spectrum(two.expand_dims(seed=[0, 1]))
-    with pytest.raises(SelectionError, match="more than 0 decades"):
+    with pytest.raises(SelectionError, match="decades must be above 0"):
         spectrum(two, decades=0)
     with pytest.raises(SelectionError, match="linear or symlog"):
         spectrum(two, xscale="log")
 
 
-def test_a_lost_density_draws(two):
+def test_a_density_without_finite_values_draws(two):
     spectrum(two * np.nan).draw_without_rendering()

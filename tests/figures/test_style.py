@@ -1,4 +1,4 @@
-"""Colours that can be told apart, files that stay the same, imports that stay light."""
+"""Distinguishable colours, reproducible files, and no heavy imports."""
 
 import itertools
 import subprocess
@@ -75,7 +75,7 @@ def test_the_same_figure_gives_the_same_bytes(make, tmp_path):
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(path.name for path in first)
 
 
-def test_a_stem_with_a_dot_keeps_it_and_a_failure_leaves_nothing(five, tmp_path, monkeypatch):
+def test_a_stem_may_contain_a_dot_and_a_failure_leaves_no_file(five, tmp_path, monkeypatch):
     figure = lr_sensitivity(five)
     assert save(figure, tmp_path / "lr-0.1", ["png"], dpi=30) == [tmp_path / "lr-0.1.png"]
     before = (tmp_path / "lr-0.1.png").read_bytes()
@@ -142,7 +142,7 @@ def test_a_number_reads_back_to_two_digits(value):
     assert float(number(value)) == pytest.approx(value, rel=0.051)
 
 
-def test_numbers_are_told_apart():
+def test_numbers_are_shown_with_enough_digits_to_differ():
     assert numbers([100.01, 100.02, 100.03]) == ["100.01", "100.02", "100.03"]
     assert numbers([1.0, 2.0]) == ["1", "2"]
 

@@ -55,7 +55,7 @@ def test_the_surface_is_not_transposed(data):
     contours = axes.collections[0]
     chosen = levels(wide["loss"].values, 20)
     np.testing.assert_array_equal(contours.levels, chosen.values)
-    # Each contour's points have the level's loss, as far as linear interpolation goes.
+    # The loss at the points of a contour is its level, up to the error of linear interpolation.
     level, path = contours.levels[12], axes.collections[1].get_paths()[12]
     heights = rosenbrock(*path.vertices.T)
     assert np.median(np.abs(heights / level - 1)) < 0.1
@@ -71,24 +71,24 @@ def test_cells_that_are_not_finite_are_hatched_and_counted(data, words):
     assert "Hatched" not in words(landscape(data.assign(loss=data["loss"].where(np.isfinite(data["loss"]), 1))))
 
 
-def test_the_plane_says_what_it_captures(data, words):
-    told = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
-    assert "captures 83.1% of the paths' variance" in told
-    assert "from a distance of up to 0.25" in told
+def test_the_caption_gives_the_variance_that_the_plane_captures(data, words):
+    text = words(landscape(data.assign_attrs(plane="pca", captured=0.8312)))
+    assert "captures 83.1% of the paths' variance" in text
+    assert "from a distance of up to 0.25" in text
     assert "captures" not in words(landscape(data))
     assert "random directions" in words(landscape(data.assign_attrs(plane="random")))
 
 
 def test_the_legend_names_rates_and_runs_that_end_outside(data, words):
     data["path_x"][0, -1] = 1e30
-    told = words(landscape(data))
-    assert "gd lr 1e-3 (ends outside)" in told
-    assert "adam lr 0.1" in told
+    text = words(landscape(data))
+    assert "gd lr 1e-3 (ends outside)" in text
+    assert "adam lr 0.1" in text
     data["path_x"][1] = np.nan
     assert "adam no finite point" in words(landscape(data))
 
 
-def test_without_paths_or_rules_the_surface_alone(data):
+def test_without_paths_or_rules_only_the_surface_is_drawn(data):
     figure = landscape(data[["loss"]])
     assert [line for line in figure.axes[0].lines if line.get_gid()] == []
     alone = landscape(data.isel(rule=0, drop=True))
@@ -97,7 +97,7 @@ def test_without_paths_or_rules_the_surface_alone(data):
 
 @pytest.mark.parametrize("value", [np.nan, 3.0, 0.0])
 @pytest.mark.parametrize("width", ["single", "double"])
-def test_flat_and_lost_surfaces_draw_without_warning(data, value, width):
+def test_flat_and_non_finite_surfaces_draw_without_warning(data, value, width):
     data["loss"][:] = value
     landscape(data, width=width).draw_without_rendering()
 

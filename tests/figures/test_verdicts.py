@@ -1,4 +1,4 @@
-"""Verdicts at the foot of a figure stand clear of its caption."""
+"""Verdicts below a figure do not overlap its caption."""
 
 from gdlab.figures.style import new_figure, style
 from gdlab.figures.verdicts import under
@@ -7,7 +7,7 @@ from gdlab.figures.wording import caption
 HELD = {"name": "a", "status": "held", "value": 1.0, "interval": [1.0, 1.0], "measured": [1.0], "reason": ""}
 
 
-def test_the_caption_stands_between_the_axes_and_the_verdicts():
+def test_the_caption_is_between_the_axes_and_the_verdicts():
     with style():
         figure = new_figure("single", 2.0)
         axes = figure.add_subplot(xlabel="step")

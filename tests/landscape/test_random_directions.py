@@ -1,4 +1,4 @@
-"""Random directions scaled to the weights: the norms, the draws, and what rescaling leaves alone."""
+"""Random directions scaled to the weights: norms, draws, and invariance to rescaling."""
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +85,7 @@ def test_random_plane_jit_vmap_and_finite_gradients(params):
             np.testing.assert_allclose(mapped[i], leaf, rtol=1e-5)
     square = lambda p: jnp.sum(random_plane(KEY, p).u["dense"]["kernel"] ** 2)
     gradient = jax.jit(jax.grad(square))(params)
-    # The sum is |w|^2 over the kernel, whatever was drawn.
+    # The sum is |w|^2 over the kernel for every draw.
     np.testing.assert_allclose(gradient["dense"]["kernel"], 2 * params["dense"]["kernel"], rtol=1e-3, atol=1e-3)
 
 

@@ -27,7 +27,7 @@ from gdlab.landscape import (
 )
 
 KEY = jax.random.key(0)
-# Eigenvalues apart and axes oblique, so that no exchange of x and y goes unseen.
+# Distinct eigenvalues and oblique axes, so that an exchange of x and y is detected.
 H = np.array([[3.0, 0.4, 0.1], [0.4, 2.0, -0.6], [0.1, -0.6, 1.0]])
 PLANE = Plane(jnp.array([1.0, 2.0, -1.0]), jnp.array([1.0, 0.5, 0.0]), jnp.array([0.0, -1.0, 2.0]))
 X, Y = np.linspace(0.5, 3, 7), np.linspace(-4, -1, 4)
@@ -61,8 +61,8 @@ def test_surface_of_a_quadratic_is_not_transposed(columns, rows, left, low):
 
 def test_surface_attributes_are_norms_and_cosine():
     attributes = surface(quadratic, PLANE, X, Y).attrs
-    told = [attributes[name] for name in ("norm_u", "norm_v", "cosine")]
-    np.testing.assert_allclose(told, [np.sqrt(1.25), np.sqrt(5), -0.5 / np.sqrt(1.25 * 5)], rtol=1e-6)
+    reported = [attributes[name] for name in ("norm_u", "norm_v", "cosine")]
+    np.testing.assert_allclose(reported, [np.sqrt(1.25), np.sqrt(5), -0.5 / np.sqrt(1.25 * 5)], rtol=1e-6)
 
 
 def test_line_and_block_of_a_quadratic():
@@ -116,7 +116,7 @@ def test_surfaces_are_one_program(compilations):
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), PLANE)
     before = compilations()
     surfaces(lambda params: quadratic(params) + 1, stacked, X, Y)
-    assert compilations() - before == 2  # the start, which does nothing, and the whole of the rest
+    assert compilations() - before == 2  # the start, which does nothing, and the remaining program
 
 
 def test_random_planes_and_lines_depend_on_their_keys():

@@ -1,4 +1,4 @@
-"""What goes with a surface: batches, curvature, the range that fits, and a finer grid."""
+"""Tools for surfaces: batches, curvature, the fitted range, and a refined grid."""
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ def test_batched_drops_the_remainder(data):
 
 def test_batched_refuses_invalid_arguments(data):
     for batches in (0, 1, 61):
-        with pytest.raises(ValueError, match="between 2 and the 60 examples"):
+        with pytest.raises(ValueError, match="between 2 and 60, the number of examples"):
             batched(squared_error, data, batches, KEY)
     with pytest.raises(ValueError, match="pass key="):
         batched(squared_error, data, 3)
@@ -92,7 +92,7 @@ def test_curvature_surface_ratio_is_zero_without_curvature_and_nan_without_loss(
 @given(st.floats(-3, 3), st.floats(1e-3, 1e3), st.floats(2, 50))
 def test_fitted_range_of_a_paraboloid(offset, steep, multiple):
     # The minimum is at -offset, so the window is not centred.
-    numbers = jnp.array([offset, steep])  # an array, so that it is one program for all of them
+    numbers = jnp.array([offset, steep])  # an array, so that one program serves all cases
     loss = lambda p: 1 + (p[0] + numbers[0]) ** 2 + numbers[1] * p[1] ** 2
     (left, right), (low, high) = fitted_range(loss, PLANE, multiple=multiple)
     wanted = multiple * (1 + offset**2)

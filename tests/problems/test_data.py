@@ -1,4 +1,4 @@
-"""The bundled data sets (split, standardised, cached), and own arrays."""
+"""The bundled data sets (split, standardised, cached), and arrays of the user."""
 
 import inspect
 import subprocess
@@ -104,7 +104,7 @@ def test_data_names_are_checked():
         data.train_size("mnist")
     with pytest.raises(ValueError, match="did you mean digits"):
         data.load("digit")
-    with pytest.raises(ValueError, match="'diabetes' is a number"):
+    with pytest.raises(ValueError, match="'diabetes' is numeric"):
         data.classified("diabetes")
 
 

@@ -119,7 +119,7 @@ def test_mlp_gradient_over_runs_is_five_matrix_products():
     runs = jax.eval_shape(jax.vmap(problem.init), jax.random.split(jax.random.key(0), 4))
     step = jax.vmap(problem.value_and_grad, in_axes=(0, None))
     counts = Counter(primitives(jax.make_jaxpr(step)(runs, problem.data).jaxpr))
-    assert counts["dot_general"] == 5  # two forward; three back, the input's gradient not being wanted
+    assert counts["dot_general"] == 5  # two forward, three backward: the gradient of the input is not computed
     assert not [name for name in counts if "gather" in name or "scatter" in name or "callback" in name]
 
 

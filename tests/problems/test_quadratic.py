@@ -68,7 +68,7 @@ def test_quadratic_traced_spectrum_equals_a_loop():
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=1e-12), measured(tuple(spectrum)), mapped
         )
-    # A tuple of tracers serves as well.
+    # A tuple of tracers is accepted too.
     pair = jax.jit(lambda a, b: quadratic((a, b)).facts["smoothness"])(2.0, 5.0)
     assert pair == 5
 

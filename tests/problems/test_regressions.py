@@ -152,9 +152,9 @@ def test_logistic_initial_loss_is_ln_classes_and_spread_moves_it():
 
 
 def test_regressions_refuse_the_wrong_kind_of_target():
-    with pytest.raises(ValueError, match="'wine' is a class"):
+    with pytest.raises(ValueError, match="'wine' is a class label"):
         linear_regression("wine")
-    with pytest.raises(ValueError, match="'diabetes' is a number"):
+    with pytest.raises(ValueError, match="'diabetes' is numeric"):
         logistic_regression("diabetes")
     with pytest.raises(ValueError, match="no data set 'iris'"):
         linear_regression("iris")

@@ -1,6 +1,6 @@
-"""Sweep every rule on some devices, and run it in a plain loop too: `sweep_every_rule.py DEVICES FILE`.
+"""Sweep every rule on some devices, and also run it in a plain loop: `sweep_every_rule.py DEVICES FILE`.
 
-Writes the points that each visits to the file. A script, because how many devices there are is settled before JAX
+Writes the iterates of each run to the file. It is a script, because the number of devices must be set before JAX
 starts.
 """
 

@@ -1,4 +1,4 @@
-"""Options of rules: a value that is none of the choices is refused when the rule is made."""
+"""Options of rules: a value that is not one of the choices is refused when the rule is made."""
 
 import pytest
 

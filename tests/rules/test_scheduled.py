@@ -58,7 +58,7 @@ def test_schedulable_takes_schedules_of_gdlab_of_optax_and_of_users():
         np.testing.assert_allclose(trajectory(gd(lr=lr), X, grads=G)[0], expected, rtol=1e-5, atol=1e-9)
 
 
-def test_schedulable_takes_schedules_by_position_and_beside_numbers():
+def test_schedulable_takes_schedules_by_position_and_together_with_numbers():
     expected = rebuilt(lambda beta: momentum(0.1, beta), [0.0, 0.25, 0.5, 0.75])
     for rule in (momentum(0.1, lambda t: t / 4), momentum(beta=lambda t: t / 4), momentum(0.1, beta=lambda t: t / 4)):
         np.testing.assert_allclose(trajectory(rule, X, grads=G)[0], expected, rtol=1e-6)

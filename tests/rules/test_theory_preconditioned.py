@@ -18,12 +18,12 @@ from gdlab.rules.sophia import sophia
 from tests.rules.references_preconditioned import soap as soap_by_hand
 
 
-def drawn(*shape, seed=0):
+def random_array(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
 def rotation(size, seed=0):
-    return jnp.linalg.qr(drawn(size, size, seed=seed))[0]
+    return jnp.linalg.qr(random_array(size, size, seed=seed))[0]
 
 
 def run(rule, x, grads):
@@ -53,18 +53,18 @@ def test_muon_makes_singular_values_about_one_and_keeps_the_vectors(nesterov):
 
 
 def test_muon_does_not_depend_on_the_size_of_the_gradient():
-    g = drawn(5, 3, 4)
+    g = random_array(5, 3, 4)
     np.testing.assert_allclose(*(first(muon(eps=0.0), jnp.stack([a * s for a in g])) for s in (1.0, 1e4)), rtol=1e-3)
     np.testing.assert_array_equal(first(muon(eps=0.0), jnp.zeros((3, 4))), 0.0)
 
 
 def test_muon_of_the_transpose_differs_by_the_scale_of_the_shape():
-    g = drawn(8, 2)
+    g = random_array(8, 2)
     np.testing.assert_allclose(2 * first(muon(), g), first(muon(), g.T).T, rtol=1e-5)
 
 
 def test_muon_moves_a_vector_by_about_lr_along_its_momentum():
-    g = drawn(7)
+    g = random_array(7)
     u = first(muon(lr=0.5), g)
     length = np.linalg.norm(u)
     assert 0.68 < length / 0.5 < 1.21
@@ -74,7 +74,7 @@ def test_muon_moves_a_vector_by_about_lr_along_its_momentum():
 @pytest.mark.parametrize("rule", [muon(), shampoo(), soap(period=1), adafactor()])
 def test_a_convolution_kernel_is_trained_as_the_matrix_of_patches_by_outputs(rule):
     """Equal to rounding: XLA may sum a product of another shape in another order."""
-    g, x = drawn(3, 2, 2, 3, 4), drawn(2, 2, 3, 4, seed=5)
+    g, x = random_array(3, 2, 2, 3, 4), random_array(2, 2, 3, 4, seed=5)
     kernel, _ = run(rule, x, g)
     flat, _ = run(rule, x.reshape(12, 4), g.reshape(3, 12, 4))
     np.testing.assert_allclose(kernel.reshape(3, 12, 4), flat, rtol=1e-5, atol=1e-6 * np.abs(flat).max())
@@ -82,33 +82,33 @@ def test_a_convolution_kernel_is_trained_as_the_matrix_of_patches_by_outputs(rul
 
 def test_muon_of_a_flax_convolution_kernel_has_singular_values_about_one():
     """The update as a map from image patches [kh kw in] to outputs, as flax multiplies them."""
-    g = drawn(*nnx.Conv(4, 6, (3, 3), rngs=nnx.Rngs(0)).kernel.shape)
+    g = random_array(*nnx.Conv(4, 6, (3, 3), rngs=nnx.Rngs(0)).kernel.shape)
     values = np.linalg.svd(np.asarray(first(muon(lr=1.0), g)).reshape(36, 6), compute_uv=False)
     assert (values > 0.68).all()
     assert (values < 1.21).all()
 
 
 def test_shampoo_takes_a_first_step_along_the_nearest_orthogonal_matrix():
-    g = drawn(4, 4)
+    g = random_array(4, 4)
     left, _, right = np.linalg.svd(g)
     np.testing.assert_allclose(first(shampoo(lr=0.5, eps=0.0), g), -0.5 * left @ right, atol=1e-4)
 
 
 def test_shampoo_commutes_with_rotations_of_rows_and_columns():
-    g, x, left, right = drawn(5, 3, 4), jnp.zeros((3, 4)), rotation(3), rotation(4)
+    g, x, left, right = random_array(5, 3, 4), jnp.zeros((3, 4)), rotation(3), rotation(4)
     plain, _ = run(shampoo(eps=0.1), x, g)
     rotated, _ = run(shampoo(eps=0.1), x, jnp.stack([left @ a @ right for a in g]))
     np.testing.assert_allclose(rotated, jnp.stack([left @ u @ right for u in plain]), atol=1e-5)
 
 
 def test_shampoo_of_a_vector_equals_adagrad():
-    g = drawn(6, 5)
+    g = random_array(6, 5)
     expected, _ = run(adagrad(lr=0.5, eps=0.0, initial_accumulator=0.25), g[0], g)
     np.testing.assert_allclose(run(shampoo(lr=0.5, eps=0.25), g[0], g)[0], expected, rtol=1e-5)
 
 
 def test_soap_equals_adam_before_its_first_new_bases_and_on_vectors():
-    for g, same in ((drawn(6, 3, 4), 3), (drawn(6, 4), 6)):
+    for g, same in ((random_array(6, 3, 4), 3), (random_array(6, 4), 6)):
         expected, _ = run(adam(lr=0.5, b1=0.8, b2=0.9), g[0], g)
         updates, _ = run(soap(lr=0.5, b1=0.8, b2=0.9, period=3), g[0], g)
         np.testing.assert_allclose(updates[:same], expected[:same], rtol=1e-5)
@@ -126,7 +126,7 @@ def test_soap_equals_numpy_through_many_new_bases(period):
 
 
 def test_adafactor_takes_steps_relative_to_the_size_of_the_leaf():
-    g, x = jnp.outer(drawn(3, seed=1), drawn(4, seed=2)), drawn(3, 4)
+    g, x = jnp.outer(random_array(3, seed=1), random_array(4, seed=2)), random_array(3, 4)
     size = np.sqrt(np.mean(np.square(x)))
     # g^2 has rank one, so its row and column sums determine it, and the direction is the sign.
     np.testing.assert_allclose(first(adafactor(lr=0.5), g, x), -0.5 * size * np.sign(g), rtol=1e-4)
@@ -160,7 +160,7 @@ def test_sophia_is_a_clipped_newton_step_with_the_estimated_diagonal():
 
 
 def test_sophia_without_curvature_equals_momentum_or_its_sign():
-    g, x = drawn(5, 3), drawn(3, seed=1)
+    g, x = random_array(5, 3), random_array(3, seed=1)
     m = -run(momentum_ema(lr=1.0, beta=0.8), x, g)[0]
     for eps, expected in ((1e3, -1e-3 * m), (0.0, -np.sign(m))):
         rule = sophia(lr=1.0, b1=0.8, gamma=0.0, eps=eps)

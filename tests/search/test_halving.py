@@ -335,7 +335,7 @@ def test_halving_reports_an_allocation_failure_of_the_device(monkeypatch):
         ({"every": 2}, SearchError, "first must be a multiple of every=2"),
         ({"metric": "eval_accuracy"}, SelectionError, "there is no 'eval_accuracy'"),
         ({"metric": "loss"}, SelectionError, "loss is a series"),
-        ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "'lrr' sets nothing"),
+        ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "unknown axis 'lrr'"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
     ],
 )

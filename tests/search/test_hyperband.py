@@ -144,5 +144,5 @@ def test_hyperband_refuses_invalid_arguments(changed, message):
 
 
 def test_hyperband_names_an_unknown_axis():
-    with pytest.raises(gdlab.engine.axis_values.SpaceError, match="'bta' sets nothing"):
+    with pytest.raises(gdlab.engine.axis_values.SpaceError, match="unknown axis 'bta'"):
         search({"bta": (0.1, 0.9)})

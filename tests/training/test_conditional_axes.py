@@ -32,8 +32,8 @@ def same(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def lanes(rule, over, problem=problems.quadratic_2d):
-    """How many runs a sweep takes."""
+def count_runs(rule, over, problem=problems.quadratic_2d):
+    """The number of runs of a sweep."""
     build, points = assignment(problem, rule, over, steps=7, every=None)
     return sum(group.size for group in plan(points, build))
 
@@ -45,7 +45,7 @@ def test_an_axis_of_one_rule_is_its_hyperparameter_and_makes_no_difference_to_th
     same(found.sel(rule="heavy"), [[descended(lr, beta) for beta in (0.0, 0.5)] for lr in LRS])
     same(found.sel(rule="v1.5"), [[descended(lr, 0.9)] * 2 for lr in LRS])
     same(found.sel(rule="gd"), [[descended(lr)] * 2 for lr in LRS])
-    assert lanes(RULES, space) == 2 + 4 + 2
+    assert count_runs(RULES, space) == 2 + 4 + 2
 
 
 def test_the_longest_label_that_fits_is_meant():
@@ -60,7 +60,7 @@ def test_the_axis_of_one_rule_wins_over_that_of_all():
     found = final(RULES, space)
     same(found.sel(rule="heavy"), [[[descended(lr, beta) for lr in LRS] for beta in (0.0, 0.5)]] * 3)
     same(found.sel(rule="v1.5"), [[[descended(lr, beta) for lr in LRS]] * 2 for beta in space["beta"]])
-    assert lanes(RULES, space) == 2 + 4 + 6
+    assert count_runs(RULES, space) == 2 + 4 + 6
 
 
 def test_it_wins_over_a_number_that_the_factory_has_bound():
@@ -83,14 +83,14 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
     found = final(factories, resolved.over)
     np.testing.assert_array_equal(found.sel(rule="fast"), final(factories["fast"], {"lr.peak": [0.01, 0.03]}))
     np.testing.assert_array_equal(found.sel(rule="slow"), [final(factories["slow"], {})] * 2)
-    assert lanes(factories, resolved.over) == 3
+    assert count_runs(factories, resolved.over) == 3
 
 
 @pytest.mark.parametrize(
     ("rule", "name", "said"),
     [
-        (RULES, "rules.havy.beta", "'rules.havy.beta' sets nothing: no rule is labelled 'havy'; did you mean heavy?"),
-        (RULES, "rules.zzz.beta", "sets nothing: no rule is labelled 'zzz'; there are gd, heavy, v1.5"),
+        (RULES, "rules.havy.beta", "'rules.havy.beta': no rule is labelled 'havy'; did you mean heavy?"),
+        (RULES, "rules.zzz.beta", "no rule is labelled 'zzz'; there are gd, heavy, v1.5"),
         (RULES, "rules.heavy.betta", "heavy has no hyperparameter 'betta'; did you mean beta?"),
         (RULES, "rules.gd.zzz", "gd has no hyperparameter 'zzz'; there are lr"),
         (RULES, "rules.v1.5.betta", "v1.5 has no hyperparameter 'betta'; did you mean beta?"),
@@ -98,12 +98,12 @@ def test_a_number_of_a_schedule_of_one_rule(tmp_path):
         (rules.gd, "rules.gd.lr", "'rules.gd.lr' needs a dict of rules by name"),
     ],
 )
-def test_an_axis_that_reaches_nothing_is_refused_in_words(rule, name, said):
+def test_an_axis_that_sets_nothing_is_refused(rule, name, said):
     with pytest.raises(SpaceError, match=said):
         final(rule, {name: [0.1]})
 
 
-def test_what_a_part_of_a_chain_does_not_name_has_its_default():
+def test_a_hyperparameter_missing_from_a_part_of_a_chain_has_its_default():
     parts = chain({"lr": LRS, "beta": [0.5]}, {"beta": [0.0, 0.5]}, {"lr": [0.03]})
     found = final({"gd": partial(rules.gd, lr=0.02), "heavy": partial(rules.momentum, lr=0.02)}, parts)
     assert found.dims == ("rule", "run")
@@ -113,7 +113,7 @@ def test_what_a_part_of_a_chain_does_not_name_has_its_default():
     same(found.sel(rule="heavy"), [descended(*point) for point in points])
 
 
-def test_so_has_what_it_does_not_name_of_the_problem():
+def test_a_problem_argument_missing_from_a_part_of_a_chain_has_its_default():
     parts = chain({"lr": [0.01, 0.02]}, {"problem.condition": [4.0, 9.0]})
     found = final(partial(rules.gd, lr=0.03), parts, problem=partial(problems.quadratic_2d, condition=4.0))
     points = ((0.01, 4.0), (0.02, 4.0), (0.03, 4.0), (0.03, 9.0))
@@ -125,7 +125,7 @@ def data_problem():
     return Problem(init=lambda key: np.float32(0.0), loss=lambda w, batch: ((w - batch) ** 2).mean(), data=x)
 
 
-def test_the_default_seed_and_batch_stand_where_a_part_does_not_name_them():
+def test_a_part_of_a_chain_without_seed_or_batch_size_has_the_defaults():
     found = final(rules.gd, chain({"batch_size": [4, None]}, {"seed": [2, 5]}), data_problem(), seed=5, batch_size=3)
     each = final(rules.gd, {"batch_size": [3, 4, None], "seed": [2, 5]}, data_problem())
     wanted = [each.sel(batch_size=size, seed=seed) for size, seed in ((4, 5), ("all", 5), (3, 2), (3, 5))]
@@ -133,7 +133,7 @@ def test_the_default_seed_and_batch_stand_where_a_part_does_not_name_them():
     assert len(set(map(float, wanted))) == 4
 
 
-def test_a_part_may_be_of_one_rule_alone():
+def test_a_part_of_a_chain_may_have_a_single_rule():
     found = final(RULES, chain({"rule": ["gd"], "lr": LRS}, {"rule": ["heavy"], "lr": [0.01], "beta": [0.0, 0.5]}))
     assert found.dims == ("run",)
     assert found["rule"].values.tolist() == ["gd", "gd", "heavy", "heavy"]
@@ -145,7 +145,7 @@ def test_a_part_may_be_of_one_rule_alone():
     [
         ({"rule": ["gdd"]}, "there is no rule 'gdd'; did you mean gd?"),
         ({"rule": [None]}, "there is no rule None; there are gd, heavy, v1.5"),
-        (chain({"rule": ["gd"]}, {"lr": [1.0]}), "where a part of a chain has the axis 'rule', each part must have it"),
+        (chain({"rule": ["gd"]}, {"lr": [1.0]}), "either all parts of a chain or none must have the axis 'rule'"),
         (chain({"lr": [1.0]}, {"step": [1.0]}), "an axis can't be called 'step'"),
     ],
 )

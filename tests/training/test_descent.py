@@ -22,7 +22,7 @@ def bowl() -> Problem:
 
 
 def line(n: int = 12) -> Problem:
-    """Least squares on a line, with the residual of each example its own."""
+    """Least-squares fit of a line; all residuals differ."""
     x = jnp.linspace(-1, 1, n)
     return Problem(
         init=lambda key: 0.1 * jax.random.normal(key, (2,)),
@@ -106,7 +106,7 @@ def test_a_bad_start_is_divergence_at_step_0():
 
 
 def test_divergence_at_the_very_last_update_is_noticed():
-    """x <- x - lr is finite for ever, but the loss beyond 0 is not."""
+    """x <- x - lr always stays finite, but the loss is not finite for x < 0."""
     problem = Problem(init=lambda key: jnp.full(1, 0.5), loss=lambda x, batch: jnp.sum(jnp.sqrt(x)))
     trace = descend(problem, optax.sgd(1.0), jax.random.key(0), steps=1)
     assert trace.outcome.diverged_at == 1
@@ -226,7 +226,7 @@ def test_impossible_settings_are_refused(settings, words):
         descend(line(), optax.sgd(0.1), jax.random.key(0), **settings)
 
 
-def test_a_batch_of_nothing_is_refused():
+def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match="no data"):
         descend(bowl(), optax.sgd(0.1), jax.random.key(0), steps=2, batch_size=4)
 
@@ -255,11 +255,11 @@ class TestBatches:
         np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(12), (3, 1)))
         assert (epochs[0] != epochs[1]).any()
 
-    def test_what_does_not_fill_a_batch_is_left_out_for_an_epoch(self):
+    def test_examples_that_do_not_fill_a_batch_are_left_out_of_an_epoch(self):
         epoch = self.taken(self.problem(11), 4, 2).reshape(-1)
         assert len(set(epoch.tolist())) == 8
 
-    def test_a_run_can_be_taken_up_anywhere(self):
+    def test_a_run_can_be_resumed_at_any_step(self):
         whole = self.taken(self.problem(10), 3, 11)
         np.testing.assert_array_equal(self.taken(self.problem(10), 3, 4, first=7), whole[7:])
 

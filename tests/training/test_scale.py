@@ -1,4 +1,4 @@
-"""What a large sweep needs."""
+"""Time and memory of a large sweep."""
 
 import subprocess
 import sys

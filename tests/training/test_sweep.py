@@ -1,4 +1,4 @@
-"""A sweep is the same runs one by one, labelled."""
+"""A sweep equals the same runs executed one by one."""
 
 import functools
 import itertools
@@ -19,7 +19,7 @@ SIZES = {"final_loss", "best_loss", "steps_taken", "diverged_at", "converged_at"
 
 
 def averaged(lr=0.1, weight=0.5):
-    """A rule as a reader would write it: a step along the average of the last two gradients."""
+    """A rule as a user would write it: a step along the average of the last two gradients."""
 
     def init(params):
         return jax.tree.map(jnp.zeros_like, params)
@@ -32,7 +32,7 @@ def averaged(lr=0.1, weight=0.5):
 
 
 def noisy_line(slope=3.0, n=24):
-    """A problem as a reader would write it: a line through noisy points."""
+    """A problem as a user would write it: a line through noisy points."""
     x = jnp.linspace(-1.0, 1.0, n)
     y = slope * x + 0.3 * jnp.sin(40.0 * x)
     return Problem(
@@ -144,7 +144,7 @@ def test_a_lane_that_diverges_changes_no_bit_of_its_neighbours():
             np.testing.assert_array_equal(calm[name][place].values, wild[name][place].values, err_msg=name)
 
 
-def test_a_bad_start_is_divergence_at_step_zero_of_that_run_alone():
+def test_a_bad_start_makes_only_that_run_diverge_at_step_zero():
     def walled(edge=0.0):
         return Problem(init=lambda key: jnp.ones(()), loss=lambda x, batch: jnp.log(x - edge) ** 2)
 
@@ -191,8 +191,8 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
     ("over", "said"),
     [
         ({"lr": []}, "the axis 'lr' has no values"),
-        ({"bta": [0.9]}, "the axis 'bta' sets nothing"),
-        ({"problem.conditon": [1.0]}, "'problem.conditon' sets nothing"),
+        ({"bta": [0.9]}, "unknown axis 'bta'"),
+        ({"problem.conditon": [1.0]}, "unknown axis 'problem.conditon'"),
         ({"rule": ["gd"]}, "needs a dict of rules by name"),
         ({"lr": [0.1], ("lr", "beta"): [(0.1, 0.9)]}, "'lr' is given more than once"),
         ({"step": [1]}, "an axis can't be called 'step'"),
@@ -203,7 +203,7 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
         ({("seed", "lr"): [("0", 0.1)]}, "the axis 'seed' needs integers, not '0'"),
     ],
 )
-def test_a_space_that_makes_no_sense_is_refused_in_words(over, said):
+def test_an_invalid_space_is_refused(over, said):
     with pytest.raises(SpaceError, match=said):
         sweep(problems.quadratic_2d, rules.momentum, over, steps=3)
 

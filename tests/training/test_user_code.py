@@ -1,4 +1,4 @@
-"""A problem, rule or probe that returns the wrong thing: the error names the function, its line and what is wanted."""
+"""A problem, rule or probe returns a wrong value: the error names the function, its line and the expected value."""
 
 import inspect
 
@@ -120,8 +120,8 @@ def test_a_correct_rule_passes():
         (gdlab.rules.gd, "problem.width", "pass a function that builds the problem"),
     ],
 )
-def test_an_axis_that_nothing_reads_says_what_to_write(given, axis, advice):
+def test_the_error_for_an_unread_axis_suggests_a_name(given, axis, advice):
     with pytest.raises(SpaceError) as caught:
         sweep(problem(), given, {axis: [0.1]}, steps=2)
-    assert str(caught.value).startswith(f"the axis {axis!r} sets nothing: ")
+    assert str(caught.value).startswith(f"unknown axis {axis!r}: ")
     assert advice in str(caught.value)

@@ -19,8 +19,8 @@ def cnn(rates: int = 64, steps: int = 50) -> BenchTask:
     The images are normal; the classes are those of a random linear teacher.
 
     Operations of one example forward: 2 * 8*8 * 9 * 8 for the first convolution, 2 * 4*4 * 9*8 * 16 for the second,
-    2 * 256 * 10 for the dense layer (products with the padding are counted). One run: a gradient on 64 examples a step,
-    and at the end the loss on all 512.
+    2 * 256 * 10 for the dense layer (products with the padding are counted). One run: a gradient on 64 examples per
+    step, and at the end the loss on all 512.
     """
     half = SIDE // 2
     first = 2 * SIDE**2 * 9 * FIRST

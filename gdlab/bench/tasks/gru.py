@@ -22,7 +22,7 @@ def gru(rates: int = 128, steps: int = 50) -> BenchTask:
 
     Operations of one example forward: 16 times 2 * 4 * 48 for the products with the features, 16 times 2 * 16 * 48 for
     those with the state (of which the first, with h = 0, is counted too), 2 * 16 for the output. One run: a gradient on
-    32 examples a step, and at the end the loss on all 512.
+    32 examples per step, and at the end the loss on all 512.
     """
     first = LENGTH * 2 * FEATURES * 3 * WIDTH
     others = LENGTH * 2 * WIDTH * 3 * WIDTH + 2 * WIDTH

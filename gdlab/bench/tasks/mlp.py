@@ -18,7 +18,7 @@ def mlp(rates: int = 256, steps: int = 200) -> BenchTask:
     The examples are normal; the classes are those of a random linear teacher.
 
     Operations of one example forward: 2 * 64 * 32 for the first layer, 2 * 32 * 10 for the second. One run: a gradient
-    on 128 examples a step, and at the end the loss on all 1,797.
+    on 128 examples per step, and at the end the loss on all 1,797.
     """
     first, second = 2 * FEATURES * HIDDEN, 2 * HIDDEN * CLASSES
     return BenchTask(

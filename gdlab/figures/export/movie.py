@@ -55,11 +55,9 @@ def to_movie(
     """
     path = Path(path)
     if path.suffix not in WRITERS:
-        raise SelectionError(
-            f"a movie's name ends in {' or '.join(WRITERS)}, not in {path.suffix or 'nothing'}: {path}"
-        )
+        raise SelectionError(f"the name of a movie must end in {' or '.join(WRITERS)}: {path}")
     if frames < 1 or not fps > 0:
-        raise SelectionError(f"a movie needs a frame and a rate of them above 0, not frames={frames}, fps={fps}")
+        raise SelectionError(f"frames must be at least 1 and fps above 0, not frames={frames} and fps={fps}")
     scenes = list(_scenes(data, frames))
     chosen = levels(np.concatenate([surface_of(scene).values.ravel() for scene, _ in scenes]), steps, log)
     with style(), whole_file(path) as partial:
@@ -71,7 +69,7 @@ def _scenes(data: "xarray.Dataset | Sequence[xarray.Dataset]", frames: int) -> I
     """The data and the title of each frame."""
     if isinstance(data, Sequence):
         if not data:
-            raise SelectionError("a movie needs a landscape for each frame, and there is none")
+            raise SelectionError("a movie needs at least one landscape, but the sequence is empty")
         yield from (Scene(with_rules(one), f"step {one.attrs['step']}" if "step" in one.attrs else "") for one in data)
         return
     if FRAME in data.dims:
@@ -81,7 +79,9 @@ def _scenes(data: "xarray.Dataset | Sequence[xarray.Dataset]", frames: int) -> I
     data = with_rules(data)
     last = max((path.points[-1] for path in paths(data)), default=0)
     if not last:
-        raise SelectionError("nothing moves: the landscape has no paths of two points or more, and no dim frame")
+        raise SelectionError(
+            "a movie needs a path of at least two points or a dim frame, but the landscape has neither"
+        )
     steps = data["path_step"].values if "path_step" in data.variables else np.arange(data.sizes["point"])
     for point in np.unique(np.linspace(0, last, frames).round().astype(int)) if frames > 1 else [last]:
         yield Scene(data.isel(point=slice(0, point + 1)), f"step {steps[point]}")

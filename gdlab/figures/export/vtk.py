@@ -55,7 +55,7 @@ def to_vtk(
     """
     path = Path(path)
     if path.suffix != ".vtk":
-        raise SelectionError(f"VTK's files end in .vtk, not in {path.suffix or 'nothing'}: {path}")
+        raise SelectionError(f"the name of a VTK file must end in .vtk: {path}")
     surface, data = surface_of(data), with_rules(data)
     heights = relief(surface.values, log)
     scale = height * max(float(np.ptp(surface[axis].values)) for axis in ("x", "y"))

@@ -14,7 +14,7 @@ from gdlab.types import Array, Step
     "noise_scale",
     source="McCandlish, Kaplan, Amodei & the OpenAI Dota team, An empirical model of large-batch training, 2018",
     url="https://arxiv.org/abs/1812.06162",
-    cost="1, of B examples one by one",
+    cost="1, computed as B gradients of one example",
 )
 def noise_scale(step: Step) -> Array:
     """The simple noise scale tr(Sigma) / |G|^2, in examples: the batch size at which noise and signal are equal.
@@ -39,7 +39,7 @@ def noise_scale(step: Step) -> Array:
     source="Liu, Bai, Jiang, Chen & Wang, Understanding why neural networks generalize well through GSNR of "
     "parameters, 2020",
     url="https://arxiv.org/abs/2001.07384",
-    cost="1, of B examples one by one",
+    cost="1, computed as B gradients of one example",
 )
 def gradient_signal_ratio(step: Step) -> Array:
     """The gradient signal-to-noise ratio: the mean over parameters of E[g]^2 / Var[g], over the examples of the batch.

@@ -1,4 +1,4 @@
-"""Both forms of a probe as a pair."""
+"""Convert both forms of a probe to a pair (init, measure)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files for other programs: read back by rules written here from the formats' own descriptions."""
+"""Exported files, read back with readers that are written from the specifications of the formats."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def read_vtk(path):
 
 
 @pytest.mark.smoke
-def test_the_surface_of_a_vtk_file_holds_every_finite_cell_and_no_other(data, tmp_path):
+def test_the_surface_of_a_vtk_file_has_exactly_the_finite_cells(data, tmp_path):
     surface, _ = to_vtk(data, tmp_path / "deep" / "land.vtk", log=False, height=0.25)
     found = read_vtk(surface)
     x, y = found["points"][:, 0], found["points"][:, 1]
@@ -106,7 +106,7 @@ def test_paths_of_a_vtk_file_lie_on_the_surface_and_break_at_its_holes(data, tmp
     np.testing.assert_array_equal(x[third], data["path_x"].values[1, :8])
 
 
-def test_what_can_not_be_written_leaves_nothing(data, tmp_path):
+def test_a_failed_write_leaves_no_file(data, tmp_path):
     with pytest.raises(SelectionError, match="no cell of the landscape is finite"):
         to_vtk(data.assign(loss=data["loss"] * np.nan), tmp_path / "land.vtk")
     with pytest.raises(SelectionError, match=r"end in \.vtk"):
@@ -119,13 +119,13 @@ def test_what_can_not_be_written_leaves_nothing(data, tmp_path):
 
 
 def traces_of(html):
-    """The figure that a page of plotly's draws."""
+    """The traces and the layout of the plotly figure in a page."""
     (call,) = re.findall(r'Plotly\.newPlot\(\s*"landscape",\s*(\[.*\]),\s*(\{.*\}),\s*\{.*?\}\s*\)', html)
     return json.loads(call[0]), json.loads(call[1])
 
 
 @pytest.mark.smoke
-def test_a_page_holds_all_it_needs(data, tmp_path):
+def test_a_page_is_self_contained(data, tmp_path):
     pytest.importorskip("plotly")
     html = to_page(data, tmp_path / "page.html").read_text("utf-8")
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", html)
@@ -143,7 +143,7 @@ def test_a_page_holds_all_it_needs(data, tmp_path):
     assert again == html
 
 
-def test_without_plotly_the_way_out_is_said(data, tmp_path, monkeypatch):
+def test_without_plotly_the_error_says_how_to_install_it(data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(UserError, match=r'pip install "gdlab\[page\]"'):
@@ -169,7 +169,7 @@ def coloured(frame, rule, names=("gd", "Adam (λ)")):
     return int((frame == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=-1).sum())
 
 
-def test_paths_grow_in_a_movie_and_nothing_else_moves(data, tmp_path):
+def test_only_paths_change_in_a_movie(data, tmp_path):
     frames, lasts = frames_of(to_movie(data, tmp_path / "land.gif", frames=6, fps=10, dpi=60))
     assert len(frames) == 6
     assert lasts == [100] * 5 + [1000 * REST]
@@ -178,7 +178,7 @@ def test_paths_grow_in_a_movie_and_nothing_else_moves(data, tmp_path):
     changed = (frames != frames[0]).any(axis=(0, -1))
     assert changed.any()
     columns = np.flatnonzero(changed.any(axis=0))
-    # The legend and the bar, in the right third, stand still.
+    # The legend and the colour bar, in the right third, do not move.
     assert columns.max() < 0.66 * frames.shape[2]
     last = to_movie(data, tmp_path / "one.gif", frames=1, dpi=60)
     np.testing.assert_array_equal(coloured(frames_of(last)[0][0], "Adam (λ)"), ink[-1])
@@ -218,10 +218,10 @@ def test_a_plane_that_moves_has_a_frame_for_each_surface(tmp_path):
     assert len(frames_of(to_movie(moved, tmp_path / "three.gif", dpi=40))[0]) == 3
 
 
-def test_what_does_not_move_is_no_movie(data, tmp_path):
-    with pytest.raises(SelectionError, match="nothing moves"):
+def test_to_movie_refuses_data_without_frames(data, tmp_path):
+    with pytest.raises(SelectionError, match="a path of at least two points"):
         to_movie(data[["loss"]], tmp_path / "land.gif")
-    with pytest.raises(SelectionError, match="a landscape for each frame"):
+    with pytest.raises(SelectionError, match="at least one landscape"):
         to_movie([], tmp_path / "land.gif")
     with pytest.raises(SelectionError, match=r"\.gif or \.mp4"):
         to_movie(data, tmp_path / "land.avi")
@@ -229,7 +229,7 @@ def test_what_does_not_move_is_no_movie(data, tmp_path):
         to_movie(data, tmp_path / "land.gif", fps=0)
 
 
-def test_without_ffmpeg_the_way_out_is_said(data, tmp_path, monkeypatch):
+def test_without_ffmpeg_the_error_says_what_to_do(data, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"needs ffmpeg.*write a \.gif"):
         to_movie(data, tmp_path / "land.mp4", frames=2, dpi=40)
@@ -245,7 +245,7 @@ def test_an_mp4_plays_everywhere(data, tmp_path):
     assert int(stream["nb_read_frames"]) == 4 + round(10 * REST)
 
 
-def test_ffmpegs_own_complaint_is_passed_on(data, tmp_path, monkeypatch):
+def test_the_error_message_of_ffmpeg_is_reported(data, tmp_path, monkeypatch):
     program = tmp_path / "bin" / "ffmpeg"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\nexec 0<&-\necho 'no such codec' >&2\nexit 3\n")
