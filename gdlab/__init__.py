@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gdlab.analysis import claims
     from gdlab.analysis.tuning_budget import expected_best, seed_interval
     from gdlab.engine.axes import linear, log, random, sobol
+    from gdlab.engine.devices import use_all_cores
     from gdlab.engine.evaluate import evaluate
     from gdlab.engine.space import chain
     from gdlab.experiment.results import open_results
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gdlab.landscape import connectivity
     from gdlab.training import probes
     from gdlab.training.descent import descend
+    from gdlab.training.kernel import kernel
     from gdlab.training.sweep import sweep
     from gdlab.types import Metric, Outcome, Problem, Process, Rule, Step, Stop, Trace, maximise, minimise
 
@@ -31,6 +33,7 @@ _DEFINED_IN = {
     "descend": "gdlab.training.descent",
     "evaluate": "gdlab.engine.evaluate",
     "expected_best": "gdlab.analysis.tuning_budget",
+    "kernel": "gdlab.training.kernel",
     "linear": "gdlab.engine.axes",
     "log": "gdlab.engine.axes",
     "open_results": "gdlab.experiment.results",
@@ -38,6 +41,7 @@ _DEFINED_IN = {
     "seed_interval": "gdlab.analysis.tuning_budget",
     "sobol": "gdlab.engine.axes",
     "sweep": "gdlab.training.sweep",
+    "use_all_cores": "gdlab.engine.devices",
     **dict.fromkeys(("Metric", "Outcome", "Problem", "Process", "Rule", "Step", "Stop", "Trace"), "gdlab.types"),
     **dict.fromkeys(("maximise", "minimise"), "gdlab.types"),
 }
@@ -71,6 +75,7 @@ __all__ = [
     "expected_best",
     "exports",
     "figures",
+    "kernel",
     "landscape",
     "linear",
     "log",
@@ -88,6 +93,7 @@ __all__ = [
     "sobol",
     "surfaces",
     "sweep",
+    "use_all_cores",
 ]
 
 

@@ -28,6 +28,7 @@ def examine() -> bool:
         click.echo(f"{package:14} {version or 'MISSING'}")
     checks: dict[str, Callable[[], str]] = {
         "devices": _devices,
+        "loops": _loops,
         "memory": _memory,
         "matmul": _matmul,
         "float64": _float64,
@@ -51,8 +52,18 @@ def examine() -> bool:
 def _devices() -> str:
     import jax
 
-    kinds = ", ".join(f"{device.device_kind} {device.id}" for device in jax.devices())
+    from gdlab.engine.devices import start
+
+    kinds = ", ".join(f"{device.device_kind} {device.id}" for device in start())
     return f"{kinds} ({jax.default_backend()}); {os.cpu_count()} cores"
+
+
+def _loops() -> str:
+    from gdlab.engine.devices import LOOP_BYTES, native_loops
+
+    if native_loops():
+        return f"small loops are native functions (XLA_FLAGS, below {LOOP_BYTES:,} bytes)"
+    return "small loops call XLA's runtime for each kernel: the backend of JAX started without the option in XLA_FLAGS"
 
 
 def _memory() -> str:

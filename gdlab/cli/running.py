@@ -61,7 +61,7 @@ def run(
         interrupt.check()
         if dry_run:
             compute = prepared.resolved.config.compute
-            print_plan(prepared.groups, found, Settings(compute.chunk, compute.tile))
+            print_plan(prepared.groups, found, Settings(**compute.model_dump()))
             return
         with workers as executor, Bar(quiet) as bar:
             finished = experiment.run(

@@ -113,6 +113,12 @@ class Compute(_Section):
     tile: Positive | None = Field(
         default=None, description="the number of runs that are trained at the same time; null: as many as memory allows"
     )
+    axis: Literal["first", "last"] | None = Field(
+        default=None, description="where the arrays of a step have the axis of the runs; null: chosen automatically"
+    )
+    check_every: Positive | None = Field(
+        default=None, description="steps between two checks whether a run has ended; null: chosen automatically"
+    )
 
 
 class Config(_Section):

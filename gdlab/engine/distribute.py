@@ -138,8 +138,7 @@ class _Execution:
             process.steps,
             workers * worker.devices,
             cached=worker.platform == "cpu",
-            chunk=self._settings.chunk,
-            tile=self._settings.tile,
+            **self._settings.of_layout,
         )
         if self._settings.tile is not None:
             return layout

@@ -14,7 +14,7 @@ import numpy as np
 from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.distribute import FailedRunsError, execute_on
-from gdlab.engine.execute import Settings, execute
+from gdlab.engine.execute import DEFAULT_SETTINGS, Settings, execute
 from gdlab.engine.group_metadata import to_json
 from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.progress import Progress
@@ -73,15 +73,14 @@ def evaluate(
     """
     assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer), tuple(counts))
     build, points = assigned()
+    settings = Settings(chunk=chunk, progress=progress, stop=stop)
     if folder is not None:
         if executor is not None:
             raise ValueError("an executor's workers do not write to a folder: give `folder` or `executor`, not both")
         groups = plan(points, build, static)
         if not any(group.cost.callbacks for group in groups):
-            return _stored(points, groups, folder, Settings(chunk=chunk, progress=progress, stop=stop))
-    return run(
-        points, build, static=static, chunk=chunk, progress=progress, stop=stop, executor=executor, assigned=assigned
-    )
+            return _stored(points, groups, folder, settings)
+    return run(points, build, static=static, settings=settings, executor=executor, assigned=assigned)
 
 
 def _stored(points: Space, groups: Sequence[Group], folder: Path, settings: Settings) -> "xarray.Dataset":
@@ -158,10 +157,7 @@ def run(
     build: Build,
     *,
     static: Sequence[str] = (),
-    chunk: int | None = None,
-    compact: bool = True,
-    progress: Callable[[Progress], None] = lambda progress: None,
-    stop: Callable[[], bool] = lambda: False,
+    settings: Settings = DEFAULT_SETTINGS,
     executor: Any = None,
     assigned: Callable[[], tuple[Build, Space]] | None = None,
 ) -> "xarray.Dataset":
@@ -170,7 +166,7 @@ def run(
     With an executor, `assigned` must be a function that returns `build` and `points` again, and can be pickled.
     """
     groups = plan(points, build, static)
-    sink, settings = MemorySink(), Settings(chunk=chunk, compact=compact, progress=progress, stop=stop)
+    sink = MemorySink()
 
     def assembled() -> "xarray.Dataset":
         pieces = [Piece(group.covers, results) for group, results in zip(groups, sink.results, strict=True)]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,9 +26,16 @@ class Settings(NamedTuple):
 
     chunk: int | None = None  # runs of a chunk; None: chosen by `lay_out`
     tile: int | None = None  # runs of a tile; None: as many as memory allows
+    axis: str | None = None  # where the runs are in the arrays of a step: "first" or "last"; None: chosen by `lay_out`
+    check_every: int | None = None  # steps between two checks whether runs have ended; None: chosen by `lay_out`
     compact: bool = True  # whether runs that have ended are removed from the chunks
     progress: Callable[[Progress], None] = lambda progress: None
     stop: Callable[[], bool] = lambda: False  # called after each segment
+
+    @property
+    def of_layout(self) -> dict[str, Any]:
+        """The arguments of `lay_out` among them."""
+        return {name: getattr(self, name) for name in ("chunk", "tile", "axis", "check_every")}
 
 
 DEFAULT_SETTINGS = Settings()
@@ -52,7 +59,7 @@ def execute(
     """Evaluate every run that the sink wants, on all devices of `mesh` (by default all devices of JAX).
 
     Raises:
-        ValueError: `settings.chunk` or `settings.tile` is below 1.
+        ValueError: a setting is wrong; see `check`.
         Stopped: `settings.stop` returned true.
     """
     check(settings)
@@ -101,12 +108,14 @@ def check(settings: Settings) -> None:
     """Check the settings.
 
     Raises:
-        ValueError: `chunk` or `tile` is below 1.
+        ValueError: `chunk`, `tile` or `check_every` is below 1, or `axis` is neither "first" nor "last".
     """
-    for name in ("chunk", "tile"):
+    for name in ("chunk", "tile", "check_every"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    if settings.axis not in (None, "first", "last"):
+        raise ValueError(f"axis must be 'first' or 'last', not {settings.axis!r}")
 
 
 def run_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -137,8 +146,7 @@ def layout_of(group: Group, settings: Settings, mesh: Mesh) -> Layout:
         process.steps,
         mesh.size,
         cached=mesh.devices.flat[0].platform == "cpu",
-        chunk=settings.chunk,
-        tile=settings.tile,
+        **settings.of_layout,
     )
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gdlab.engine.fill_values import fill_unless
 from gdlab.engine.layout import Layout
 from gdlab.engine.over_runs import Constants, OverRuns
+from gdlab.engine.runs_last import is_numbers, join
 from gdlab.types import Array, Point, Process
 
 
@@ -68,7 +69,7 @@ def segment(
     step, shared = runs.step(process, carry, first)
     check = runs.each(process.check, (carry, carry), first)
     status = runs.each(lambda point, carry: dict(process.status(carry)), (carry,))
-    shapes = jax.eval_shape(step, carry, shared, first)[2]
+    shapes = jax.eval_shape(lambda *args: _arrays(step(*args)[2]), carry, shared, first)
     # Where steps are not recorded, their records are written to an additional slot at the end.
     slots = 0 if not shapes else blocks if every == 1 else blocks + 1
     buffers = {name: jnp.zeros((slots, *leaf.shape), leaf.dtype) for name, leaf in shapes.items()}
@@ -111,6 +112,11 @@ def segment(
         *_, carry, _, written = jax.lax.while_loop(lambda state: state[0] < end, checked_block, begun)
     records = Records({n: jax.vmap(runs.restored)(value) for n, value in written.values.items()}, written.valid)
     return runs.restored(carry), records.of_runs(blocks), status(carry)
+
+
+def _arrays(tree: Any) -> Any:
+    """Arrays [rows, ...]; numbers that are kept apart are joined."""
+    return jax.tree.map(lambda leaf: join(leaf, rows=1), tree, is_leaf=is_numbers)
 
 
 class Records(NamedTuple):

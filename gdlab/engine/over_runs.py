@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from gdlab.engine.layout import Layout
 from gdlab.engine.loop_invariants import TracedFunction
-from gdlab.engine.runs_last import vmap_last
+from gdlab.engine.runs_last import is_numbers, join, split, vmap_last
 from gdlab.types import Array, Process
 
 # What a value depends on: nothing, the row, the run.
@@ -58,11 +58,13 @@ class OverRuns:
 
     def arranged(self, tree: Any) -> Any:
         """Arrays [rows, width, ...] with the runs where the layout has them."""
-        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, -1), tree) if self._last else tree
+        return jax.tree.map(lambda leaf: split(jnp.moveaxis(leaf, 1, -1), rows=1), tree) if self._last else tree
 
     def restored(self, tree: Any) -> Any:
         """The inverse of `arranged`."""
-        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), tree) if self._last else tree
+        if not self._last:
+            return tree
+        return jax.tree.map(lambda leaf: jnp.moveaxis(join(leaf, rows=1), -1, 1), tree, is_leaf=is_numbers)
 
     def each(self, fn: Callable[..., Any], per_run: Sequence[Any], *common: Any) -> Callable[..., Any]:
         """`fn(point, *per_run, *common)` as a function of the arguments after the point; every result is per run.
@@ -102,7 +104,7 @@ class OverRuns:
         values = prepare(*jax.tree.leaves(self._constants))
         body = self._mapped(traced.body, [*prepared, *varying], results)
         structure = jax.tree.structure(traced.result)
-        return lambda *args: jax.tree.unflatten(structure, body(*values, *jax.tree.leaves(args)))
+        return lambda *args: jax.tree.unflatten(structure, body(*values, *jax.tree.leaves(args, is_leaf=is_numbers)))
 
     def _mapped(
         self, fn: Callable[..., list[Any]], args: Sequence[int], results: Sequence[int], early: bool = False
@@ -122,9 +124,11 @@ class OverRuns:
         """The shapes of one run."""
 
         def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+            if is_numbers(leaf):
+                return jax.ShapeDtypeStruct(leaf.shape, leaf.arrays[0].dtype)
             return jax.ShapeDtypeStruct(leaf.shape[1:-1] if self._last else leaf.shape[2:], leaf.dtype)
 
-        return jax.tree.map(shape, tree)
+        return jax.tree.map(shape, tree, is_leaf=is_numbers)
 
 
 def _mapped(
@@ -138,10 +142,15 @@ def _mapped(
         return jax.vmap(fn, [0 if one else None for one in args], [axis if one else None for one in results])
 
     def single(*leaves: Any) -> list[Any]:
-        found = fn(*(leaf[0] if one else leaf for leaf, one in zip(leaves, args, strict=True)))
-        return [_repeated(leaf, size, axis) if one else leaf for leaf, one in zip(found, results, strict=True)]
+        found = fn(*(_each(lambda array: array[0], leaf) if one else leaf
+                     for leaf, one in zip(leaves, args, strict=True)))  # fmt: skip
+        return [_each(lambda array: _repeated(array, size, axis), leaf) if one else leaf
+                for leaf, one in zip(found, results, strict=True)]  # fmt: skip
 
     return single
+
+
+_each = jax.tree.map  # over the arrays of `Numbers`, or one array
 
 
 def _repeated(leaf: Any, size: int, axis: int) -> Any:
@@ -154,4 +163,4 @@ def _without_axes(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
 
 
 def _count(tree: Any) -> int:
-    return len(jax.tree.leaves(tree))
+    return len(jax.tree.leaves(tree, is_leaf=is_numbers))

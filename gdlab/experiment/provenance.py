@@ -71,6 +71,7 @@ def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[s
                 "runs": timing.runs,
                 "chunk": [timing.layout.rows, timing.layout.width],
                 "batching": timing.layout.batching,
+                "check_every": timing.layout.check_every,
                 "tile": timing.layout.tile,
                 "segments": timing.layout.segments,
                 "devices": timing.devices,

@@ -204,7 +204,7 @@ def _work(
         PartlyFailed: some runs raised an exception on their worker.
     """
     resolved, compute = prepared.resolved, prepared.resolved.config.compute
-    settings = Settings(compute.chunk, compute.tile, progress=running.progress, stop=running.stop)
+    settings = Settings(**compute.model_dump(), progress=running.progress, stop=running.stop)
     try:
         with store:
             store.refuse_changed(prepared.groups)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gdlab.analysis.selection import SEED, STEP
 from gdlab.engine.evaluate import run
+from gdlab.engine.execute import Settings
 from gdlab.engine.space import space
 from gdlab.search.evolution import Change, evolving
 from gdlab.search.ranges import Range, Ranges, SearchError, read
@@ -103,7 +104,9 @@ def population(
     change = Change(within, size, int(quantile * size + 1e-9), tuple(map(float, factors)), float(resample))
     evolution = evolving(member, change, interval)
     try:
-        data = run(space({SEED: seeds}, COUNTS), lambda static: evolution, chunk=chunk, progress=progress)
+        data = run(
+            space({SEED: seeds}, COUNTS), lambda static: evolution, settings=Settings(chunk=chunk, progress=progress)
+        )
     except (TypeError, IndexError) as error:  # raised by JAX for a tracer used as a shape, a condition or an index
         fixed = [name for name in within if not _can_change(member, within, name)]
         if not fixed:

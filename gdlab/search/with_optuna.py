@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdlab.analysis.selection import SEED, Direction, median, score, sign
 from gdlab.engine.evaluate import run
+from gdlab.engine.execute import Settings
 from gdlab.engine.space import space
 from gdlab.search.ranges import Choice, Range, Ranges, SearchError, read
 from gdlab.training.sweep import (
@@ -178,7 +179,7 @@ def _round(
         return process._replace(names=(*process.names, TRIAL))
 
     numbered = space({(TRIAL, *names): [(n, *row) for n, row in enumerate(values)], SEED: seeds}, COUNTS)
-    data = run(numbered, with_trial, static=(*STATIC, *choices), chunk=chunk, progress=progress)
+    data = run(numbered, with_trial, static=(*STATIC, *choices), settings=Settings(chunk=chunk, progress=progress))
     return data.swap_dims({data[TRIAL].dims[0]: TRIAL}).isel({TRIAL: slice(len(points))})
 
 

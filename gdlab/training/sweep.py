@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ import optax
 from gdlab.analysis.selection import Direction
 from gdlab.engine.axis_values import ABSENT, SpaceError
 from gdlab.engine.evaluate import run
+from gdlab.engine.execute import Settings
 from gdlab.engine.plan import Build
 from gdlab.engine.progress import Progress
 from gdlab.engine.space import Block, Over, Space, space
@@ -49,6 +50,8 @@ def sweep(
     seed: int = 0,
     static: Sequence[str] = (),
     chunk: int | None = None,
+    axis: Literal["first", "last"] | None = None,
+    check_every: int | None = None,
     compact: bool = True,
     progress: Callable[[Progress], None] = lambda progress: None,
     executor: Any = None,
@@ -71,6 +74,11 @@ def sweep(
         static: numeric axes that must not be traced. Axes that can't be traced are detected without this.
         chunk: the number of runs that one call of the program advances; by default it follows from the cost of a run
             and the size of the cache.
+        axis: where the arrays of a step have the axis of the runs of a chunk. On a CPU, "last" is faster for a small
+            model (see docs/sweep-speed.md); by default it is chosen by the size of a run.
+        check_every: the number of steps between two checks whether a run has ended. If one has, these steps are
+            repeated with a check after each, so the results do not depend on this number. By default it is chosen by
+            the cost of a check.
         compact: whether runs that have ended (diverged or converged) are removed from the program, to save time.
         progress: a function that is called with a `Progress` whenever runs finish.
         executor: trains on the workers of a dask `Client` or a `concurrent.futures` executor instead of in this
@@ -107,9 +115,7 @@ def sweep(
         points,
         build,
         static=(*STATIC, *static),
-        chunk=chunk,
-        compact=compact,
-        progress=progress,
+        settings=Settings(chunk=chunk, axis=axis, check_every=check_every, compact=compact, progress=progress),
         executor=executor,
         assigned=assigned,
     )
