@@ -54,7 +54,7 @@ def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
     """
     step = next((eqn for eqn in whole.jaxpr.eqns if eqn.params.get("name") == STEP), None)
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
-    program, data = _digests(whole, trees)
+    program, data = _digests(whole, [*trees, every])
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
     if step is None:
         return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, data=data, callbacks=callbacks)

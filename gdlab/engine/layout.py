@@ -22,8 +22,9 @@ NEAREST = 2**16
 BUSY = 2.5e5
 # The largest number of runs of a chunk, unless the caller sets `chunk`.
 WIDEST = 4096
-# Bytes of one run up to which the runs are on the last axis. Measured on full-batch networks: the time of the runs on the
-# last axis, divided by the time on the first, is 0.4 at 1.4 kB, 0.65 at 4 kB, 0.9 at 8 kB and 1.2 at 15 kB.
+# Bytes of one run up to which the runs are on the last axis. On networks with full batches the time with the runs on
+# the last axis, divided by the time with the runs on the first, was 0.4 at 1.4 kB, 0.65 at 4 kB, 0.9 at 8 kB and 1.2 at
+# 15 kB.
 SMALL = 2**13
 # The smallest width for runs on the last axis, two vectors of the widest processors; with one, kernels take too long.
 WIDTH_LAST = 32

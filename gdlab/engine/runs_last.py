@@ -74,7 +74,7 @@ class Value(NamedTuple):
 
 @jax.tree_util.register_pytree_node_class
 class Numbers:
-    """The numbers of an array of at most `FEW` of them, each an array [..., runs], with the shape of one run's array."""
+    """An array of at most `FEW` numbers per run: an array [..., runs] for each number, and the shape of one run."""
 
     def __init__(self, arrays: Sequence[Any], shape: tuple[int, ...]) -> None:
         self.arrays, self.shape = tuple(arrays), shape

@@ -120,10 +120,9 @@ def counting(points):
     def build(values):
         return Process(
             start=lambda point: jnp.asarray(0, jnp.int32),
-            advance=lambda point, carry, first, blocks: (
-                carry + blocks,
-                {"odd": (first + jnp.arange(blocks, dtype=jnp.int32)) % 2 == 1},
-            ),
+            begin=lambda point, index: (),
+            step=lambda point, carry, shared, index: (carry + 1, shared, {"odd": index % 2 == 1}),
+            check=lambda point, before, after, index: (jnp.minimum(after, 4), (before < 4) & (after >= 4)),
             status=lambda carry: {"alive": carry < 4},
             finish=lambda point, carry: {"end": point["x"]},
             steps=8,

@@ -93,8 +93,10 @@ def held(run_counts, cost, blocks):
 def test_lay_out_keeps_its_bounds(run_counts, cost, records, devices, cached):
     run_counts = np.array(run_counts)
     found = lay_out(run_counts, cost, records, records, devices, cached=cached)
-    rows, width, tile, blocks, segments = found
-    assert min(found) >= 1
+    rows, width, tile, blocks, segments, check_every, axis = found
+    assert min(found[:-1]) >= 1
+    assert check_every == 1 or cost.repeatable
+    assert axis == "first" or (cached and cost.live + cost.carry <= module.SMALL and 2 * width >= module.WIDTH_LAST)
     assert found.chunk == rows * width <= module.WIDEST
     assert width % VECTOR == 0 or width >= run_counts.max() or width == 1
     assert width < run_counts.max() + VECTOR

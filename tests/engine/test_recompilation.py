@@ -169,15 +169,11 @@ def test_chunk_programs_distinguishes_a_fixed_value_from_an_axis(order):
 def counting(past):
     """A process that counts up to 6; its status says whether the count exceeds a number."""
 
-    def advance(point, count, first, blocks):
-        def block(count, _):
-            return jnp.minimum(count + point["rate"], 6.0), {"count": count}
-
-        return jax.lax.scan(block, count, None, length=blocks)
-
     return Process(
         start=lambda point: jnp.zeros(()),
-        advance=advance,
+        begin=lambda point, index: (),
+        step=lambda point, count, shared, index: (jnp.minimum(count + point["rate"], 6.0), shared, {"count": count}),
+        check=lambda point, before, after, index: (after, jnp.asarray(False)),
         status=lambda count: {"alive": count >= 0, "past": count > past},
         finish=lambda point, count: {"end": count},
         steps=4,

@@ -78,3 +78,41 @@ def test_cache_folder_follows_the_environment(monkeypatch):
     assert cache_folder() == Path("/caches/gdlab")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "gdlab"
+
+
+FLAGS = """
+import os
+import gdlab, jax
+from gdlab.engine.devices import DevicesError
+if "started" in os.environ:
+    jax.devices()
+try:
+    gdlab.use_all_cores()
+except DevicesError as error:
+    print(error)
+else:
+    print(os.environ["XLA_FLAGS"], len(jax.devices()))
+"""
+EXTRA, OPTION = "--xla_backend_extra_options=", "xla_cpu_small_while_loop_byte_threshold"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", f"{EXTRA}{OPTION}=1000000"),
+        ("--xla_cpu_enable_fast_math=false", f"--xla_cpu_enable_fast_math=false {EXTRA}{OPTION}=1000000"),
+        (f"{EXTRA}xla_cpu_use_multi_output_fusion=false",
+         f"{EXTRA}xla_cpu_use_multi_output_fusion=false,{OPTION}=1000000"),
+        (f"{EXTRA}{OPTION}=7", f"{EXTRA}{OPTION}=7"),
+    ],
+)  # fmt: skip
+def test_use_all_cores_adds_the_option_and_keeps_the_flags_of_the_user(flags, expected):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    done = subprocess.run([sys.executable, "-c", FLAGS], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{expected} {os.cpu_count()}"
+
+
+def test_use_all_cores_refuses_a_backend_that_has_started():
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "started": "1"}
+    done = subprocess.run([sys.executable, "-c", FLAGS], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("JAX has started, so its devices are fixed")
