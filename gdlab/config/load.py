@@ -17,7 +17,7 @@ from gdlab.config.resolved import Resolved, resolve
 from gdlab.config.schema import Config
 from gdlab.config.sizes import apply_size
 from gdlab.config.validation_messages import report_validation_errors
-from gdlab.config.values import check_batches, check_values
+from gdlab.config.values import check_batches, check_repeats, check_values
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Path | None = None) -> Resolved:
@@ -43,6 +43,7 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     check_names(written, choices, report)
     check_required(choices, report)
     check_values(choices, report)
+    check_repeats(choices, report)
     check_batches(written, choices, report)
     check_figures(written, choices, report)
     if report.mistakes or config is None:

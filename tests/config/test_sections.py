@@ -104,6 +104,11 @@ CASES = [
         "5:44: record.probes[0].every: must be a whole number, not 'x'",
     ),
     ("rules: {g: {kind: gd, lr: .inf}}", "3:27: rules.g.lr: a learning rate must be finite"),
+    ("rules: {g: {kind: gd, lr: -0.5}}", "3:27: rules.g.lr: a learning rate must be at least 0, not -0.5"),
+    (
+        "rules: {g: {kind: gd, lr: {kind: cosine, peak: -1, steps: 3}}}",
+        "3:48: rules.g.lr.peak: a learning rate must be at least 0, not -1",
+    ),
     (
         "rules: {'$lr$ $\\frac{$': {kind: gd}}",
         "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: "
