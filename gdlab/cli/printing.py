@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
     from gdlab.engine.progress import Progress as State
+    from gdlab.experiment.disk import DiskSpace
     from gdlab.experiment.reproduce import Reproduced
 
 
@@ -299,19 +300,21 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=200)
 
 
-def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
-    """Print a line for each group of a plan, with its estimated memory and time."""
-    from gdlab.engine.forecast import forecast
+def print_plan(
+    groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings", space: "DiskSpace"
+) -> None:
+    """Print a line for each group of a plan, with its estimated memory, time and disk space; then the totals."""
+    from gdlab.engine.forecast import forecast, stored_bytes
+    from gdlab.experiment.disk import in_units
 
     forecasts = forecast(groups, devices, settings)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
+    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "disk", "time"):
         table.add_column(column, justify="left" if column in ("group", "batching") else "right")
-    for one in forecasts:
-        size = f"{one.memory / 2**20:.1f} MiB"
+    for one, group in zip(forecasts, groups, strict=True):
         table.add_row(
             _cell(one.label), f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments),
-            size, _duration(one.seconds),
+            in_units(one.memory), in_units(stored_bytes(group)), _duration(one.seconds),
         )  # fmt: skip
     console().print(table)
     seconds = sum(one.seconds for one in forecasts)
@@ -321,6 +324,7 @@ def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", setti
         f"{programs} programs to compile; about {_duration(seconds)} of running "
         f"on {len(devices)} x {devices[0].device_kind}"
     )
+    click.echo(str(space))
 
 
 def _duration(seconds: float) -> str:

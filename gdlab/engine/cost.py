@@ -3,13 +3,14 @@
 import hashlib
 import math
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gdlab.engine.fill_values import fill_dtype, host_dtype
 from gdlab.engine.identity import Itself, identity
 
 # The name, in the jaxpr of a run, of the function that advances it by one record.
@@ -34,6 +35,8 @@ class Cost(NamedTuple):
     program: str = ""  # a digest of the program and of the arrays in it
     data: str = ""  # a digest of these arrays only
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
+    stored_record: int = 0  # bytes of a record in a store, uncompressed
+    stored_result: int = 0  # bytes of its final results in a store, uncompressed
 
     def steps(self, blocks: int) -> float:
         """The number of operations of a run with this many records."""
@@ -52,13 +55,24 @@ def cost(whole: Any, trees: Sequence[Any] = ()) -> Cost:
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
     program, data = _digests(whole, trees)
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
+    known = Cost(total, result=result, program=program, data=data, callbacks=callbacks)
+    known = known._replace(stored_result=_bytes(whole.jaxpr.outvars, host_dtype))
     if advance is None:
-        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, data=data, callbacks=callbacks)
+        return known._replace(live=_live(whole.jaxpr))
     inner, carried = advance.params["jaxpr"].jaxpr, trees[0].num_leaves
     carry, record = _bytes(advance.outvars[:carried]), _bytes(advance.outvars[carried:])
     block, convolved = operations(inner), operations(inner, only=CONVOLUTION)
     live = carry + _live(inner)
-    return Cost(total - block, block, carry, record, result, live, convolved, program, data, callbacks)
+    stored = _bytes(advance.outvars[carried:], lambda dtype: fill_dtype(host_dtype(dtype)))
+    return known._replace(
+        once=total - block,
+        block=block,
+        carry=carry,
+        record=record,
+        live=live,
+        convolved=convolved,
+        stored_record=stored,
+    )
 
 
 def _digests(closed: Any, trees: Sequence[Any]) -> tuple[str, str]:
@@ -163,11 +177,12 @@ def _count(var: Any) -> int:
     return int(getattr(var.aval, "size", 0))
 
 
-def _bytes(variables: Any) -> int:
+def _bytes(variables: Any, kept_as: Callable[[Any], np.dtype] = np.dtype) -> int:
+    """The bytes of some variables, each in the dtype `kept_as(its dtype)`."""
     total = 0
     for var in variables:
         aval = var.aval
         if hasattr(aval, "dtype"):
             extended = jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended)
-            total += aval.size * (16 if extended else np.dtype(aval.dtype).itemsize)
+            total += aval.size * (16 if extended else kept_as(aval.dtype).itemsize)
     return total

@@ -28,6 +28,7 @@ from gdlab.engine.write_store import Store, locked
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.experiment import provenance, results
 from gdlab.experiment.checks import check_all
+from gdlab.experiment.disk import disk_space, refuse_small_disk
 from gdlab.experiment.failures import Failure, explained, recorded
 from gdlab.experiment.figures import draw_all, export
 from gdlab.experiment.landscapes import check_landscape, landscapes_of, parts_of, problems_of
@@ -129,9 +130,11 @@ def run(
     code, versions and device.
 
     Raises:
+        UserError: the results do not fit on the disk; nothing is created.
         Halted: the run was interrupted, or a file could not be written; `resume` continues the run.
         OSError: the folder can't be made.
     """
+    refuse_small_disk(disk_space(prepared.groups, out))
     clock = time.perf_counter() - prepared.seconds
     resolved, began = prepared.resolved, datetime.now().astimezone()
     config = resolved.config
