@@ -25,6 +25,8 @@ from gdlab.rules.wrapping import OPTAX
 
 # An option of every probe: the number of steps between measurements.
 EVERY = "every"
+# An option of every figure: whether it has a title, a caption and the verdicts of its check.
+NOTES = "notes"
 # The parameters of schedules that are values of the schedule, rather than numbers of steps or shape parameters.
 SCHEDULE_VALUES = frozenset({"value", "peak", "start", "then", "end", "floor", "low", "high"})
 
@@ -122,7 +124,10 @@ def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[s
     if what == "probe":
         own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
         return {**own[0], EVERY: (value_types.INTEGER,)}, own[1], own[2]
-    return parameters(make, skip=1 if what in ("figure", "check") else 0)
+    if what == "figure":
+        own = parameters(make, skip=1)
+        return {**own[0], NOTES: (value_types.BOOLEAN,)}, own[1], own[2]
+    return parameters(make, skip=1 if what == "check" else 0)
 
 
 @cache

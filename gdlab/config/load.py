@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gdlab.config.choices import read_choices
 from gdlab.config.code import CodeError, run_code
-from gdlab.config.consistency import check_figures, check_labels, check_names, check_required
+from gdlab.config.consistency import check_figures, check_names, check_required
 from gdlab.config.errors import ConfigError, Mark
 from gdlab.config.files import read_file
 from gdlab.config.node import Node, Report
@@ -39,7 +39,6 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     _run_code(written.get("code"), path.parent if code_dir is None else Path(code_dir), report)
     config = _validated(written, report)
     choices = read_choices(written, report)
-    check_labels(choices, report)
     check_names(written, choices, report)
     check_required(choices, report)
     check_values(choices, report)

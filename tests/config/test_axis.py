@@ -220,6 +220,7 @@ def test_load_reports_sections_that_disagree(text, expected, write):
         "rules: {g: {kind: gd}, m: {kind: momentum, beta: 0.5}}\nsweep: {lr: [1], rules.g.lr: [2]}",
         "rules: {m: {kind: momentum}}\nsweep: {lr: [0, -0.0], chain: [{beta: [-1, 1, 1]}]}",
         "rules: {m: {kind: momentum}}\nsweep: {'lr, beta': [[1, 2], [1, 3], [2, 2]]}",
+        "rules: {'$lr$ $\\frac{$': {kind: gd}}",  # figures draw text that is not valid mathtext as it is
         "sweep: {}",
         "record: {every: null}\nsweep: {lr: {random: [1, 2, 3], scale: linear, seed: 4}}",
     ],
