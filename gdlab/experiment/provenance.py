@@ -52,7 +52,7 @@ class WallTime(NamedTuple):
 
 
 # The times, and the number of programs, which add up over the parts of an experiment that was resumed.
-_ADDED = ("wall_seconds", "wait_seconds", "run_seconds", "rest_seconds", "compile_seconds", "programs")
+_ADDED = ("wall_seconds", "wait_seconds", "run_seconds", "compile_seconds", "programs")
 
 
 def work(timings: Sequence[Timing], wall: WallTime, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def work(timings: Sequence[Timing], wall: WallTime, before: Mapping[str, Any] | 
         for key in _ADDED:
             if key in new:
                 new[key] = round(new[key] + old.get(key, 0), 3)
+    info["rest_seconds"] = round(info["wall_seconds"] - info["wait_seconds"] - info["run_seconds"], 3)
     return info
 
 
@@ -77,7 +78,6 @@ def _work(timings: Sequence[Timing], wall: WallTime) -> dict[str, Any]:
         "wall_seconds": wall.total,
         "wait_seconds": wall.wait,
         "run_seconds": wall.run,
-        "rest_seconds": wall.total - wall.wait - wall.run,
         "compile_seconds": sum(timing.compile_seconds for timing in timings),
         "programs": sum(timing.programs for timing in timings),
         "groups": [
