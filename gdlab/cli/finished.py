@@ -27,7 +27,8 @@ def show(folder: Path) -> None:
     "--metric",
     default="final_loss",
     show_default=True,
-    help="The metric of the best point; larger is better if its name ends in accuracy.",
+    help="The result to choose by, such as eval_accuracy. The largest value is the best if the metric was made by "
+    "gdlab.maximise, or by neither maximise nor minimise and its name ends in accuracy; else the smallest.",
 )
 @click.option(
     "--budget",
@@ -69,7 +70,10 @@ def _warn_of_other_config(folder: Path) -> None:
 @formats_option
 @traceback_option
 def plot(folder: Path, figure: str, options: tuple[str, ...], formats: tuple[str, ...]) -> None:
-    """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy"""
+    """Draw a figure from results: gdlab plot results/quickstart lr_sensitivity metric=eval_accuracy
+
+    notes=false: without title, caption and verdicts, for a paper. gdlab list figures FIGURE shows the options.
+    """
     with mistakes():
         from gdlab.experiment.figures import draw
         from gdlab.experiment.results import CONFIG, FIGURES, find_folder, refuse_changed

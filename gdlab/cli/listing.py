@@ -145,8 +145,7 @@ def _parameters(what: str, entry: Entry) -> list[str]:
     parameters = list(entry.parameters.values())[1 if what in ("figures", "checks") else 0 :]
     named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     words = [p.name if p.default is p.empty else f"{p.name}={_default(p.default)}" for p in named]
-    if what == "probes":
-        words.append("every=1")
+    words += {"probes": ["every=1"], "figures": ["notes=True"]}.get(what, [])
     return [*words, "and those of the rule inside"] if entry.info.get("wraps") else words
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gdlab.engine.execute import Settings
     from gdlab.engine.plan import Group
     from gdlab.engine.progress import Progress as State
+    from gdlab.experiment.disk import DiskSpace
     from gdlab.experiment.reproduce import Reproduced
 
 
@@ -89,7 +90,8 @@ def summary(folder: Path) -> None:
     without = f", {gone:,} of them missing" if gone else ""
     click.echo(printable(f"{info['name']}: {product} = {_runs(absent.size)}{without}"))
     diverged, converged = int((data["diverged_at"] >= 0).sum()), int((data["converged_at"] >= 0).sum())
-    click.echo(f"{diverged} diverged, {converged} met a tolerance; {_times(info)}")
+    click.echo(f"{diverged} diverged, {converged} met a tolerance")
+    click.echo(_times(info))
     print_best(data, "final_loss")
     print_claims(results.all_claims(folder))
     for failure in info.get("failures", ()):
@@ -101,10 +103,22 @@ def summary(folder: Path) -> None:
 
 
 def _times(info: Mapping[str, Any]) -> str:
-    """The times of the runs. Compilation runs in background threads, so its time is not a share of the wall time."""
+    """The wall time and its parts, which add up as printed; and the time of the compiler, which overlaps with them."""
     if "groups" not in info:
         return "not finished"
-    return f"{info['wall_seconds']:.0f} s in all; background threads compiled for {info['compile_seconds']:.0f} s"
+    if "wait_seconds" not in info:  # written by an earlier version
+        return f"{info['wall_seconds']:.1f} s in all"
+    wait, run, rest = (info[f"{part}_seconds"] for part in ("wait", "run", "rest"))
+    # The ends of the parts are rounded rather than the parts, so that these add up to the rounded total.
+    waited, ran, total = (round(end, 1) for end in (wait, wait + run, wait + run + rest))
+    on_workers = bool(info.get("workers"))  # these compile their own programs
+    waits = "" if on_workers else f"{waited:.1f} s tracing and waiting for compilation, "
+    running = f"{ran:.1f} s running on workers" if on_workers else f"{ran - waited:.1f} s running"
+    return (
+        f"{total:.1f} s in all: {waits}{running}, {total - ran:.1f} s for the rest (planning, landscapes, figures)\n"
+        f"{info['programs']} programs compiled, {info['compile_seconds']:.1f} s on "
+        + ("workers" if on_workers else "background threads")
+    )
 
 
 _STATUS = {"held": "green", "failed": "bold red", "uncertain": "yellow", "unchecked": "dim"}
@@ -286,19 +300,21 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=200)
 
 
-def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings") -> None:
-    """Print a line for each group of a plan, with its estimated memory and time."""
-    from gdlab.engine.forecast import forecast
+def print_plan(
+    groups: "Sequence[Group]", devices: "Sequence[jax.Device]", settings: "Settings", space: "DiskSpace"
+) -> None:
+    """Print a line for each group of a plan, with its estimated memory, time and disk space; then the totals."""
+    from gdlab.engine.forecast import forecast, stored_bytes
+    from gdlab.experiment.disk import in_units
 
     forecasts = forecast(groups, devices, settings)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "time"):
+    for column in ("group", "runs", "chunk", "batching", "segments", "memory", "disk", "time"):
         table.add_column(column, justify="left" if column in ("group", "batching") else "right")
-    for one in forecasts:
-        size = f"{one.memory / 2**20:.1f} MiB"
+    for one, group in zip(forecasts, groups, strict=True):
         table.add_row(
             _cell(one.label), f"{one.runs:,}", str(one.layout.chunk), one.layout.batching, str(one.layout.segments),
-            size, _duration(one.seconds),
+            in_units(one.memory), in_units(stored_bytes(group)), _duration(one.seconds),
         )  # fmt: skip
     console().print(table)
     seconds = sum(one.seconds for one in forecasts)
@@ -308,6 +324,7 @@ def print_plan(groups: "Sequence[Group]", devices: "Sequence[jax.Device]", setti
         f"{programs} programs to compile; about {_duration(seconds)} of running "
         f"on {len(devices)} x {devices[0].device_kind}"
     )
+    click.echo(str(space))
 
 
 def _duration(seconds: float) -> str:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @formats_option
 @quiet_option
 @click.option("--fresh", is_flag=True, help="Run everything; reuse no runs of an earlier folder.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and its estimated time and memory; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the plan with its estimated time, memory and disk space; run nothing."
+)
 @devices_option
 @on_option
 @traceback_option
@@ -56,12 +58,15 @@ def run(
         from gdlab.cli.printing import Bar, print_plan
         from gdlab.engine.execute import Settings
         from gdlab.experiment import run as experiment
+        from gdlab.experiment.disk import disk_space, refuse_small_disk
 
         prepared = experiment.prepare(load(config, overrides))
         interrupt.check()
         if dry_run:
             compute = prepared.resolved.config.compute
-            print_plan(prepared.groups, found, Settings(**compute.model_dump()))
+            space = disk_space(prepared.groups, out)
+            print_plan(prepared.groups, found, Settings(**compute.model_dump()), space)
+            refuse_small_disk(space)
             return
         with workers as executor, Bar(quiet) as bar:
             finished = experiment.run(

@@ -13,22 +13,6 @@ from gdlab.errors import did_you_mean, nearest
 from gdlab.training.sweep import PROBLEM, RULES, rule_of
 
 
-def check_labels(choices: Choices, report: Report) -> None:
-    """A label with two dollar signs is drawn as mathtext in figures, so it must be valid mathtext."""
-    for label in choices.rules:
-        if "$" not in label:
-            continue
-        from matplotlib.cbook import is_math_text
-        from matplotlib.mathtext import MathTextParser
-
-        try:
-            if is_math_text(label):
-                MathTextParser("path").parse(label)
-        except ValueError as error:
-            reason = str(error).strip().splitlines()[-1]
-            report.add(("rules", label), f"the label is not valid mathtext: {reason}", hint=r"write \$ for $", key=True)
-
-
 def check_names(written: dict[str, Any], choices: Choices, report: Report) -> None:
     """Each axis must set a parameter that exists, that no other axis sets, and that the config does not set elsewhere.
 

@@ -20,12 +20,15 @@ from gdlab.config.schema import named
 from gdlab.config.value_types import ValueTypes
 from gdlab.errors import did_you_mean, nearest
 from gdlab.rules import wrapping
-from gdlab.rules.hyperparameters import short_name
+from gdlab.rules.hyperparameters import is_learning_rate
 from gdlab.rules.wrapping import OPTAX
 
 # An option of every probe: the number of steps between measurements.
 EVERY = "every"
-INFINITE_RATE = "a learning rate must be finite"
+# An option of every figure: whether it has a title, a caption and the verdicts of its check.
+NOTES = "notes"
+# The parameters of schedules that are values of the schedule, rather than numbers of steps or shape parameters.
+SCHEDULE_VALUES = frozenset({"value", "peak", "start", "then", "end", "floor", "low", "high"})
 
 What = Literal["rule", "schedule", "problem", "probe", "figure", "check"]
 SHELVES: dict[What, dict[str, register.Entry]] = {
@@ -121,7 +124,10 @@ def takes_of(what: What, kind: str, make: Callable[..., Any]) -> tuple[Mapping[s
     if what == "probe":
         own = parameters(make) if register.probes[kind].info.get("factory") else ({}, frozenset(), False)
         return {**own[0], EVERY: (value_types.INTEGER,)}, own[1], own[2]
-    return parameters(make, skip=1 if what in ("figure", "check") else 0)
+    if what == "figure":
+        own = parameters(make, skip=1)
+        return {**own[0], NOTES: (value_types.BOOLEAN,)}, own[1], own[2]
+    return parameters(make, skip=1 if what == "check" else 0)
 
 
 @cache
@@ -169,8 +175,9 @@ def _give(what: What, kind: ResolvedKind, path: Path, value: Any, report: Report
         kind.meant.add(name)
     else:
         converted, wrong = value_types.validate(value, allowed)
-        if what == "rule" and is_infinite_rate(name, value):
-            wrong = [((), INFINITE_RATE)]
+        if not wrong and what in ("rule", "schedule"):
+            error = rate_error(_below_rule(path), value)
+            wrong = [((), error)] if error else []
         for place, message in wrong:
             report.add((*path, *place), message, hint=value_types.suggestion(value, allowed))
         if not wrong:
@@ -178,9 +185,25 @@ def _give(what: What, kind: ResolvedKind, path: Path, value: Any, report: Report
         kind.meant.add(name)
 
 
-def is_infinite_rate(name: str, value: Any) -> bool:
-    """Whether a value of a rule's hyperparameter is an infinite learning rate, with which no run can train."""
-    return short_name(name).partition(".")[0] == "lr" and isinstance(value, float) and math.isinf(value)
+def rate_error(name: str, value: Any) -> str:
+    """The error in a value of a rule's hyperparameter if it is a learning rate that is infinite or negative, else "".
+
+    `name` may be dotted: "lr.peak" is a parameter of the schedule at `lr`.
+    """
+    first, dot, rest = name.partition(".")
+    if not is_learning_rate(first) or not value_types.is_valid(value, (value_types.REAL,)):
+        return ""
+    if math.isinf(value):
+        return "a learning rate must be finite"
+    is_rate = not dot or rest.rpartition(".")[2] in SCHEDULE_VALUES
+    return f"a learning rate must be at least 0, not {shown(value)}" if is_rate and value < 0 else ""
+
+
+def _below_rule(path: Path) -> str:
+    """The dotted name, such as "lr.peak", of a hyperparameter of a rule at a path; the learning rate is its first part,
+    also if the rule is inside a wrapper."""
+    names = [str(part) for part in path[2:]]
+    return ".".join(names[next((at for at, name in enumerate(names) if is_learning_rate(name)), 0) :])
 
 
 def _schedule(path: Path, value: dict[str, Any], report: Report) -> ResolvedKind | None:

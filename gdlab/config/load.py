@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gdlab.config.choices import read_choices
 from gdlab.config.code import CodeError, run_code
-from gdlab.config.consistency import check_figures, check_labels, check_names, check_required
+from gdlab.config.consistency import check_figures, check_names, check_required
 from gdlab.config.errors import ConfigError, Mark
 from gdlab.config.files import read_file
 from gdlab.config.node import Node, Report
@@ -17,7 +17,7 @@ from gdlab.config.resolved import Resolved, resolve
 from gdlab.config.schema import Config
 from gdlab.config.sizes import apply_size
 from gdlab.config.validation_messages import report_validation_errors
-from gdlab.config.values import check_batches, check_values
+from gdlab.config.values import check_batches, check_repeats, check_values
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Path | None = None) -> Resolved:
@@ -39,10 +39,10 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, code_dir: str | Pat
     _run_code(written.get("code"), path.parent if code_dir is None else Path(code_dir), report)
     config = _validated(written, report)
     choices = read_choices(written, report)
-    check_labels(choices, report)
     check_names(written, choices, report)
     check_required(choices, report)
     check_values(choices, report)
+    check_repeats(choices, report)
     check_batches(written, choices, report)
     check_figures(written, choices, report)
     if report.mistakes or config is None:

@@ -141,7 +141,9 @@ class Config(_Section):
     landscape: Landscape | None = Field(
         default=None, description="the loss on a plane through parameter space; null: none"
     )
-    figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(default=[], description="the figures")
+    figures: list[Annotated[Kind, BeforeValidator(named)]] = Field(
+        default=[], description="the figures; one with `notes: false` has no title, no caption and no verdicts"
+    )
     checks: list[Annotated[Kind, BeforeValidator(named)]] = Field(
         default=[], description="checks of claims against the results"
     )

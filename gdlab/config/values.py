@@ -12,11 +12,12 @@ from gdlab.config import value_types
 from gdlab.config.axis import Axis
 from gdlab.config.choices import BATCH_SIZE, SEED, Choices
 from gdlab.config.consistency import types_set
-from gdlab.config.errors import message_of, shown
-from gdlab.config.kinds import INFINITE_RATE, is_infinite_rate
+from gdlab.config.errors import dotted, message_of, shown
+from gdlab.config.kinds import rate_error
 from gdlab.config.node import Path, Report
 from gdlab.config.resolved_kind import ResolvedKind
 from gdlab.config.value_types import ValueTypes
+from gdlab.engine.axis_values import axis_values, plain, repeats
 from gdlab.training.sweep import PROBLEM, rule_of
 
 
@@ -28,7 +29,21 @@ def check_values(choices: Choices, report: Report) -> None:
                 if axis.listed:
                     _check_listed(axis, column, name, allowed, choices, report)
                 elif axis.seeds is None:
-                    _check_spaced(axis, np.asarray(values), allowed, report)
+                    _check_spaced(axis, name, np.asarray(values), allowed, choices, report)
+
+
+def check_repeats(choices: Choices, report: Report) -> None:
+    """A value must not be twice on an axis, nor a row on zipped axes. In a chain a repeated point is kept once."""
+    for axis in choices.axes.read:
+        if axis.seeds is not None or report.faulty(*axis.path) or not all(types_set(n, choices) for n in axis.names):
+            continue
+        columns = [converted_axis(n, values, choices) for n, values in zip(axis.names, axis.columns, strict=True)]
+        columns = [axis_values(n, values) for n, values in zip(axis.names, columns, strict=True)]
+        for rows in repeats(columns):
+            first, again = (axis.place(row, 0)[: len(axis.path) + 1] for row in rows)
+            row = [plain(column[rows[0]]) for column in columns]
+            where = f", first at {dotted(first)}" if axis.listed else ""
+            report.add(again, f"{shown(row if len(row) > 1 else row[0])} is given twice{where}", hint="drop one")
 
 
 def converted_axis(name: str, values: Any, choices: Choices) -> Any:
@@ -122,21 +137,30 @@ def _check_listed(axis: Axis, column: int, name: str, allowed: ValueTypes, choic
             inside, message = errors[0]
             report.add((*path, *inside), message, hint=value_types.suggestion(value, allowed))
             continue
-        if is_infinite_rate(rule_of(choices.rules, name)[1], value):
-            report.add(path, INFINITE_RATE)
+        if error := _rate_error(name, value, choices):
+            report.add(path, error)
         least = {SEED: 0, BATCH_SIZE: 1}.get(name, -(2**31))
         if type(converted) is int and not least <= value < 2**31:
             limit = f"at least {least}" if name in (SEED, BATCH_SIZE) and value < least else "a number of 32 bits"
             report.add(path, f"must be {limit}, not {shown(value)}")
 
 
-def _check_spaced(axis: Axis, values: np.ndarray, allowed: ValueTypes, report: Report) -> None:
+def _rate_error(name: str, value: Any, choices: Choices) -> str:
+    """The error in a value of an axis, if the axis is a learning rate; see `rate_error`."""
+    return "" if name.startswith(PROBLEM) else rate_error(rule_of(choices.rules, name)[1], value)
+
+
+def _check_spaced(
+    axis: Axis, name: str, values: np.ndarray, allowed: ValueTypes, choices: Choices, report: Report
+) -> None:
     if not value_types.is_numeric(allowed) and value_types.ANY not in allowed:
         report.add(axis.path, f"each value must be {value_types.words(allowed)}, so this axis is a list")
     elif value_types.is_whole(allowed):
         fractions = values[values != np.rint(values)]
         if fractions.size:
             report.add(axis.path, "each value must be a whole number", hint=f"one is {shown(float(fractions[0]))}")
+    elif error := _rate_error(name, float(values.min()), choices):
+        report.add(axis.path, error)
 
 
 def _points(axes: list[Axis], names: set[str], choices: Choices) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

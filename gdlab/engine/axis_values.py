@@ -1,7 +1,7 @@
 """The values of one axis: an array of numbers, or a list of anything else."""
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,8 +94,21 @@ def as_list(values: AxisValues) -> list[Any]:
 
 def first_occurrences(columns: Sequence[AxisValues]) -> np.ndarray:
     """The indices of the rows of some columns that differ from every earlier row, in order."""
-    codes = np.stack([_codes(values) for values in columns], axis=1)
-    return np.sort(np.unique(codes, axis=0, return_index=True)[1])
+    return np.unique(_firsts(columns))
+
+
+def repeats(columns: Sequence[AxisValues]) -> Iterator[tuple[int, int]]:
+    """For each row of some columns that equals an earlier row: the index of the first such row, and its own."""
+    firsts = _firsts(columns)
+    again = np.flatnonzero(firsts != np.arange(len(firsts)))
+    return zip(firsts[again].tolist(), again.tolist(), strict=True)
+
+
+def _firsts(columns: Sequence[AxisValues]) -> np.ndarray:
+    """For each row of some columns the index of the first row that is equal to it."""
+    codes = np.stack([_codes(values) for values in columns], axis=1) if len(columns) > 1 else _codes(columns[0])
+    _, first, inverse = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)]
 
 
 def _array(name: str, values: Any) -> np.ndarray:

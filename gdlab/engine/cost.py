@@ -3,13 +3,14 @@
 import hashlib
 import math
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gdlab.engine.fill_values import fill_dtype, host_dtype
 from gdlab.engine.identity import Itself, identity
 
 # The name, in the jaxpr of a run, of the function that takes one step and checks it.
@@ -37,6 +38,8 @@ class Cost(NamedTuple):
     program: str = ""  # a digest of the program and of the arrays in it
     data: str = ""  # a digest of these arrays only
     callbacks: tuple[Hashable, ...] = ()  # the Python functions that it calls; the digest does not include them
+    stored_record: int = 0  # bytes of a record in a store, uncompressed
+    stored_result: int = 0  # bytes of its final results in a store, uncompressed
 
     def steps(self, blocks: int) -> float:
         """The number of operations of a run with this many records."""
@@ -56,23 +59,22 @@ def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
     total, result = operations(whole.jaxpr), _bytes(whole.jaxpr.outvars)
     program, data = _digests(whole, [*trees, every])
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
+    known = Cost(total, result=result, program=program, data=data, callbacks=callbacks)
+    known = known._replace(stored_result=_bytes(whole.jaxpr.outvars, host_dtype))
     if step is None:
-        return Cost(once=total, result=result, live=_live(whole.jaxpr), program=program, data=data, callbacks=callbacks)
+        return known._replace(live=_live(whole.jaxpr))
     inner, carried, recorded = step.params["jaxpr"].jaxpr, trees[0].num_leaves, trees[1].num_leaves
-    carry, record = _bytes(step.outvars[:carried]), _bytes(step.outvars[carried : carried + recorded])
-    one, convolved = operations(inner), operations(inner, only=CONVOLUTION)
-    return Cost(
+    records = step.outvars[carried : carried + recorded]
+    one = operations(inner)
+    return known._replace(
         once=total - one,
         block=one * every,
-        carry=carry,
-        record=record,
-        result=result,
-        live=carry + _live(inner),
-        convolved=convolved * every,
+        carry=_bytes(step.outvars[:carried]),
+        record=_bytes(records),
+        live=_bytes(step.outvars[:carried]) + _live(inner),
+        convolved=operations(inner, only=CONVOLUTION) * every,
         repeatable=not callbacks and not _has(inner, "while"),
-        program=program,
-        data=data,
-        callbacks=callbacks,
+        stored_record=_bytes(records, lambda dtype: fill_dtype(host_dtype(dtype))),
     )
 
 
@@ -183,11 +185,12 @@ def _count(var: Any) -> int:
     return int(getattr(var.aval, "size", 0))
 
 
-def _bytes(variables: Any) -> int:
+def _bytes(variables: Any, kept_as: Callable[[Any], np.dtype] = np.dtype) -> int:
+    """The bytes of some variables, each in the dtype `kept_as(its dtype)`."""
     total = 0
     for var in variables:
         aval = var.aval
         if hasattr(aval, "dtype"):
             extended = jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended)
-            total += aval.size * (16 if extended else np.dtype(aval.dtype).itemsize)
+            total += aval.size * (16 if extended else kept_as(aval.dtype).itemsize)
     return total

@@ -91,9 +91,10 @@ def _set_loops() -> None:
 def start(devices: int | None = None) -> "list[jax.Device]":
     """The first `devices` devices, by default all.
 
-    If the backend has not started, each CPU core becomes a device, loops of small models become native functions (see
-    `use_all_cores`), and compiled programs are cached on disk: in the folder that `GDLAB_CACHE` names, by default `$XDG_CACHE_HOME/gdlab` or `~/.cache/gdlab`. An empty `GDLAB_CACHE`
-    turns the cache off. Only the user may read or write the folder, because programs in it are executed.
+    If the backend has not started, each CPU core becomes a device, and loops of small models become native functions
+    (see `use_all_cores`). Compiled programs are cached on disk: in the folder that `GDLAB_CACHE` names, by default
+    `$XDG_CACHE_HOME/gdlab` or `~/.cache/gdlab`. An empty `GDLAB_CACHE` turns the cache off. Only the user may read or
+    write the folder, because programs in it are executed.
 
     Raises:
         DevicesError: there are fewer devices.

@@ -59,7 +59,7 @@ def execute_on(executor: Any, groups: Sequence[Group], source: Source, sink: Sin
 
     Each worker calls `source` once to get the groups. `source` is usually a `functools.partial` of a module's function.
     A task uses all devices of its worker's process, and may run more than once. If the layouts are equal, the results
-    equal those of `execute` bit for bit. Times are sums over all workers.
+    equal those of `execute` bit for bit. Times are sums over all workers; waits for compilation are not measured.
 
     Args:
         executor: an `ExecutorAdapter`, or an executor that it accepts.
@@ -120,7 +120,7 @@ class _Execution:
             with device_lock:
                 named = variables(group, programs_of(group, layout, mesh))
             self._sink.begin(index, group, layout, named)
-            self._timings.append(Timing(describe(group), group.size, layout, 0, 0, 0.0, 0.0))
+            self._timings.append(Timing(describe(group), group.size, layout))
             for tile in tiles(group.size, layout.tile):
                 runs = self._sink.wanted(index, tile)
                 if len(runs):
@@ -187,6 +187,7 @@ class _Execution:
         self._timings[index] = timing._replace(
             devices=max(timing.devices, done.devices),
             memory=max(timing.memory, done.memory),
+            programs=timing.programs + done.programs,
             compile_seconds=timing.compile_seconds + done.compile_seconds,
             run_seconds=timing.run_seconds + done.run_seconds,
         )

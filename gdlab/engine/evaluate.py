@@ -20,7 +20,7 @@ from gdlab.engine.plan import Build, Group, plan
 from gdlab.engine.progress import Progress
 from gdlab.engine.read_store import open_store, space_to_json
 from gdlab.engine.sink import MemorySink
-from gdlab.engine.space import Over, Space, space
+from gdlab.engine.space import Over, Space, refuse_repeats, space
 from gdlab.engine.write_store import Store
 from gdlab.types import Array, Point, Process
 
@@ -64,7 +64,8 @@ def evaluate(
             `gdlab.engine.executor_adapter.ExecutorAdapter`.
 
     Raises:
-        gdlab.engine.space.SpaceError: a space that is empty or ambiguous, or has an axis that `fn` does not take.
+        gdlab.engine.space.SpaceError: a space that is empty or ambiguous, an axis that `fn` does not take, or a value
+            that is twice on an axis. Of numbers drawn with replacement keep the distinct ones (`np.unique`).
         gdlab.engine.execute.Stopped: `stop` returned true.
         gdlab.engine.read_store.StoreError: another process writes the same results to `folder`.
         ValueError: `folder` and `executor` are both given.
@@ -74,6 +75,7 @@ def evaluate(
     assigned = functools.partial(_assigned, fn, over, fixed, tuple(outer), tuple(counts))
     build, points = assigned()
     settings = Settings(chunk=chunk, progress=progress, stop=stop)
+    refuse_repeats(points)
     if folder is not None:
         if executor is not None:
             raise ValueError("an executor's workers do not write to a folder: give `folder` or `executor`, not both")

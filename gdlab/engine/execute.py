@@ -12,7 +12,7 @@ from gdlab.engine.chunk_programs import ChunkPrograms, chunk_programs
 from gdlab.engine.fill_values import fill_dtype, host_dtype
 from gdlab.engine.layout import MEMORY, Layout, lay_out, rows_needed, tiles
 from gdlab.engine.plan import Group, describe, outer_index, records
-from gdlab.engine.program import Program
+from gdlab.engine.program import Program, waited
 from gdlab.engine.progress import Progress, ProgressTracker
 from gdlab.engine.runner import Runner, Stopped
 from gdlab.engine.sink import Sink, Variable
@@ -42,15 +42,21 @@ DEFAULT_SETTINGS = Settings()
 
 
 class Timing(NamedTuple):
-    """Layout, memory and times of one group."""
+    """Layout, memory and times of one group.
+
+    `wait_seconds` and `run_seconds` are separate parts of the wall time. Programs are compiled in background threads
+    while others run, so `compile_seconds` overlaps with both, and may exceed them.
+    """
 
     label: str
     runs: int
     layout: Layout
-    devices: int
-    memory: int  # bytes
-    compile_seconds: float
-    run_seconds: float
+    devices: int = 0
+    memory: int = 0  # bytes
+    programs: int = 0  # programs that were compiled
+    compile_seconds: float = 0.0  # the sum over these programs
+    wait_seconds: float = 0.0  # tracing programs, of the next groups too, and waiting for compilation
+    run_seconds: float = 0.0  # running and storing the results
 
 
 def execute(
@@ -70,6 +76,7 @@ def execute(
     compiling: dict[int, list[Program]] = {}
     for index, group in enumerate(groups):
         tracker.enter(index, "compile")
+        began = time.perf_counter()
         for ahead in range(index, min(index + 1 + AHEAD, len(groups))):
             if ahead not in ready:
                 layout = sink.layout(ahead) or layout_of(groups[ahead], settings, mesh)
@@ -77,10 +84,11 @@ def execute(
                 compiling[ahead] = [] if sink.complete(ahead, groups[ahead]) else ready[ahead].compile()
         programs, complete = ready.pop(index), sink.complete(index, group)
         if not complete and sink.layout(index) is None and settings.chunk is None:
-            programs = _fitting(group, programs)
+            programs = _fitting(group, programs, compiling[index])
+        prepared = time.perf_counter() - began
         sink.begin(index, group, programs.layout, variables(group, programs))
         tracker.enter(index, "run")
-        started = time.perf_counter()
+        started, waited_before = time.perf_counter(), waited()
         runner = Runner(group, programs, compact=settings.compact, stop=settings.stop, report=tracker.within)
         for tile in tiles(group.size, programs.layout.tile):
             tracker.begin_tile(tile.stop - tile.start)
@@ -90,6 +98,8 @@ def execute(
             tracker.end_tile(runner.counts if len(runs) else {})
             if settings.stop():
                 raise Stopped
+        compile_seconds = sum(program.compile_seconds for program in compiling[index])
+        waits = waited() - waited_before
         timings.append(
             Timing(
                 label=describe(group),
@@ -97,8 +107,10 @@ def execute(
                 layout=runner.programs.layout,
                 devices=mesh.size,
                 memory=0 if complete else programs.memory,
-                compile_seconds=sum(program.compile_seconds for program in compiling[index]),
-                run_seconds=time.perf_counter() - started,
+                programs=len(compiling[index]),
+                compile_seconds=compile_seconds,
+                wait_seconds=prepared + waits,
+                run_seconds=time.perf_counter() - started - waits,
             )
         )
     return timings
@@ -159,8 +171,12 @@ def programs_of(group: Group, layout: Layout, mesh: Mesh) -> ChunkPrograms:
     return chunk_programs(group, layout, -(-rows // (mesh.size * layout.rows)), mesh)
 
 
-def _fitting(group: Group, programs: ChunkPrograms) -> ChunkPrograms:
-    """The programs, or the programs of a narrower layout if the compiler reports too high a memory use."""
+def _fitting(group: Group, programs: ChunkPrograms, compiling: list[Program]) -> ChunkPrograms:
+    """The programs, or the programs of a narrower layout if the compiler reports too high a memory use.
+
+    Programs that this compiles are appended to `compiling`.
+    """
     while programs.memory > 2 * MEMORY and programs.layout.chunk > 1:
         programs = programs_of(group, programs.layout.narrowed(), programs.mesh)
+        compiling += programs.compile()
     return programs

@@ -44,6 +44,14 @@ def forecast(
     return forecasts
 
 
+def stored_bytes(group: Group) -> int:
+    """The bytes of a group's results, its axes and its steps in a store. Most results can hardly be compressed."""
+    count, cost = records(group.process), group.cost
+    axes = sum(column.nbytes for column in group.columns.values())
+    steps = 8 * count if cost.stored_record else 0
+    return group.size * (count * cost.stored_record + cost.stored_result) + axes + steps
+
+
 def seconds_per_record(group: Group, layout: Layout, mesh: Mesh) -> float:
     """Seconds for one record of one run while every device evaluates a chunk of the layout: the median of five."""
     operations = group.cost.block * layout.chunk

@@ -64,5 +64,6 @@ class TaskDone(NamedTuple):
     counts: Mapping[str, int]  # the number of runs that ended with each status
     devices: int
     memory: int  # bytes
+    programs: int  # programs that were compiled
     compile_seconds: float
     run_seconds: float

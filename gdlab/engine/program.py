@@ -8,6 +8,7 @@ program calls on the host, so programs with such calls are not shared.
 import hashlib
 import os
 import re
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ _KEPT = 256
 _compiled: OrderedDict[str, "Future[_Executable]"] = OrderedDict()
 # The compiler releases the interpreter lock, so programs are compiled in parallel, and while others run.
 _compilers = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gdlab-compile")
+_thread = threading.local()
 # For programs that run once per tile: a lower optimisation level compiles in a third of the time.
 QUICK = {"xla_backend_optimization_level": 1}
 # Use the widest vectors of the processor; by default XLA uses half of their width.
@@ -57,9 +59,14 @@ class Program:
 
     @property
     def _compiled(self) -> _Executable:
+        if self._executable is not None and self._executable.done():
+            return self._executable.result()
+        began = time.perf_counter()
         self.compile()
         assert self._executable is not None
-        return self._executable.result()
+        executable = self._executable.result()
+        _thread.waited = waited() + time.perf_counter() - began
+        return executable
 
     @property
     def compile_seconds(self) -> float:
@@ -79,6 +86,11 @@ class Program:
     def text(self) -> str:
         """The compiled HLO."""
         return str(self._compiled.call.as_text())
+
+
+def waited() -> float:
+    """The seconds that the calling thread has waited for programs to be compiled, since it began."""
+    return float(getattr(_thread, "waited", 0.0))
 
 
 def sharded_program(

@@ -17,6 +17,7 @@ from gdlab.engine.axis_values import (
     first_occurrences,
     iterable,
     plain,
+    repeats,
     take,
 )
 from gdlab.engine.identity import bits, identity
@@ -136,6 +137,24 @@ def integer_axes(points: Space) -> set[str]:
         for name, values in zip(block.names, block.columns, strict=True)
         if all(isinstance(v, int) and not isinstance(v, bool) for v in as_list(values) if v is not ABSENT)
     }
+
+
+def refuse_repeats(points: Space) -> None:
+    """Refuse a value that is twice on an axis, or a row that is twice on zipped axes.
+
+    Values are compared as in `gdlab.engine.identity.identity`: True differs from 1, and 0.0 from -0.0. In a list of
+    numbers that holds a float, 1 is 1.0.
+
+    Raises:
+        SpaceError: the message names the axes, the value and both positions, counted from 0.
+    """
+    for block in points.blocks:
+        for first, again in repeats(block.columns):
+            row = tuple(block.row(first).values())
+            zipped = f"zipped axes {', '.join(block.names)} have"
+            axes = f"axis {block.names[0]!r} has" if len(row) == 1 else zipped
+            value = row[0] if len(row) == 1 else row
+            raise SpaceError(f"the {axes} {value!r} twice, at positions {first} and {again}: drop one")
 
 
 def _mapping(over: Any) -> Mapping[str | tuple[str, ...], Any]:

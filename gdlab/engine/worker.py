@@ -120,12 +120,22 @@ def work(
 def _run(group: Group, task: TileTask, compact: bool) -> TaskDone:
     mesh = run_mesh(jax.local_devices())
     programs = programs_of(group, task.layout, mesh)
-    compile_seconds = sum(program.compile_seconds for program in programs.compile())
+    fresh = programs.compile()
+    compile_seconds = sum(program.compile_seconds for program in fresh)
     began = time.perf_counter()
     runner, tile = Runner(group, programs, compact=compact), CollectedTile()
     runner.run(task.runs, tile)
     run_seconds = time.perf_counter() - began
-    return TaskDone(tile.records, tile.results, runner.counts, mesh.size, programs.memory, compile_seconds, run_seconds)
+    return TaskDone(
+        tile.records,
+        tile.results,
+        runner.counts,
+        mesh.size,
+        programs.memory,
+        programs=len(fresh),
+        compile_seconds=compile_seconds,
+        run_seconds=run_seconds,
+    )
 
 
 def _described(error: Exception) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 from gdlab import register
 from gdlab.config import Config, Resolved
+from gdlab.config.kinds import NOTES
 from gdlab.engine.execute import Stopped
 from gdlab.experiment import results
 from gdlab.experiment.failures import Failure, recorded
-from gdlab.figures import save
+from gdlab.figures import save, without_notes
 from gdlab.figures.verdicts import under
 
 
@@ -56,16 +57,19 @@ def draw(
 ) -> list[Path]:
     """Draw one figure from a results folder. Returns the files: `stem` with the suffix of each format.
 
-    The verdicts of the check of the same kind are written below the figure. `variant` is the suffix in the name of the
-    landscape to draw.
+    The verdicts of the check of the same kind are written below the figure. With the option `notes=False` it has no
+    verdicts, no title and no caption. `variant` is the suffix in the name of the landscape to draw.
 
     Raises:
         gdlab.errors.UserError: the results lack the data of the figure, or an option is wrong.
     """
     part = part_of(kind)
     data = results.open_named(folder, part if part == results.SWEEP else part + variant)
-    figure = register.figures[kind].make(data, **options)
-    under(figure, [claim for claim in results.all_claims(folder) if claim["check"] == kind])
+    figure = register.figures[kind].make(data, **{name: value for name, value in options.items() if name != NOTES})
+    if options.get(NOTES, True):
+        under(figure, [claim for claim in results.all_claims(folder) if claim["check"] == kind])
+    else:
+        without_notes(figure)
     stem.parent.mkdir(exist_ok=True)
     return save(figure, stem, formats=tuple(formats))
 

@@ -23,7 +23,9 @@ def add(gallery: Path, slug: str, folder: Path, info: Mapping[str, Any]) -> None
     gallery.mkdir(parents=True, exist_ok=True)
     pictures: list[str] = []
     drawn = sorted((folder / results.FIGURES).glob("*.png"))
-    for path in sorted(drawn, key=lambda path: path.stem != slug.replace("_", "-")):  # the one with verdicts is first
+    for path in sorted(
+        drawn, key=lambda path: path.stem != slug.replace("_", "-")
+    ):  # the figure with the verdicts is first
         name = f"{slug}.png" if not pictures else f"{slug}-{path.stem}.png"
         with Image.open(path) as picture:
             flat = picture.convert("RGB")

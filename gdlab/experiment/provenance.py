@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdlab.config import Config
 from gdlab.config.dump import plain
@@ -43,28 +43,43 @@ def surroundings(command: Sequence[str], precision: str, started: datetime) -> d
     }
 
 
-def work(
-    timings: Sequence[Timing], began: datetime, ended: datetime, before: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+class WallTime(NamedTuple):
+    """Seconds of wall time, and the parts of it that the engine measures."""
+
+    total: float
+    wait: float  # tracing programs and waiting for compilation
+    run: float  # running and storing the results; with an executor, all the time in which its workers were used
+
+
+# The times, and the number of programs, which add up over the parts of an experiment that was resumed.
+_ADDED = ("wall_seconds", "wait_seconds", "run_seconds", "compile_seconds", "programs")
+
+
+def work(timings: Sequence[Timing], wall: WallTime, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The part of the provenance that is known after the runs: times in seconds, layout and memory of each group.
 
-    `chunk` is the number of rows in a chunk and the number of runs in a row; the runs of a row share batches.
-    `compile_seconds` overlaps with the other times, since programs are compiled in background threads.
+    `wait_seconds`, `run_seconds` and `rest_seconds` add up to `wall_seconds`. `compile_seconds` overlaps with them,
+    since the `programs` are compiled in background threads. `chunk` is the number of rows in a chunk and the number of
+    runs in a row; the runs of a row share batches. With an executor the times of a group are sums over its workers.
 
     `before`: the provenance before a resume; its times are added.
     """
-    info = _work(timings, began, ended)
+    info = _work(timings, wall)
     for new, old in ((info, before or {}), *zip(info["groups"], (before or {}).get("groups", ()), strict=False)):
-        for key in ("wall_seconds", "compile_seconds", "run_seconds"):
+        for key in _ADDED:
             if key in new:
-                new[key] = round(new[key] + old.get(key, 0.0), 3)
+                new[key] = round(new[key] + old.get(key, 0), 3)
+    info["rest_seconds"] = round(info["wall_seconds"] - info["wait_seconds"] - info["run_seconds"], 3)
     return info
 
 
-def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[str, Any]:
+def _work(timings: Sequence[Timing], wall: WallTime) -> dict[str, Any]:
     return {
-        "wall_seconds": round((ended - began).total_seconds(), 3),
-        "compile_seconds": round(sum(timing.compile_seconds for timing in timings), 3),
+        "wall_seconds": wall.total,
+        "wait_seconds": wall.wait,
+        "run_seconds": wall.run,
+        "compile_seconds": sum(timing.compile_seconds for timing in timings),
+        "programs": sum(timing.programs for timing in timings),
         "groups": [
             {
                 "group": timing.label,
@@ -76,8 +91,10 @@ def _work(timings: Sequence[Timing], began: datetime, ended: datetime) -> dict[s
                 "segments": timing.layout.segments,
                 "devices": timing.devices,
                 "memory_bytes": timing.memory,
-                "compile_seconds": round(timing.compile_seconds, 3),
-                "run_seconds": round(timing.run_seconds, 3),
+                "programs": timing.programs,
+                "compile_seconds": timing.compile_seconds,
+                "wait_seconds": timing.wait_seconds,
+                "run_seconds": timing.run_seconds,
             }
             for timing in timings
         ],

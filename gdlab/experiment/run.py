@@ -5,6 +5,7 @@ import functools
 import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,9 +28,11 @@ from gdlab.engine.write_store import Store, locked
 from gdlab.errors import Halted, PartlyFailed, UserError
 from gdlab.experiment import provenance, results
 from gdlab.experiment.checks import check_all
+from gdlab.experiment.disk import disk_space, refuse_small_disk
 from gdlab.experiment.failures import Failure, explained, recorded
 from gdlab.experiment.figures import draw_all, export
 from gdlab.experiment.landscapes import check_landscape, landscapes_of, parts_of, problems_of
+from gdlab.experiment.provenance import WallTime
 from gdlab.experiment.reuse import Earlier
 from gdlab.experiment.run_selection import all_runs, best_runs, nearest_values, one_run
 from gdlab.experiment.theory import layer_names, stability_of_sharpness, stable_lr
@@ -56,6 +59,7 @@ class Prepared(NamedTuple):
     resolved: Resolved
     space: Space
     groups: tuple[Group, ...]
+    seconds: float  # the time that planning took
 
 
 class Running(NamedTuple):
@@ -78,7 +82,7 @@ def prepare(resolved: Resolved) -> Prepared:
         UserError: a rule, problem or probe returns something of the wrong kind or shape.
         ConfigError: the config's landscape is impossible for all of its problems (see `check_landscape`).
     """
-    config, train = resolved.config, resolved.config.train
+    config, train, began = resolved.config, resolved.config.train, time.perf_counter()
     try:
         with resolved.precision():
             build, space = assignment(
@@ -93,7 +97,8 @@ def prepare(resolved: Resolved) -> Prepared:
                 stop=resolved.stop,
             )
             check_landscape(resolved, lambda: problems_of(resolved, space))
-            return Prepared(resolved, space, plan(space, build, STATIC))
+            groups = plan(space, build, STATIC)
+            return Prepared(resolved, space, groups, time.perf_counter() - began)
     except UserError:
         raise
     except Exception as error:  # the user's code can raise anything
@@ -125,9 +130,12 @@ def run(
     code, versions and device.
 
     Raises:
+        UserError: the results do not fit on the disk; nothing is created.
         Halted: the run was interrupted, or a file could not be written; `resume` continues the run.
         OSError: the folder can't be made.
     """
+    refuse_small_disk(disk_space(prepared.groups, out))
+    clock = time.perf_counter() - prepared.seconds
     resolved, began = prepared.resolved, datetime.now().astimezone()
     config = resolved.config
     text = configs.dump(config)
@@ -150,7 +158,7 @@ def run(
         folder = results.make_folder(out, config.name, digest[:8], began, files)
         store = Store(folder, prepared.space, reused=earlier.reused if earlier else None)
         notes = [earlier.note] if earlier else []
-        return _work(folder, prepared, info, store, began, running, formats, notes)
+        return _work(folder, prepared, info, store, clock, running, formats, notes)
 
 
 def resume(
@@ -165,10 +173,10 @@ def resume(
         Halted: as `run`.
         StoreError: there are no results; their config, data or code changed; or another process writes to the folder.
     """
+    clock = time.perf_counter()
     info = results.provenance_of(folder)
     code_dir = results.refuse_changed(folder)
     resolved = configs.load(folder / results.CONFIG, code_dir=code_dir)
-    began = datetime.now().astimezone()
     with resolved.precision():
         prepared = prepare(resolved)
         if running.stop():
@@ -184,7 +192,7 @@ def resume(
         reused = earlier.reused if earlier else None
         # If versions, code or device differ, checkpoints are not used, and unfinished runs start again.
         store = Store(folder, prepared.space, resume=True, reused=reused, checkpoints=same)
-        return _work(folder, prepared, info, store, began, running, formats, notes)
+        return _work(folder, prepared, info, store, clock, running, formats, notes)
 
 
 def _work(
@@ -192,12 +200,14 @@ def _work(
     prepared: Prepared,
     info: dict[str, Any],
     store: Store,
-    began: datetime,
+    clock: float,
     running: Running,
     formats: Sequence[str],
     notes: list[str],
 ) -> Finished:
     """Evaluate the runs that the store lacks; then write runs.csv, provenance, landscapes, claims and figures.
+
+    `clock`: the time, as of `time.perf_counter`, at which the wall time begins.
 
     Raises:
         Halted: the run was interrupted, a file could not be written, or all workers were lost.
@@ -208,18 +218,26 @@ def _work(
     try:
         with store:
             store.refuse_changed(prepared.groups)
+            before, started = dict(info), time.perf_counter()
             timings = _executed(prepared, store, settings, running, info["config_folder"])
+            wait, run = sum(t.wait_seconds for t in timings), sum(t.run_seconds for t in timings)
+            if running.executor is not None:
+                wait, run = 0.0, time.perf_counter() - started
+
+            def times() -> dict[str, Any]:
+                return provenance.work(timings, WallTime(time.perf_counter() - clock, wait, run), before)
+
             info["workers"] = running.executor and running.executor.worker_info._asdict()
             info |= {"status": "finished", "stable_lr": stable_lr(resolved)}
             info["stability"] = stability_of_sharpness(resolved)
             info["layers"] = layer_names(resolved)
             info["directions"] = metric_directions(resolved.problem, space(resolved.over))
             info["batch_size"] = resolved.config.train.batch_size
-            info |= provenance.work(timings, began, datetime.now().astimezone(), before=info)
+            info |= times()
             results.write_runs(folder)
             results.write_provenance(folder, info)
             finished = _evaluated(folder, resolved, running, formats, [*notes, *store.notes])
-            info["failures"] = [failure.message for failure in finished.failures]
+            info |= {"failures": [failure.message for failure in finished.failures], **times()}
             results.write_provenance(folder, info)
             return finished
     except (Stopped, KeyboardInterrupt):

@@ -34,8 +34,11 @@ class LabFigure(Figure):
 
 @lru_cache(maxsize=1024)
 def _is_mathtext(text: str) -> bool:
+    """Whether each line with a dollar sign is valid mathtext; matplotlib draws a text line by line."""
     try:
-        MathTextParser("path").parse(text)
+        for line in text.split("\n"):
+            if "$" in line:
+                MathTextParser("path").parse(line)
     except ValueError:
         return False
     return True

@@ -39,6 +39,11 @@ def short_name(name: str) -> str:
     return _SHORT + dot + rest if first == _LONG else name
 
 
+def is_learning_rate(name: str) -> bool:
+    """Whether a name is `lr` or `learning_rate`."""
+    return short_name(name) == _SHORT
+
+
 def call(factory: Callable[..., Any], values: Mapping[str, Any], *args: Any) -> Any:
     """`factory(*args, **values)`, where `lr` is accepted for the factory's `learning_rate`.
 

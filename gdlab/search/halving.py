@@ -8,7 +8,7 @@ import numpy as np
 from gdlab.analysis.selection import RULE, SEED, Direction
 from gdlab.engine.dataset import Piece, assemble
 from gdlab.engine.plan import Group, plan
-from gdlab.engine.space import Over, Space
+from gdlab.engine.space import Over, Space, refuse_repeats
 from gdlab.search.brackets import Bracket, rung_steps
 from gdlab.search.ranges import SearchError
 from gdlab.search.rungs import run_rungs
@@ -81,6 +81,7 @@ def halving(
             f"no point is dropped before step {steps}: first={first} must be at most {most} for eta={eta}"
         )
     build, points = assignment(problem, rule, over, steps=steps, every=every, **settings)
+    refuse_repeats(points)
     groups = plan(points, build, (*STATIC, *static))
     brackets = [Bracket(runs, eta) for runs in _runs_of_rules(points, groups)]
     directions = metric_directions(problem, points)

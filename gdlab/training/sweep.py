@@ -9,14 +9,14 @@ import numpy as np
 import optax
 
 from gdlab.analysis.selection import Direction
-from gdlab.engine.axis_values import ABSENT, SpaceError
+from gdlab.engine.axis_values import ABSENT, SpaceError, as_list, is_number
 from gdlab.engine.evaluate import run
 from gdlab.engine.execute import Settings
 from gdlab.engine.plan import Build
 from gdlab.engine.progress import Progress
-from gdlab.engine.space import Block, Over, Space, space
+from gdlab.engine.space import Block, Over, Space, refuse_repeats, space
 from gdlab.errors import did_you_mean
-from gdlab.rules.hyperparameters import call, hyperparameters
+from gdlab.rules.hyperparameters import call, hyperparameters, is_learning_rate
 from gdlab.training.batches import Sampling
 from gdlab.training.descent import NEVER, training
 from gdlab.types import Metric, Point, Probe, Problem, Process, RuleFactory, Stop
@@ -91,7 +91,8 @@ def sweep(
         `loss`, measured on the step's batch, has the attribute `batch_size` if one is set and it is not an axis.
 
     Raises:
-        gdlab.engine.space.SpaceError: an axis without values, or an axis that no rule or problem reads.
+        gdlab.engine.space.SpaceError: an axis without values, a value that is twice on an axis, an axis that no rule or
+            problem reads, or a negative learning rate.
         gdlab.training.user_code.UserCodeError: a problem, rule or probe returns something of the wrong kind or shape.
         ValueError: see `descend`.
         gdlab.engine.executor_adapter.WorkersError, gdlab.engine.distribute.FailedRunsError: see
@@ -111,6 +112,7 @@ def sweep(
         seed=seed,
     )
     build, points = assigned()
+    refuse_repeats(points)
     data = run(
         points,
         build,
@@ -168,6 +170,7 @@ def assignment(
         refuse_unknown(factories, name, points.names)
     _refuse_seeds(points)
     _refuse_unread(points, rules, factories, problem_axes, make_problem)
+    _refuse_negative_rates(points, rules, factories)
     tolerances = {f"stop.{name}": value for name, value in stop._asdict().items() if value is not None}
 
     def build(values: Mapping[str, Any]) -> Process:
@@ -267,6 +270,29 @@ def _refuse_seeds(points: Space) -> None:
         for seed in block.columns[block.names.index("seed")] if "seed" in block.names else ():
             if seed is not ABSENT and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
                 raise SpaceError(f"the axis 'seed' needs integers, not {seed!r}")
+
+
+def _refuse_negative_rates(
+    points: Space, rules: Mapping[str, RuleLike], factories: Mapping[str, Callable[..., Any]]
+) -> None:
+    """Refuse a negative learning rate, on an axis or bound in a rule's factory. Schedules are not evaluated.
+
+    Raises:
+        SpaceError: there is a negative learning rate; the message says where.
+    """
+    given: dict[str, list[Any]] = {}
+    for label, rule in rules.items():
+        bound = rule.keywords if isinstance(rule, functools.partial) else {}
+        of_rule = f" of the rule {label}" if label else ""
+        given |= {f"{name}{of_rule} is": [value] for name, value in bound.items() if is_learning_rate(name)}
+        axes = {axis for name, axis in rule_axes(factories, label, points.names).items() if is_learning_rate(name)}
+        for block in points.blocks:
+            columns = zip(block.names, block.columns, strict=True)
+            given |= {f"the axis {name!r} has": as_list(values) for name, values in columns if name in axes}
+    for place, values in given.items():
+        negative = next((value for value in values if is_number(value) and value < 0), None)
+        if negative is not None:
+            raise SpaceError(f"{place} {negative}: a learning rate must be at least 0 (to ascend, negate the loss)")
 
 
 def _named_batches(points: Space) -> Space:

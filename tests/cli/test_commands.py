@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.text import Text
 
 from gdlab import register
 from gdlab.cli.printing import print_best
+from gdlab.experiment import figures as drawing
 from gdlab.experiment.results import open_results
+from gdlab.figures import save
 from gdlab.rules.from_optax import names
 
 
@@ -70,6 +73,40 @@ def test_plot_draws_into_the_folder(gdlab, finished):
     result = gdlab("plot", finished, "lr_sensitivity", "metric=best_loss", "width=single", "--format", "png")
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(finished / "figures" / "lr_sensitivity.png")
+
+
+CHECK = """\
+from gdlab import register
+from gdlab.analysis.claims import Claim, at_most
+
+@register.check("lr_sensitivity")
+def check(data):
+    return [Claim("it is small", "It is small.", "Nobody (2026)", at_most(1), [0.5], how="so", tolerance="so")]
+"""
+
+
+def test_notes_false_removes_title_caption_and_verdicts(gdlab, write, tmp_path, monkeypatch, request):
+    drawn = []
+
+    def saved(figure, stem, formats):
+        drawn.append(" ".join(text.get_text() for text in figure.findobj(Text)))
+        return save(figure, stem, formats)
+
+    monkeypatch.setattr(drawing, "save", saved)
+    request.addfinalizer(lambda: register.checks.pop("lr_sensitivity", None))
+    (tmp_path / "mine.py").write_text(CHECK)
+    figures = "figures: [lr_sensitivity, {kind: lr_sensitivity, notes: false}]"
+    write("figures: [lr_sensitivity, loss_curves, landscape]", f"{figures}\nchecks: [lr_sensitivity]\ncode: [mine.py]")
+    result = gdlab("run", "c.yaml", "--format", "png", "landscape=null")
+    assert result.exit_code == 0, result.output
+    result = gdlab("plot", "results/small", "lr_sensitivity", "notes=false", "--format", "png")
+    assert result.exit_code == 0, result.output
+    with_notes, configured, plotted = drawn
+    assert all(text in with_notes for text in ("small · rosenbrock", "16 runs", "it is small", "learning rate"))
+    assert not any(text in configured for text in ("small ·", "16 runs", "it is small"))
+    assert "learning rate" in configured
+    assert plotted == configured
+    assert "notes=True" in gdlab("list", "figures", "lr_sensitivity").stdout
 
 
 @pytest.mark.parametrize("what", ["rules", "problems", "probes", "figures", "schedules", "checks"])

@@ -35,7 +35,7 @@ def test_json_schema_has_registered_kinds_with_hyperparameters():
     }
     network = kinds(schema, "problem")["network"]["properties"]
     assert network["widths"] == {"type": "array", "items": {"type": "integer"}, "default": [32]}
-    assert set(kinds(schema, "figure")["curves"]["properties"]) == {"kind", "series", "levels"}
+    assert set(kinds(schema, "figure")["curves"]["properties"]) == {"kind", "series", "levels", "notes"}
     named, _ = schema["$defs"]["Record"]["properties"]["probes"]["items"]["anyOf"]
     assert named == {"enum": ["curvature", "grad_norm"]}
     assert set(kinds(schema, "probe")["grad_norm"]["properties"]) == {"kind", "every"}

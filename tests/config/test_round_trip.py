@@ -15,9 +15,10 @@ HEAD = "name: trial\nproblem: {kind: bowl}\nrules: {gd: {kind: gd}}\ntrain: {ste
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 FLOATS = st.floats(allow_nan=False)
 NUMBERS = FLOATS | st.integers(-(2**31), 2**31 - 1)
+RATES = st.floats(0, allow_nan=False, allow_infinity=False)
 LABELS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 COUNTS = st.integers(1, 10**6)
-COSINE = st.builds(lambda peak, steps: {"kind": "cosine", "peak": peak, "steps": steps}, NUMBERS, COUNTS)
+COSINE = st.builds(lambda peak, steps: {"kind": "cosine", "peak": peak, "steps": steps}, RATES, COUNTS)
 
 
 DRAWN = st.builds(
@@ -26,6 +27,13 @@ DRAWN = st.builds(
     st.floats(1, 9),
     st.integers(1, 50),
 )
+
+
+def values(column):
+    """Up to three different values of an axis."""
+    return st.lists(
+        column, min_size=1, max_size=3, unique_by=lambda value: repr(None if value is None else float(value))
+    )
 
 
 def section(**fields):
@@ -53,7 +61,7 @@ CONFIGS = st.fixed_dictionaries(
         ),
         "rules": st.dictionaries(
             LABELS,
-            section(beta=FLOATS, form=st.sampled_from(["sum", "mean"]), ema=st.booleans(), lr=FINITE | COSINE).map(
+            section(beta=FLOATS, form=st.sampled_from(["sum", "mean"]), ema=st.booleans(), lr=RATES | COSINE).map(
                 lambda h: {"kind": "momentum", **h}
             ),
             min_size=1,
@@ -71,10 +79,10 @@ CONFIGS = st.fixed_dictionaries(
     optional={
         "sweep": section(
             **{
-                "seed": COUNTS | st.lists(st.integers(0, 99), min_size=1, max_size=3),
-                "problem.spread": st.lists(st.none() | NUMBERS, min_size=1, max_size=3),
-                "rules.a.lr": st.lists(FINITE, min_size=1, max_size=3),
-                "batch_size": st.lists(st.none() | COUNTS, min_size=1, max_size=3),
+                "seed": COUNTS | values(st.integers(0, 99)),
+                "problem.spread": values(st.none() | NUMBERS),
+                "rules.a.lr": values(RATES),
+                "batch_size": values(st.none() | COUNTS),
                 "problem.condition, rules.a.beta": DRAWN,
                 "chain": st.lists(
                     section(**{"rules.a.form": st.just(["sum"]), "rules.a.ema": st.just([True])}), min_size=1

@@ -104,11 +104,12 @@ CASES = [
         "5:44: record.probes[0].every: must be a whole number, not 'x'",
     ),
     ("rules: {g: {kind: gd, lr: .inf}}", "3:27: rules.g.lr: a learning rate must be finite"),
+    ("rules: {g: {kind: gd, lr: -0.5}}", "3:27: rules.g.lr: a learning rate must be at least 0, not -0.5"),
     (
-        "rules: {'$lr$ $\\frac{$': {kind: gd}}",
-        "3:9: rules.$lr$ $\\frac{$: the label is not valid mathtext: ParseSyntaxException: "
-        "Expected \\frac{num}{den}, found '{'  (at char 5), (line:1, col:6) (write \\$ for $)",
+        "rules: {g: {kind: gd, lr: {kind: cosine, peak: -1, steps: 3}}}",
+        "3:48: rules.g.lr.peak: a learning rate must be at least 0, not -1",
     ),
+    ("figures: [{kind: curves, notes: 1}]", "5:33: figures[0].notes: must be true or false, not 1"),
     ("record: {probes: [grad_norm, grad_norm]}", "5:30: record.probes[1]: grad_norm is listed twice"),
     (
         "record: {probes: [{kind: curvatur}]}",
@@ -158,7 +159,7 @@ CASES = [
     ),
     (
         "figures: [{kind: curves, data: 1}]",
-        "5:26: figures[0].data: the figure curves has no option data (it has levels, series)",
+        "5:26: figures[0].data: the figure curves has no option data (it has levels, notes, series)",
     ),
     ("figures: [{kind: curves, levels: a}]", "5:34: figures[0].levels: must be a whole number, not 'a'"),
     ("precision: float16", "5:12: precision: must be float32 or float64, not 'float16' (did you mean float64?)"),

@@ -18,8 +18,8 @@ def swept(write):
 @pytest.mark.parametrize(("form", "draw"), [("random", axes.random), ("sobol", axes.sobol)])
 def test_spacing_of_one_axis_has_a_scale_and_a_seed(swept, form, draw):
     np.testing.assert_array_equal(swept(f"lr: {{{form}: [0.1, 1, 5]}}")["lr"], draw(0.1, 1, 5))
-    found = swept(f"lr: {{{form}: [-1, 1, 5], scale: linear, seed: 4}}")["lr"]
-    np.testing.assert_array_equal(found, draw(-1, 1, 5, scale="linear", seed=4))
+    found = swept(f"lr: {{{form}: [0, 1, 5], scale: linear, seed: 4}}")["lr"]
+    np.testing.assert_array_equal(found, draw(0, 1, 5, scale="linear", seed=4))
 
 
 @pytest.mark.parametrize(("form", "draw"), [("random", axes.random), ("sobol", axes.sobol)])

@@ -46,7 +46,7 @@ def random_case(rng, pools, most=3):
                 given = list(map(float, value)) if whole else value
                 part.append((names, given, _rows([given])))
         return Case(chain(*(_written(part) for part in parts)), _chained(parts))
-    part = _mapping(rng, pools, most)
+    part = [_distinct(*block) for block in _mapping(rng, pools, most)]  # a value twice is an error outside a chain
     return Case(_written(part), [Block(names, rows) for names, _, rows in part])
 
 
@@ -72,6 +72,20 @@ def _mapping(rng, pools, most):
             inside = dict(zip(group, columns, strict=True))
             blocks.append((group, inside, list(itertools.product(*map(one_type, columns)))))
     return blocks
+
+
+def _distinct(names, value, rows):
+    """The block without repeated values or rows."""
+    if isinstance(value, dict):
+        value = {name: [column[i] for i in _firsts(_rows([column]))] for name, column in value.items()}
+        return names, value, list(itertools.product(*map(one_type, value.values())))
+    value = [value[i] for i in _firsts(rows)]
+    return names, value, _rows([value] if len(names) == 1 else list(zip(*value, strict=True)))
+
+
+def _firsts(rows):
+    keys = [tuple(map(key, row)) for row in rows]
+    return [i for i, one in enumerate(keys) if one not in keys[:i]]
 
 
 def _values(rng, lists, most):

@@ -10,7 +10,7 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab import evaluate
+from gdlab import chain, evaluate
 from gdlab.engine.space import SpaceError
 from tests.engine.engine_cases import assert_same_bits
 
@@ -18,10 +18,10 @@ from tests.engine.engine_cases import assert_same_bits
 small = st.integers(-20, 20)
 axes = st.fixed_dictionaries(
     {
-        "a": st.lists(small.map(float), min_size=1, max_size=3),
-        "n": st.lists(small, min_size=1, max_size=3),
-        ("b", "m"): st.lists(st.tuples(small.map(float), small), min_size=1, max_size=3),
-        "sign": st.lists(st.sampled_from(["plus", "minus"]), min_size=1, max_size=3),
+        "a": st.lists(small.map(float), min_size=1, max_size=3, unique=True),
+        "n": st.lists(small, min_size=1, max_size=3, unique=True),
+        ("b", "m"): st.lists(st.tuples(small.map(float), small), min_size=1, max_size=3, unique=True),
+        "sign": st.lists(st.sampled_from(["plus", "minus"]), min_size=1, max_size=3, unique=True),
     }
 )
 
@@ -178,9 +178,36 @@ def test_evaluate_keeps_booleans_unsigned_and_narrow_numbers():
         (lambda x: x, {"x": [1.0]}, {"x": 1.0}, "'x' is both an axis and fixed"),
         (lambda x, k: x, {"x": [1.0]}, {"k": "a"}, r"fixed\['k'\] must be a number, not 'a'"),
         (lambda x: {"x": x}, {"x": [1.0]}, {}, "a result and an axis have the same name, 'x'"),
+        (lambda x: x, {"x": [0.1, 0.2, 0.1]}, {}, r"the axis 'x' has 0\.1 twice, at positions 0 and 2: drop one"),
+        (lambda x: x, {"x": np.float32([2, 1, 3, 1])}, {}, r"the axis 'x' has 1\.0 twice, at positions 1 and 3"),
+        (lambda x: x, {"x": [1, 1.0]}, {}, r"the axis 'x' has 1\.0 twice, at positions 0 and 1"),
+        (lambda x: 1, {"x": ["a", None, "a"]}, {}, "the axis 'x' has 'a' twice, at positions 0 and 2"),
+        (
+            lambda x, y: x * y,
+            {("x", "y"): [(1, 2.0), (1, 3.0), (2, 2.0), (1, 3)]},
+            {},
+            r"the zipped axes x, y have \(1, 3\.0\) twice, at positions 1 and 3: drop one",
+        ),
+        (
+            lambda x, y: x * y,
+            {("y", "x"): {"x": [1, 2], "y": [3, 3]}},
+            {},
+            r"the zipped axes y, x have \(3, 1\) twice, at positions 0 and 1",
+        ),
         (lambda x_0: {"x": jnp.ones(2) * x_0}, {"x_0": [1.0]}, {}, "a result and an axis have the same name, 'x_0'"),
     ],
 )
 def test_evaluate_refuses_arguments_that_do_not_fit(fn, over, fixed, message):
     with pytest.raises(SpaceError, match=message):
         evaluate(fn, over, fixed=fixed)
+
+
+def test_evaluate_accepts_values_that_differ_in_type_or_sign_and_repeated_points_of_a_chain():
+    kinds = evaluate(lambda x: jnp.float32(isinstance(x, bool)), {"x": [True, 1, "1", None]})
+    np.testing.assert_array_equal(kinds["value"], [1, 0, 0, 0])
+    signs = evaluate(lambda x: 1 / x, {"x": [0.0, -0.0]})
+    np.testing.assert_array_equal(signs["value"], [np.inf, -np.inf])
+    rows = evaluate(lambda x, y: x * y, {("x", "y"): [(1, 2), (1, 3), (2, 2)]})
+    np.testing.assert_array_equal(rows["value"], [2, 3, 4])
+    chained = evaluate(lambda x: x, chain({"x": [1.0, 2.0, 1.0]}, {"x": [2.0]}))
+    np.testing.assert_array_equal(chained["value"], [1, 2])

@@ -24,8 +24,8 @@ def swept(rates=RATES, seeds=SEEDS, **settings):
     return sweep(bowl(), gd, {"lr": rates, "seed": seeds}, **{"steps": 6, "probes": PROBES} | settings)
 
 
-def runs():
-    return trained(bowl(), gd, {"lr": RATES, "seed": SEEDS}, steps=6, probes=PROBES)
+def runs(rates=RATES, seeds=SEEDS):
+    return trained(bowl(), gd, {"lr": rates, "seed": seeds}, steps=6, probes=PROBES)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def test_sweep_records_every_second_step_across_segments(whole, segmented):
     assert_same_bits(thin, whole.isel(step=[0, 2, 4]))
 
 
-def test_sweep_repeats_the_bits_of_repeated_points(whole):
-    twice = swept([*RATES, 0.25, 0.5], [0, 1, 2, 1])
+def test_execute_repeats_the_bits_of_repeated_points(whole):
+    twice = executed(*runs([*RATES, 0.25, 0.5], [0, 1, 2, 1]))
     assert_same_bits(twice.isel(lr=[0, 5, 2, 3, 4], seed=slice(3)), whole)
     assert_same_bits(twice.isel(lr=6, seed=3), whole.sel(lr=0.5, seed=1))
 

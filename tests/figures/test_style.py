@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdlab.figures import landscape, loss_curves, lr_sensitivity, rule_styles, save, without_notes
+from gdlab.figures.lab_figure import LabFigure
 from gdlab.figures.style import COLOURS, style
 from gdlab.figures.wording import number, numbers
 
@@ -154,6 +155,15 @@ def test_any_rule_label_is_drawn_and_valid_mathtext_as_mathtext(make, label, tmp
         assert save(figure, tmp_path / "figure", formats=("png", "svg"))
         (text,) = [text for text in figure.legends[0].get_texts() if text.get_text().startswith(label)]
         assert text.get_parse_math() == (label == r"$\alpha$")
+
+
+@pytest.mark.parametrize(("text", "is_math"), [("a\n$\\alpha$\nb", True), ("$\\alpha$\n5$", False)])
+def test_text_of_several_lines_is_checked_line_by_line(text, is_math, tmp_path, caplog):
+    figure = LabFigure()
+    drawn = figure.text(0.1, 0.1, text)
+    save(figure, tmp_path / "figure", formats=("png",))
+    assert drawn.get_parse_math() == is_math
+    assert not caplog.records  # matplotlib warns of a glyph for the end of a line
 
 
 def test_figure_shows_itself_in_a_notebook(five):

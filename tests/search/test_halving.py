@@ -336,6 +336,7 @@ def test_halving_reports_an_allocation_failure_of_the_device(monkeypatch):
         ({"metric": "eval_accuracy"}, SelectionError, "there is no 'eval_accuracy'"),
         ({"metric": "loss"}, SelectionError, "loss is a series"),
         ({"over": {"lrr": [1.0]}}, gdlab.engine.axis_values.SpaceError, "unknown axis 'lrr'"),
+        ({"over": {"lr": [0.5, 0.5]}}, gdlab.engine.axis_values.SpaceError, r"the axis 'lr' has 0\.5 twice"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1"),
     ],
 )

@@ -201,11 +201,35 @@ def test_a_scheduled_rate_is_swept_by_the_numbers_in_it():
         ({"seed": [0, 1.5]}, r"the axis 'seed' needs integers, not .*0\.0"),
         ({"seed": [None]}, "the axis 'seed' needs integers, not None"),
         ({("seed", "lr"): [("0", 0.1)]}, "the axis 'seed' needs integers, not '0'"),
+        ({"lr": [0.1, 0.2, 0.1]}, r"the axis 'lr' has 0\.1 twice, at positions 0 and 2: drop one"),
+        ({"seed": [3, 3]}, "the axis 'seed' has 3 twice, at positions 0 and 1"),
+        ({"batch_size": [None, "all"]}, "the axis 'batch_size' has 'all' twice, at positions 0 and 1"),
+        (
+            {"lr": [0.1, -0.2]},
+            r"the axis 'lr' has -0\.2: a learning rate must be at least 0 \(to ascend, negate the loss\)",
+        ),
+        ({("beta", "lr"): [(0.9, -1)]}, "the axis 'lr' has -1: a learning rate must be at least 0"),
     ],
 )
 def test_an_invalid_space_is_refused(over, said):
     with pytest.raises(SpaceError, match=said):
         sweep(problems.quadratic_2d, rules.momentum, over, steps=3)
+
+
+def test_a_negative_learning_rate_is_refused_wherever_it_is_given():
+    over = {"lr": [0.1]}
+    for bound in (-0.1, -1):
+        with pytest.raises(SpaceError, match=f"lr of the rule a is {bound}: a learning rate must be at least 0"):
+            sweep(problems.quadratic_2d, {"a": functools.partial(rules.gd, lr=bound), "b": rules.gd}, {}, steps=3)
+    with pytest.raises(SpaceError, match=r"learning_rate is -0\.1"):
+        sweep(problems.quadratic_2d, functools.partial(optax.adam, learning_rate=-0.1), {}, steps=3)
+    with pytest.raises(SpaceError, match=r"the axis 'rules\.b\.learning_rate' has -0\.1"):
+        sweep(
+            problems.quadratic_2d, {"a": rules.gd, "b": optax.adam}, {**over, "rules.b.learning_rate": [-0.1]}, steps=3
+        )
+    # 0 is accepted, and other hyperparameters may be negative.
+    data = sweep(problems.quadratic_2d, functools.partial(rules.momentum, beta=-0.5), {"lr": [0.0, -0.0, 0.1]}, steps=3)
+    assert (data["final_loss"][:2] == data["final_loss"][0]).all()
 
 
 def test_a_batch_larger_than_the_data_is_refused():
