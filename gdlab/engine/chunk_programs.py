@@ -20,7 +20,7 @@ from gdlab.engine.layout import Layout
 from gdlab.engine.loop import segment
 from gdlab.engine.over_runs import Constants, OverRuns
 from gdlab.engine.plan import Group, traced_dtype
-from gdlab.engine.program import QUICK, Program, sharded_program
+from gdlab.engine.program import Program, sharded_program
 from gdlab.types import Array, Process
 
 
@@ -76,7 +76,7 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
     runs = arguments(group, np.zeros(1, int), slots)
     split = (False, True, True, True)
     count = jax.ShapeDtypeStruct((mesh.size,), np.int32)
-    start = sharded_program(_start(layout, process.start), mesh, runs, split, options=QUICK)
+    start = sharded_program(_start(layout, process.start), mesh, runs, split)
     advance = None
     if layout.segments:
         # The carry is donated: the program writes the next one in its place.
@@ -100,7 +100,7 @@ def gather(programs: ChunkPrograms) -> Program:
     def moved(carry: Any, source: Array) -> Any:
         return jax.tree.map(lambda leaf: by_slot(leaf)[source], carry)
 
-    return sharded_program(moved, programs.mesh, (programs.start.result, source), (True, True), options=QUICK)
+    return sharded_program(moved, programs.mesh, (programs.start.result, source), (True, True))
 
 
 def by_slot(array: Any) -> Any:

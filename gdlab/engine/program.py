@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -23,10 +23,13 @@ _compiled: OrderedDict[str, "Future[_Executable]"] = OrderedDict()
 # The compiler releases the interpreter lock, so programs are compiled in parallel, and while others run.
 _compilers = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gdlab-compile")
 _thread = threading.local()
-# For programs that run once per tile: a lower optimisation level compiles in a third of the time.
-QUICK = {"xla_backend_optimization_level": 1}
-# Use the widest vectors of the processor; by default XLA uses half of their width.
-_CPU = {"xla_cpu_prefer_vector_width": 512}
+_CPU = {
+    # Use the widest vectors of the processor; by default XLA uses half of their width.
+    "xla_cpu_prefer_vector_width": 512,
+    # Programs compile in about half of the time and run as fast as at the default level, 3 ("rosenbrock", "tanh" and
+    # "mlp" of `gdlab bench sweep`, where also all bits are equal); at level 0 they are three to thirty times slower.
+    "xla_backend_optimization_level": 1,
+}
 # Matches the text of a program that calls a Python function on the host: a custom call, or a transfer on TPUs.
 _CALLBACK = re.compile(r"custom_call @\w*python\w*callback|is_host_transfer = true")
 
@@ -100,7 +103,6 @@ def sharded_program(
     split: Sequence[bool],
     *,
     donate: int | None = None,
-    options: Mapping[str, Any] | None = None,
 ) -> Program:
     """A program in which each device of a mesh of one axis evaluates a function on its own part of the arguments.
 
@@ -112,7 +114,6 @@ def sharded_program(
         split: for each argument, whether its leading axis is divided among the devices. `fn` gets the other arguments
             whole.
         donate: the number of the argument whose memory the program may reuse.
-        options: options of XLA.
     """
     (axis,) = mesh.axis_names
     devices = mesh.size
@@ -149,7 +150,7 @@ def sharded_program(
     def lower() -> Any:
         shapes = [_shape(const.shape, const, const.sharding) for const in consts]
         jitted = jax.jit(sharded, donate_argnums=2, keep_unused=True, out_shardings=NamedSharding(mesh, parts))
-        return jitted.lower(shapes, held, lent), own | dict(options or {})
+        return jitted.lower(shapes, held, lent), own
 
     together = jax.tree.map(lambda leaf: _shape((leaf.shape[0] * devices, *leaf.shape[1:]), leaf), result)
     where = f"{jax.default_backend()} {[device.id for device in mesh.devices.flat]}"
