@@ -83,10 +83,8 @@ def segment(
             carry, shared, written = state
             carry, shared, record = step(carry, shared, index)
             if record:
-                slot = (index - first) // every
-                written = written.put(
-                    slot if every == 1 else jnp.where(index % every == 0, slot, blocks), record, alive
-                )
+                kept = True if every == 1 else index % every == 0
+                written = written.put(jnp.where(kept, (index - first) // every, blocks), _arrays(record), alive)
             return carry, shared, written
 
         return jax.lax.fori_loop(at, at + count, one, state)
