@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from gdlab.engine.cpu_forms import on_platform
 from gdlab.engine.layout import Layout
 from gdlab.engine.plan import Group, traced_dtype
 from gdlab.engine.program import QUICK, Program, sharded_program
@@ -74,7 +75,12 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
     runs = arguments(group, np.zeros(1, int), slots)
     split = (False, True, True, True)
     count = jax.ShapeDtypeStruct((mesh.size,), np.int32)
-    start = sharded_program(_start(layout, process.start), mesh, runs, split, options=QUICK)
+    platform = mesh.devices.flat[0].platform
+
+    def improved(fn: Callable[..., Any]) -> Callable[..., Any]:
+        return on_platform(platform, fn) if group.cost.faster else fn
+
+    start = sharded_program(_start(layout, improved(process.start)), mesh, runs, split, options=QUICK)
     advance = None
     if layout.segments:
 
@@ -83,11 +89,14 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
             carry, record = _unfused(layout, (carry, record))
             return carry, record, process.status(carry)
 
+        advancing = _advance(layout, improved(segment))
+
         # The carry is donated: the program writes the next one in its place.
         first = jax.ShapeDtypeStruct((), np.int32)
         args = (*runs, count, start.result, first)
-        advance = sharded_program(_advance(layout, segment), mesh, args, (*split, True, True, False), donate=5)
-    finish = sharded_program(_finish(layout, process.finish), mesh, (*runs, count, start.result), (*split, True, True))
+        advance = sharded_program(advancing, mesh, args, (*split, True, True, False), donate=5)
+    finishing = _finish(layout, improved(process.finish))
+    finish = sharded_program(finishing, mesh, (*runs, count, start.result), (*split, True, True))
     return ChunkPrograms(layout, chunks, mesh, start, advance, finish)
 
 
