@@ -89,7 +89,7 @@ def with_gradients(params, lhs, rhs):
     ],
 )
 def test_products_and_their_gradients_equal_those_of_xla(axes, dtype, shared):
-    @settings(derandomize=True, deadline=None, max_examples=6)
+    @settings(derandomize=True, deadline=None, max_examples=4)
     @given(convolutions(axes), st.integers(0, 99))
     def check(case, seed):
         compare(case, seed, dtype, shared)
