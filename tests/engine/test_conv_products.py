@@ -101,7 +101,7 @@ def test_products_and_their_gradients_equal_those_of_xla(axes, dtype, shared):
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", [1, 2])
 def test_many_products_and_their_gradients_equal_those_of_xla(axes):
-    @settings(derandomize=True, deadline=None, max_examples=200)
+    @settings(derandomize=True, deadline=None, max_examples=50)
     @given(convolutions(axes), st.integers(0, 99))
     def check(case, seed):
         compare(case, seed, "float32", "")
