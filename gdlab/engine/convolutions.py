@@ -77,12 +77,20 @@ def _in_order(lhs: Any, rhs: Any, params: Any) -> Any:
     outputs, inputs, *window = numbers.rhs_spec
     order = lax.ConvDimensionNumbers((0, last, *spatial), (last, last - 1, *range(last - 1)), (0, last, *spatial))
     given = params | {"dimension_numbers": order}
+    lhs = lhs.transpose(batch, *where, features)
+    if any(min(pads) < 0 for pads in params["padding"]):
+        # With negative padding, XLA (jaxlib 0.10) reads beyond the end of the input.
+        cut = [(min(low, 0), min(high, 0)) for low, high in params["padding"]]
+        inside = [(low, high, d - 1) for (low, high), d in zip(cut, params["lhs_dilation"], strict=True)]
+        lhs = lax.pad(lhs, jnp.zeros((), lhs.dtype), [(0, 0, 0), *inside, (0, 0, 0)])
+        given["padding"] = tuple((max(low, 0), max(high, 0)) for low, high in params["padding"])
+        given["lhs_dilation"] = (1,) * len(spatial)
 
     @jax.custom_batching.sequential_vmap
     def convolved(lhs: Any, rhs: Any) -> Any:
         return lax.conv_general_dilated(lhs, rhs, **{name: given[name] for name in _ARGUMENTS})
 
-    out = convolved(lhs.transpose(batch, *where, features), rhs.transpose(*window, inputs, outputs))
+    out = convolved(lhs, rhs.transpose(*window, inputs, outputs))
     batch, features, *where = numbers.out_spec
     return out.transpose(np.argsort([batch, *where, features]))
 
