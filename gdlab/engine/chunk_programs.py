@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from gdlab.engine.cpu_forms import on_platform
 from gdlab.engine.layout import Layout
 from gdlab.engine.loop import segment
 from gdlab.engine.over_runs import Constants, OverRuns
@@ -76,6 +77,13 @@ def _traced(group: Group, layout: Layout, chunks: int, mesh: Mesh) -> ChunkProgr
     runs = arguments(group, np.zeros(1, int), slots)
     split = (False, True, True, True)
     count = jax.ShapeDtypeStruct((mesh.size,), np.int32)
+    platform = mesh.devices.flat[0].platform
+    if group.cost.faster:
+        process = process._replace(
+            start=on_platform(platform, process.start),
+            step=on_platform(platform, process.step),
+            finish=on_platform(platform, process.finish),
+        )
     start = sharded_program(_start(layout, process.start), mesh, runs, split)
     advance = None
     if layout.segments:

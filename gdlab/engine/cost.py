@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gdlab.engine.convolutions import CONVOLUTION, becomes_product
+from gdlab.engine.cpu_forms import faster
 from gdlab.engine.fill_values import fill_dtype, host_dtype
 from gdlab.engine.identity import Itself, identity
 
 # The name, in the jaxpr of a run, of the function that takes one step and checks it.
 STEP = "gdlab_step"
-CONVOLUTION = "conv_general_dilated"
 # Primitives that call a Python function on the host: `jax.pure_callback`, `io_callback`, `jax.debug.callback`, ...
 CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
 # The address of a function in the text of a program; it differs between processes.
@@ -31,7 +32,8 @@ class Cost(NamedTuple):
     record: int = 0  # bytes of a record
     result: int = 0  # bytes of its final results
     live: int = 0  # the largest number of bytes that are live at the same time
-    convolved: float = 0.0  # operations of convolutions between two records
+    convolved: float = 0.0  # operations between two records of convolutions that are no products on a CPU
+    faster: bool = False  # whether a CPU computes some of its operations in another form
     # Whether a step may be repeated, and continued from numbers that are not finite: it calls no Python function, and
     # it has no loop that such numbers might keep running.
     repeatable: bool = False
@@ -60,7 +62,7 @@ def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
     program, data = _digests(whole, [*trees, every])
     callbacks = tuple(one for tree in (whole, *trees) if hasattr(tree, "jaxpr") for one in _callbacks(tree.jaxpr))
     known = Cost(total, result=result, program=program, data=data, callbacks=callbacks)
-    known = known._replace(stored_result=_bytes(whole.jaxpr.outvars, host_dtype))
+    known = known._replace(stored_result=_bytes(whole.jaxpr.outvars, host_dtype), faster=_any_faster(whole.jaxpr))
     if step is None:
         return known._replace(live=_live(whole.jaxpr))
     inner, carried, recorded = step.params["jaxpr"].jaxpr, trees[0].num_leaves, trees[1].num_leaves
@@ -72,7 +74,7 @@ def cost(whole: Any, trees: Sequence[Any] = (), every: int = 1) -> Cost:
         carry=_bytes(step.outvars[:carried]),
         record=_bytes(records),
         live=_bytes(step.outvars[:carried]) + _live(inner),
-        convolved=operations(inner, only=CONVOLUTION) * every,
+        convolved=operations(inner, _stays_convolution) * every,
         repeatable=not callbacks and not _has(inner, "while"),
         stored_record=_bytes(records, lambda dtype: fill_dtype(host_dtype(dtype))),
     )
@@ -129,23 +131,31 @@ def _numbers(const: Any) -> Any:
     return jax.random.key_data(const) if keys else const
 
 
-def operations(jaxpr: Any, only: str = "") -> float:
+def _any_faster(jaxpr: Any) -> bool:
+    return any(faster(eqn) is not None or any(map(_any_faster, _inner(eqn))) for eqn in jaxpr.eqns)
+
+
+def _stays_convolution(eqn: Any) -> bool:
+    return eqn.primitive.name == CONVOLUTION and not becomes_product(eqn)
+
+
+def operations(jaxpr: Any, counts: Callable[[Any], bool] = lambda eqn: True) -> float:
     """Floating-point operations: two for each multiplication of a matrix product or a convolution, one for each value
     that another primitive reads or writes.
 
-    A loop of unknown length counts once; of the branches of a condition the most expensive counts. `only`: count
-    primitives of this name only.
+    A loop of unknown length counts once; of the branches of a condition the most expensive counts. `counts` selects
+    the equations that count.
     """
-    return float(sum(_of_equation(eqn, only) for eqn in jaxpr.eqns))
+    return float(sum(_of_equation(eqn, counts) for eqn in jaxpr.eqns))
 
 
-def _of_equation(eqn: Any, only: str) -> float:
+def _of_equation(eqn: Any, counts: Callable[[Any], bool]) -> float:
     name = eqn.primitive.name
     inner = list(_inner(eqn))
     if inner:
-        each = [operations(jaxpr, only) for jaxpr in inner]
+        each = [operations(jaxpr, counts) for jaxpr in inner]
         return max(each) if name == "cond" else eqn.params.get("length", 1) * sum(each)
-    if only and name != only:
+    if not counts(eqn):
         return 0.0
     if name == "dot_general":
         ((contracted, _), _) = eqn.params["dimension_numbers"]

@@ -97,8 +97,9 @@ def lay_out(
 
     `chunk` and `tile` set the number of runs of a chunk and of a tile. By default a chunk has as many runs as leave
     work for every device, and at most `WIDEST`. On a CPU (`cached`) its runs also fit into `NEAREST`, or, if these
-    would be too little work for a step, into `CACHE`. By default a tile has as many runs as fit into `MEMORY`; for a
-    process without steps also at most as many as take a few seconds.
+    would be too little work for a step, into `CACHE`. Runs with convolutions or max pooling fit into `CACHE`, or the
+    chunk is a single run. By default a tile has as many runs as fit into `MEMORY`; for a process without steps also at
+    most as many as take a few seconds.
 
     `axis` and `check_every` set these fields of the layout. By default the runs are on the last axis if the processor
     is a CPU, a run is at most `SMALL`, and a row has at least half of `WIDTH_LAST` runs. `check_every` is 1 for a step
@@ -153,10 +154,13 @@ def cut(records: int, steps: int, work: float) -> tuple[int, int]:
 def _fitting(cost: Cost, step: float, cached: bool, room: int, small: bool) -> int:
     """Runs of a chunk; `step`: operations of one step of one run; `small`: the runs are on the last axis."""
     if cached and cost.convolved > cost.block / 2:
-        return 1  # on a CPU a convolution with a kernel per run is slower than one run after another
-    fits = WIDEST
+        return 1  # these convolutions are computed for one run after another
+    fits, each = WIDEST, max(1, cost.live + cost.carry)
+    if cached and cost.faster:
+        # Copies of slices take most of the time. Measured: as many runs as fit into the cache are within 10 % of the
+        # fastest of 1, 2, 4 and 8 runs; 8 runs that do not fit are up to 2.8 times as slow.
+        return min(room, 1 << max(0, min(WIDEST, CACHE // each).bit_length() - 1))
     if cached:
-        each = max(1, cost.live + cost.carry)
         enough = math.ceil((BUSY_LAST if small else BUSY) / step) if step else WIDEST
         fits = min(WIDEST, CACHE // each, max(NEAREST // each, enough, WIDTH_LAST if small else 0))
     return min(room, max(VECTOR, 1 << max(0, fits.bit_length() - 1)))
@@ -170,7 +174,11 @@ def _shape(counts: np.ndarray, most: int, devices: int, exact: bool) -> tuple[in
         return max(1, min(most // width, rows_needed(counts, width))), width
     parts = [_aligned(-(-longest // k)) for k in range(1, 9)]
     widths = {min(width, most) for width in (*parts, *(VECTOR << k for k in range(10)), longest)}
-    widths = {width for width in widths if width <= _aligned(longest) and (width % VECTOR == 0 or width >= longest)}
+    widths = {
+        width
+        for width in widths
+        if width <= _aligned(longest) and (width % VECTOR == 0 or width >= longest or width == most < VECTOR)
+    }
     best = (math.inf, (1, 1))
     for width in sorted(widths, reverse=True):
         rows_in_all = rows_needed(counts, width)

@@ -16,7 +16,15 @@ seeded = settings(derandomize=True, deadline=None)
 
 counts = st.lists(st.integers(1, 40), min_size=1, max_size=9)  # runs of each outer value
 sizes = st.sampled_from([0, 1, 4, 40, 4_000, 400_000, 40_000_000])
-costs = st.builds(Cost, block=st.sampled_from([1.0, 1e3, 1e7]), carry=sizes, record=sizes, result=sizes, live=sizes)
+costs = st.builds(
+    Cost,
+    block=st.sampled_from([1.0, 1e3, 1e7]),
+    carry=sizes,
+    record=sizes,
+    result=sizes,
+    live=sizes,
+    faster=st.booleans(),
+)
 
 
 @seeded
@@ -98,12 +106,18 @@ def test_lay_out_keeps_its_bounds(run_counts, cost, records, devices, cached):
     assert check_every == 1 or cost.repeatable
     assert axis == "first" or (cached and cost.live + cost.carry <= module.SMALL and 2 * width >= module.WIDTH_LAST)
     assert found.chunk == rows * width <= module.WIDEST
-    assert width % VECTOR == 0 or width >= run_counts.max() or width == 1
+    if width % VECTOR and width < run_counts.max():
+        # Narrow only if VECTOR runs do not fit into the memory of a tile, or on a CPU because of convolutions.
+        each = 3 * cost.carry + 2 * blocks * cost.record + 2 * cost.result + 64
+        outside_cache = cost.faster and 2 * VECTOR * (cost.live + cost.carry) > module.CACHE
+        assert width < VECTOR
+        alone = cost.convolved > cost.block / 2
+        assert VECTOR * each > module.MEMORY or (cached and (alone or outside_cache))
     assert width < run_counts.max() + VECTOR
     assert tile <= run_counts.sum()
     assert tile == 1 or held(tile, cost, blocks) <= module.MEMORY
     assert found.chunk == 1 or held(found.chunk, cost, blocks) <= module.MEMORY
-    if cached and found.chunk > VECTOR:
+    if cached and found.chunk > (1 if cost.faster else VECTOR):
         assert found.chunk * cost.live <= module.CACHE
     assert blocks * segments >= records
 
