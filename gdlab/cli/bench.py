@@ -14,7 +14,7 @@ from gdlab.cli.exits import mistakes
     "works",
     multiple=True,
     metavar="NAME",
-    help="With sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated.",
+    help="With sweep: mlp, tanh, rosenbrock, cnn, gru, transformer, wide; may be repeated.",
 )
 @click.option("--repeats", type=click.IntRange(min=1), help="Number of measurements. Default: 5; with rules: 30.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")

@@ -100,7 +100,7 @@ def test_all_rows_differ_by_step_and_repeat_examples():
     assert any(len(np.unique(batch)) < 128 for batch in rows)  # with replacement
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "transformer", "wide"])
 def test_flops_equal_those_of_the_compiler(name):
     task = TASKS[name](1, 1)
     data = jax.tree.map(jnp.asarray, task.data)
