@@ -58,7 +58,10 @@ def test_bench_rules_prints_and_writes_json(gdlab, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--work", "mpl"], "--work: there is no task 'mpl'; there are mlp, tanh, rosenbrock, cnn, gru, transformer, wide"),
+        (
+            ["--work", "mpl"],
+            "--work: there is no task 'mpl'; there are mlp, tanh, rosenbrock, cnn, gru, transformer, wide",
+        ),
         (["rules", "--work", "mlp"], "--work applies to gdlab bench sweep only, not to gdlab bench rules"),
         (["--figure", "a.png"], "--figure applies to gdlab bench scaling only"),
         (["scaling", "--figure", "a.gif"], "--figure a.gif: the name must end in one of .png"),

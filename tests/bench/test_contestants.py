@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdlab.bench.draws import all_rows
-from gdlab.bench.jax_contestants import by_hand, in_jax, scans_under_vmap, sweeping, vmap_in_a_scan
+from gdlab.bench.jax_contestants import by_hand, in_jax, outcomes, scans_under_vmap, sweeping, vmap_in_a_scan
 from gdlab.bench.task import count, runs
 from gdlab.bench.tasks import TASKS
 from gdlab.bench.tasks.mlp import mlp
@@ -48,7 +48,7 @@ def test_jax_contestants_agree_with_the_engine(small, engine):
     ids=["shared batches", "no batches"],
 )
 def test_by_hand_has_the_results_of_the_engine(task):
-    engine, found = sweeping(task)(), by_hand(task)()
+    engine, found = sweeping(task)(), outcomes(*by_hand(task))
     ended = found.diverged_at
     assert (ended == -1).any()
     assert ((ended >= 0) & (ended < task.steps)).any()
@@ -60,7 +60,7 @@ def test_by_hand_has_the_results_of_the_engine(task):
 
 def test_by_hand_reports_a_final_loss_that_is_not_finite():
     task = rosenbrock(steps=1)._replace(over={"lr": np.array([1e-4, 1e10]), "beta": np.array([0.0])})
-    found = by_hand(task)()  # one finite step with lr 1e10; the loss, with its fourth power, overflows
+    found = outcomes(*by_hand(task))  # one finite step with lr 1e10; the loss, with its fourth power, overflows
     assert found.diverged_at.tolist() == [-1, 1]
     assert found.best_loss.tolist() == pytest.approx([24.2, 24.2])
     np.testing.assert_array_equal(np.isnan(found.final_loss), [False, True])

@@ -21,12 +21,13 @@ EPSILON = 1e-5
 
 
 def transformer(rates: int = 64, steps: int = 10, blocks: int = 2) -> BenchTask:
-    """A pre-norm transformer of 2 blocks, width 32 and 4 heads on 32 tokens of a vocabulary of 32, batches of 32 of 128.
+    """A pre-norm transformer of 2 blocks, width 32 and 4 heads on 32 tokens of a vocabulary of 32; batches of 32.
 
     Token and position embeddings; in each block x <- x + attention(LayerNorm(x)), x <- x + MLP(LayerNorm(x)) with
     causal attention and a GELU layer of width 128; then a LayerNorm and a linear layer to the scores of the next token.
-    Mean cross-entropy over all positions, gradient descent. The examples are consecutive parts of a sequence of 4,097
-    tokens from a random Markov chain; each token has 4 equally likely successors, so the lowest expected loss is log 4.
+    Mean cross-entropy over all positions, gradient descent. The 128 examples are consecutive parts of a sequence of
+    4,097 tokens from a random Markov chain; each token has 4 equally likely successors, so the lowest expected loss is
+    log 4.
 
     Operations of one example forward, for each of 32 tokens: in each block 2 * 32 * 96 for queries, keys and values,
     2 * 2 * 32 * 32 for scores and weighted values of all 32 positions (masked ones are counted), 2 * 32 * 32 for the
@@ -63,9 +64,7 @@ def loss(params: Arrays, batch: Arrays) -> Any:
 
 
 def _block(h: Any, g: Any, s: Any, qkv: Any, o: Any, g2: Any, s2: Any, w: Any, b: Any, v: Any, c: Any) -> Any:
-    q, k, values = (
-        part.reshape(*h.shape[:2], HEADS, HEAD) for part in jnp.split(_normed(h, g, s) @ qkv, 3, axis=2)
-    )
+    q, k, values = (part.reshape(*h.shape[:2], HEADS, HEAD) for part in jnp.split(_normed(h, g, s) @ qkv, 3, axis=2))
     scores = jnp.einsum("nqhd,nkhd->nhqk", q, k) / HEAD**0.5
     weights = jax.nn.softmax(jnp.where(_causal()[None, None], scores, -jnp.inf))
     h = h + jnp.einsum("nhqk,nkhd->nqhd", weights, values).reshape(h.shape) @ o
