@@ -2,18 +2,31 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 Tell = Callable[[str], None]
+Work = Callable[[], np.ndarray]  # returns the final losses [runs]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Work that can count the kernels of one of its steps; None if it can't for this task."""
+
+    work: Work
+    kernels: Callable[[], int | None]
+
+    def __call__(self) -> np.ndarray:
+        return self.work()
 
 
 class Contestant(NamedTuple):
     """One implementation of the work."""
 
     name: str
-    prepare: Callable[[], Callable[[], np.ndarray]]  # returns the work: () -> final losses [runs]
+    prepare: Callable[[], Work]
     runs: np.ndarray | None = None  # the indices of the runs that it trains; None: all
     share: float = 1.0  # the fraction of the work that it does; times are divided by it
     external: bool = False  # uses another framework: a failure is reported, not raised
@@ -29,6 +42,7 @@ class Timing(NamedTuple):
     first_seconds: float  # of the first call, with compilation, not scaled; NaN if it failed
     apart: float  # `distance` between its final losses and the final losses of the first contestant; NaN if it failed
     failure: str = ""  # the error, if it failed
+    kernels_per_step: int | None = None  # None: not counted
 
     @property
     def median(self) -> float:
@@ -47,7 +61,7 @@ def compare(
     An external contestant that fails in its first call is not called again, and its timing holds the error.
     """
     timings: list[Timing] = []
-    ready: list[tuple[int, Callable[[], np.ndarray]]] = []
+    ready: list[tuple[int, Work]] = []
     for contestant in contestants:
         tell(f"{contestant.name}: first call")
         try:
@@ -65,7 +79,10 @@ def compare(
             reference = losses
         apart = distance(losses, reference if contestant.runs is None else reference[contestant.runs])
         place = len(timings)
-        timings.append(Timing(contestant.name, len(losses), contestant.share, (), taken, apart))
+        kernels = work.kernels() if isinstance(work, Counted) else None
+        timings.append(
+            Timing(contestant.name, len(losses), contestant.share, (), taken, apart, kernels_per_step=kernels)
+        )
         ready.append((place, work))
     for repeat in range(repeats):
         tell(f"round {repeat + 1} of {repeats}")

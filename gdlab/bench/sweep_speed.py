@@ -15,14 +15,16 @@ HEADER = (
     "runs",
     "seconds",
     "first call, s",
+    "first / engine's",
     "updates/s",
     "GFLOP/s",
     "of peak",
+    "kernels / step",
     "time / engine's",
     "apart",
 )
 # These two columns are omitted for tasks without an operation count.
-COUNTED = slice(5, 7)
+COUNTED = slice(6, 8)
 
 
 class Comparison(NamedTuple):
@@ -73,9 +75,11 @@ def table_of(comparison: Comparison, repeats: int) -> Table:
             f"{one.runs:,}" if one.runs == total else f"{one.runs:,} of {total:,}, scaled",
             figures(one.median),
             figures(one.first_seconds),
+            f"{one.first_seconds / engine.first_seconds:.2f}",
             figures(total * task.steps / one.median),
             figures(speed),
             f"{100 * speed / comparison.peak:.1f} %",
+            "-" if one.kernels_per_step is None else f"{one.kernels_per_step:,}",
             f"{ratio(one, engine):.2f}",
             f"{one.apart:.0e}",
         )
@@ -96,6 +100,7 @@ def record_of(comparison: Comparison) -> dict[str, Any]:
             "median_seconds": one.median,
             "gflops": gflops(comparison, one),
             "ratio": ratio(one, comparison.timings[0]),
+            "first_ratio": one.first_seconds / comparison.timings[0].first_seconds,
         }
         for one in comparison.timings
     ]

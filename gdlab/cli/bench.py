@@ -8,13 +8,17 @@ from gdlab.cli.exits import mistakes
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["sweep", "rules", "scaling", "compaction", "landscape"]), default="sweep")
+@click.argument(
+    "what",
+    type=click.Choice(["sweep", "rules", "scaling", "compaction", "landscape", "first-figure"]),
+    default="sweep",
+)
 @click.option(
     "--work",
     "works",
     multiple=True,
     metavar="NAME",
-    help="With sweep: mlp, tanh, rosenbrock, cnn, gru; may be repeated.",
+    help="With sweep: mlp, tanh, rosenbrock, cnn, gru, transformer, wide; may be repeated.",
 )
 @click.option("--repeats", type=click.IntRange(min=1), help="Number of measurements. Default: 5; with rules: 30.")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
@@ -29,8 +33,19 @@ from gdlab.cli.exits import mistakes
     type=click.Path(path_type=Path, dir_okay=False),
     help="With scaling: write a figure to this file (png, pdf, svg).",
 )
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With first-figure: the config to run. Default: configs/quickstart.yaml.",
+)
 def bench(
-    what: str, works: tuple[str, ...], repeats: int | None, markdown: bool, json_file: Path | None, figure: Path | None
+    what: str,
+    works: tuple[str, ...],
+    repeats: int | None,
+    markdown: bool,
+    json_file: Path | None,
+    figure: Path | None,
+    config: Path | None,
 ) -> None:
     """Measure the speed of gdlab on this machine; methods that are compared run in the same process.
 
@@ -40,6 +55,7 @@ def bench(
     scaling      time per run and memory of the engine against the number of runs
     compaction   time saved by dropping diverged runs
     landscape    a surface of 51 x 51 points against loops over the points, and the cost of a probe
+    first-figure from the start of gdlab run to its last figure, with an empty and a filled cache of compiled programs
     """
     with mistakes():
         from datetime import date
@@ -48,7 +64,7 @@ def bench(
         from gdlab.bench.measuring import REPEATS, check, collected, measure
         from gdlab.bench.table import Measured, as_json, as_markdown, occasion
 
-        check(what, works, markdown, json_file, figure)
+        check(what, works, markdown, json_file, figure, config)
         count = repeats or REPEATS[what]
         if what == "rules":
             from gdlab.bench.update_cost import RuleCost, update_costs
@@ -64,7 +80,7 @@ def bench(
             click.echo(f"{occasion(what, machine(), date.today())}\n")
             parts: list[Measured] = []
             report = lambda text: click.echo(text, err=True)
-            for part in collected(measure(what, works, count, figure, report), parts):
+            for part in collected(measure(what, works, count, figure, config, report), parts):
                 if markdown:
                     click.echo(as_markdown(part.table))
                 else:

@@ -42,7 +42,7 @@ class _Executable(NamedTuple):
 class Program:
     """A traced function of pytrees, compiled in the background by `compile`, or by the first call, which waits."""
 
-    def __init__(self, lower: Callable[[], Any], consts: list[Any], result: Any, donate: int | None, key: str):
+    def __init__(self, lower: Callable[..., Any], consts: list[Any], result: Any, donate: int | None, key: str):
         self.result = result  # the shapes and dtypes that it returns, for all devices together
         self._lower, self._key = lower, key
         self._executable: Future[_Executable] | None = None
@@ -84,6 +84,14 @@ class Program:
             return 0
         own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         return int(own + analysis.temp_size_in_bytes)
+
+    def lowered_for(self, platforms: Sequence[str]) -> str:
+        """The program lowered for other platforms ("cuda", "rocm", "tpu", "cpu"), which need not be present.
+
+        Raises:
+            NotImplementedError: JAX has no rule that lowers some operation for one of the platforms.
+        """
+        return str(self._lower(tuple(platforms))[0].as_text())
 
     @property
     def text(self) -> str:
@@ -147,10 +155,10 @@ def sharded_program(
     # carries of one shape would have the same text.
     own: dict[str, Any] = _CPU if mesh.devices.flat[0].platform == "cpu" else {}
 
-    def lower() -> Any:
+    def lower(platforms: tuple[str, ...] | None = None) -> Any:
         shapes = [_shape(const.shape, const, const.sharding) for const in consts]
         jitted = jax.jit(sharded, donate_argnums=2, keep_unused=True, out_shardings=NamedSharding(mesh, parts))
-        return jitted.lower(shapes, held, lent), own
+        return jitted.trace(shapes, held, lent).lower(lowering_platforms=platforms), own
 
     together = jax.tree.map(lambda leaf: _shape((leaf.shape[0] * devices, *leaf.shape[1:]), leaf), result)
     where = f"{jax.default_backend()} {[device.id for device in mesh.devices.flat]}"

@@ -11,6 +11,8 @@ SMALL = {
     "rosenbrock": {"rates": 3, "betas": 4, "steps": 40},
     "cnn": {"rates": 2, "steps": 3},
     "gru": {"rates": 2, "steps": 3},
+    "transformer": {"rates": 2, "steps": 2, "blocks": 1},
+    "wide": {"rates": 2, "steps": 2},
 }
 
 

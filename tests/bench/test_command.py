@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from gdlab.bench import sweep_speed, tasks, update_cost
+from gdlab.bench import first_figure, sweep_speed, tasks, update_cost
+from gdlab.bench.first_figure import Round
 from gdlab.bench.tasks.rosenbrock import rosenbrock
 from gdlab.cli import main
 
@@ -55,16 +56,33 @@ def test_bench_rules_prints_and_writes_json(gdlab, monkeypatch, tmp_path):
     assert json.loads((tmp_path / "costs.json").read_text())["measured"][1]["ratio"] is None
 
 
+def test_bench_first_figure_takes_a_config(gdlab, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(first_figure, "_round", lambda config, folder: made.append(config) or Round(1.0, 9.0, 3.0))
+    (tmp_path / "a.yaml").touch()
+    result = gdlab("bench", "first-figure", "--config", "a.yaml", "--repeats", 2, "--json", "times.json")
+    assert result.exit_code == 0, result.output
+    assert made == [tmp_path / "a.yaml"] * 2
+    assert "last figure of a.yaml" in result.stdout
+    assert json.loads((tmp_path / "times.json").read_text())["measured"][0]["ratios"]["warm"] == 3
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--work", "mpl"], "--work: there is no task 'mpl'; there are mlp, tanh, rosenbrock, cnn, gru"),
+        (
+            ["--work", "mpl"],
+            "--work: there is no task 'mpl'; there are mlp, tanh, rosenbrock, cnn, gru, transformer, wide",
+        ),
         (["rules", "--work", "mlp"], "--work applies to gdlab bench sweep only, not to gdlab bench rules"),
         (["--figure", "a.png"], "--figure applies to gdlab bench scaling only"),
         (["scaling", "--figure", "a.gif"], "--figure a.gif: the name must end in one of .png"),
         (["scaling", "--figure", "none/a.png"], "none/a.png: there is no folder none"),
         (["--json", "none/a.json"], "none/a.json: there is no folder none"),
         (["rules", "--markdown"], "--markdown does not apply to gdlab bench rules"),
+        (["--config", "a.yaml"], "--config applies to gdlab bench first-figure only, not to gdlab bench sweep"),
+        (["first-figure"], "configs/quickstart.yaml: there is no such file; name a config with --config"),
+        (["first-figure", "--config", "a.yaml"], "a.yaml: there is no such file"),
         (["nothing"], "'nothing' is not one of"),
         (["--repeats", "0"], "--repeats"),
     ],

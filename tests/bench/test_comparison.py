@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab.bench.comparison import Contestant, Timing, compare, distance, ratio, subset
+from gdlab.bench.comparison import Contestant, Counted, Timing, compare, distance, ratio, subset
 from gdlab.bench.matmul_peak import matmul_peak
 
 
@@ -53,6 +53,20 @@ def test_compare_scales_times_but_not_the_first_call():
     assert (other.seconds, other.first_seconds, other.runs) == ((4, 6), 3, 1)
     assert other.apart == 0
     assert ratio(other, one) == pytest.approx((4 / 2 + 6 / 4) / 2)
+
+
+def test_compare_counts_kernels_outside_the_measured_time():
+    clock = Clock()
+    plain = clock.contestant("plain", [5, 2])
+
+    def counting():
+        clock.now += 100
+        return 12
+
+    counted = Contestant("counted", lambda: Counted(clock.contestant("counted", [6, 3]).prepare(), counting))
+    one, other = compare([plain, counted], 1, clock=clock)
+    assert (one.kernels_per_step, other.kernels_per_step) == (None, 12)
+    assert (other.first_seconds, other.seconds) == (6, (3,))
 
 
 def test_compare_reports_why_an_external_contestant_failed():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdlab.bench.draws import all_rows
-from gdlab.bench.jax_contestants import in_jax, scans_under_vmap, vmap_in_a_scan
+from gdlab.bench.jax_contestants import by_hand, in_jax, outcomes, scans_under_vmap, sweeping, vmap_in_a_scan
 from gdlab.bench.task import count, runs
 from gdlab.bench.tasks import TASKS
 from gdlab.bench.tasks.mlp import mlp
@@ -30,12 +30,41 @@ def _loss(task, params):
 def test_jax_contestants_agree_with_the_engine(small, engine):
     first, *others = in_jax(small)
     assert first.name == "engine"
-    assert len(others) == (2 if small.batch_size is None else 3)
+    assert len(others) == (3 if small.batch_size is None else 4)
     assert np.isfinite(engine).all()
     assert len(np.unique(engine)) == count(small)  # the hyperparameters make a difference
     assert not np.isclose(engine, _loss(small, small.start), rtol=1e-4).any()  # and the runs have moved
     for name, losses, numbers in _trained(others, count(small)):
         np.testing.assert_allclose(losses, engine[numbers], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        # lr 1e20: a step overflows; 1e30 and 1e38: the first step makes a weight infinite.
+        mlp(steps=6)._replace(over={"lr": np.array([0.01, 1e5, 1e12, 1e20, 0.1, 1e30, 1e38])}),
+        rosenbrock(steps=12)._replace(over={"lr": np.geomspace(1e-4, 1e38, 12), "beta": np.array([0.0, 0.5, 0.9])}),
+    ],
+    ids=["shared batches", "no batches"],
+)
+def test_by_hand_has_the_results_of_the_engine(task):
+    engine, found = sweeping(task)(), outcomes(*by_hand(task))
+    ended = found.diverged_at
+    assert (ended == -1).any()
+    assert ((ended >= 0) & (ended < task.steps)).any()
+    np.testing.assert_array_equal(ended, engine["diverged_at"].values.ravel())
+    np.testing.assert_allclose(found.final_loss, engine["final_loss"].values.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(found.best_loss, engine["best_loss"].values.ravel(), rtol=1e-5)
+    np.testing.assert_array_equal(np.isnan(found.final_loss), ended >= 0)
+
+
+def test_by_hand_reports_a_final_loss_that_is_not_finite():
+    task = rosenbrock(steps=1)._replace(over={"lr": np.array([1e-4, 1e10]), "beta": np.array([0.0])})
+    found = outcomes(*by_hand(task))  # one finite step with lr 1e10; the loss, with its fourth power, overflows
+    assert found.diverged_at.tolist() == [-1, 1]
+    assert found.best_loss.tolist() == pytest.approx([24.2, 24.2])
+    np.testing.assert_array_equal(np.isnan(found.final_loss), [False, True])
+    assert sweeping(task)()["diverged_at"].values.ravel().tolist() == [-1, 1]
 
 
 def test_torch_contestants_agree_with_the_engine(small, engine):
@@ -100,7 +129,7 @@ def test_all_rows_differ_by_step_and_repeat_examples():
     assert any(len(np.unique(batch)) < 128 for batch in rows)  # with replacement
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "transformer", "wide"])
 def test_flops_equal_those_of_the_compiler(name):
     task = TASKS[name](1, 1)
     data = jax.tree.map(jnp.asarray, task.data)

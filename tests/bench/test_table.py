@@ -18,7 +18,7 @@ from gdlab.cli.printing import print_measurements
 
 THERE = Machine("A Processor", 2, ["cpu", "cpu"], {"python": "3.11.0", "jax": "0.10.0"})
 STANDINGS = (
-    Timing("engine", 100, 1.0, (1.0, 2.0, 3.0), 9.0, 0.0),
+    Timing("engine", 100, 1.0, (1.0, 2.0, 3.0), 9.0, 0.0, kernels_per_step=1234),
     Timing("loop", 64, 0.64, (4.0, 6.0, 8.0), 5.0, 2e-7),
     Timing("external", 0, 1.0, (), np.nan, np.nan, "RuntimeError: no | compiler"),
 )
@@ -43,9 +43,11 @@ def test_table_of_has_a_row_per_contestant():
         "runs": "100",
         "seconds": "2.00",
         "first call, s": "9.00",
+        "first / engine's": "1.00",
         "updates/s": "500",  # 100 runs of 10 steps in 2 s
         "GFLOP/s": "10.0",  # 2e8 operations for each of 100 runs in 2 s
         "of peak": "10.0 %",
+        "kernels / step": "1,234",
         "time / engine's": "1.00",
         "apart": "0e+00",
     }
@@ -53,6 +55,7 @@ def test_table_of_has_a_row_per_contestant():
     assert loop["runs"] == "64 of 100, scaled"
     assert loop["time / engine's"] == "3.00"  # the median of 4/1, 6/2 and 8/3
     assert (loop["GFLOP/s"], loop["apart"]) == ("3.33", "2e-07")
+    assert (loop["first / engine's"], loop["kernels / step"]) == ("0.56", "-")  # a first call of 5 s against 9 s
     assert _row(table, "external")["seconds"] == "RuntimeError: no | compiler"
     assert "Medians of 3." in table.notes[0]
     assert "100 GFLOP/s" in table.notes[0]
@@ -61,7 +64,10 @@ def test_table_of_has_a_row_per_contestant():
 
 def test_table_of_omits_columns_without_flops():
     table = table_of(Comparison(tanh(rates=100, steps=10), STANDINGS, peak=100.0), repeats=3)
-    assert table.header == ("contestant", "runs", "seconds", "first call, s", "updates/s", "time / engine's", "apart")
+    assert table.header == (
+        *("contestant", "runs", "seconds", "first call, s", "first / engine's"),
+        *("updates/s", "kernels / step", "time / engine's", "apart"),
+    )
     assert {len(row) for row in table.rows} == {len(table.header)}
     assert "GFLOP/s" not in table.notes[0]
 
@@ -95,7 +101,12 @@ def test_as_json_is_plain_data_with_null_for_missing():
     engine, loop, external = document["measured"][0]["contestants"]
     assert (engine["seconds"], engine["gflops"]) == ([1.0, 2.0, 3.0], None)
     assert (loop["median_seconds"], loop["ratio"], loop["share"]) == (6.0, 3.0, 0.64)
-    assert (external["ratio"], external["failure"]) == (None, "RuntimeError: no | compiler")
+    assert (loop["first_ratio"], engine["kernels_per_step"], loop["kernels_per_step"]) == (5 / 9, 1234, None)
+    assert (external["ratio"], external["first_ratio"], external["failure"]) == (
+        None,
+        None,
+        "RuntimeError: no | compiler",
+    )
 
 
 def test_occasion_names_command_day_and_machine():

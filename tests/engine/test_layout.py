@@ -207,3 +207,15 @@ def test_lay_out_keeps_small_busy_runs_in_the_first_level_cache():
     idle = Cost(carry=4, live=live, block=1.0)
     assert lay_out(run_counts, busy, 10, 10, 1, cached=True).chunk * live <= module.NEAREST
     assert lay_out(run_counts, idle, 10, 10, 1, cached=True).chunk * live > module.CACHE / 4
+
+
+@pytest.mark.parametrize("carry", [2**12, 2**18, 2**20])
+def test_lay_out_on_a_gpu_follows_memory_and_not_the_cache(carry):
+    run_counts, large = np.array([100_000]), 100 * module.CACHE
+    found = {lay_out(run_counts, Cost(carry=carry, live=live), 1, 1, 1, cached=False).chunk for live in (0, large)}
+    (chunk,) = found  # the arrays of a step do not matter
+    assert 3 * chunk * carry <= module.MEMORY
+    assert chunk > module.WIDEST / 2 or 3 * (2 * chunk) * carry > module.MEMORY / 2
+    assert chunk > 8 * VECTOR
+    on_cpu = lay_out(run_counts, Cost(carry=carry, live=large), 1, 1, 1, cached=True)
+    assert on_cpu.chunk == VECTOR

@@ -8,6 +8,8 @@ from gdlab.bench.tasks.gru import gru
 from gdlab.bench.tasks.mlp import mlp
 from gdlab.bench.tasks.rosenbrock import rosenbrock
 from gdlab.bench.tasks.tanh import tanh
+from gdlab.bench.tasks.transformer import transformer
+from gdlab.bench.tasks.wide import wide
 from gdlab.errors import UserError
 
 TASKS: dict[str, Callable[..., BenchTask]] = {
@@ -16,6 +18,8 @@ TASKS: dict[str, Callable[..., BenchTask]] = {
     "rosenbrock": rosenbrock,
     "cnn": cnn,
     "gru": gru,
+    "transformer": transformer,
+    "wide": wide,
 }
 
 
