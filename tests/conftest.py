@@ -1,6 +1,7 @@
 """Strict JAX in every test: no silent dtype or rank promotion, one device, no compiled programs from earlier sessions.
 
 The command line asks for a device per core and a cache on disk; setting both here makes the order of tests irrelevant.
+XLA optimises little, because compilation takes longer than the programs; `XLA_FLAGS= pytest` uses its default settings.
 """
 
 import gc
@@ -13,6 +14,10 @@ from gdlab.engine import chunk_programs, program
 from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
 from tests.real_processes import home, processes, uninterrupted, with_figures  # noqa: F401  (fixtures)
 
+QUICK = "--xla_backend_optimization_level=0"
+if jax.__version_info__ < (0, 11):  # later versions of XLA do not know this flag
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICK)  # processes that tests start inherit it
 os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
