@@ -67,8 +67,8 @@ def compilations():
 
 @pytest.fixture(scope="module")
 def optimised():
-    """Compile with full optimisation, for a module whose programs take longer than their compilation."""
-    before = jax.config.jax_disable_most_optimizations
+    """Compile with full optimisation: for long programs, and for tests whose bits depend on it."""
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
