@@ -1,6 +1,7 @@
 """Strict JAX in every test: no silent dtype or rank promotion, one device, no compiled programs from earlier sessions.
 
 The command line asks for a device per core and a cache on disk; setting both here makes the order of tests irrelevant.
+XLA optimises little, because compilation takes longer than the programs; `XLA_FLAGS= pytest` uses its default settings.
 """
 
 import gc
@@ -13,6 +14,11 @@ from gdlab.engine import chunk_programs, program
 from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
 from tests.real_processes import home, processes, uninterrupted, with_figures  # noqa: F401  (fixtures)
 
+if jax.__version_info__ < (0, 11):  # later versions of XLA do not know this flag
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+if os.environ.get("XLA_FLAGS") != "":
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # processes that tests start inherit both
+    jax.config.update("jax_disable_most_optimizations", True)
 os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -57,3 +63,12 @@ def compilations():
     assert count == 1, "JAX has renamed the event of a compilation, so nothing is counted"
     yield lambda: count
     jax.monitoring.unregister_event_duration_listener(counted)
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Compile with full optimisation: for long programs, and for tests whose bits depend on it."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

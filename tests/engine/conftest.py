@@ -8,6 +8,11 @@ from gdlab.engine import chunk_programs, layout, program
 from tests.engine.stored_runs import cut_small, go, kept_often, runs
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_as_in_use(optimised):
+    """Bits are compared between programs for different numbers of runs, as the compiler makes them for users."""
+
+
 @pytest.fixture
 def programs(monkeypatch):
     """The programs compiled since the start of the test."""

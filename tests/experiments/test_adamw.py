@@ -8,6 +8,8 @@ import gdlab
 from gdlab import register
 from gdlab.analysis.claims import judge
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 
 @pytest.fixture(scope="module")
 def fast(ran):

@@ -10,6 +10,8 @@ import gdlab
 from gdlab import register
 from gdlab.config import load
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 NAMES = ("standard: octaves a doubling", "muP: octaves a doubling")
 
 

@@ -84,12 +84,15 @@ def some_rules(wanted):
 
 
 def trajectory(rule, params, *, steps=None, grads=None):
-    """The updates [T, ...] of a rule and its last state, on given gradients [T, ...] or on those of `rule_problem`."""
+    """The updates [T, ...] of a rule and its last state, on given gradients [T, ...] or on those of `rule_problem`.
+
+    Only with the gradients of `rule_problem` does the rule receive extra arguments.
+    """
     count = len(grads) if grads is not None else steps
 
     def step(carry, t):
         x, state = carry
-        offered = extras(x, t)
+        offered = extras(x, t) if grads is None else {}
         g = offered["grad"] if grads is None else grads[t]
         updates, state = rule.update(g, state, x, **offered)
         return (jax.tree.map(lambda a, u: a + u, x, updates), state), updates

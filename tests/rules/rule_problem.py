@@ -66,9 +66,10 @@ def extras(x, t):
     def loss(x):
         return criterion(outputs(x))
 
+    value, grad = jax.value_and_grad(loss)(x)
     return {
-        "value": loss(x),
-        "grad": jax.grad(loss)(x),
+        "value": value,
+        "grad": grad,
         "value_fn": loss,
         "grad_fn": jax.grad(loss),
         "full_grad_fn": jax.grad(lambda x: against(Y)(outputs(x))),

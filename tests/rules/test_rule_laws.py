@@ -146,9 +146,9 @@ def test_run_has_the_derivative_of_finite_differences_by_its_numbers(case):
 @every_rule
 def test_rule_in_an_optax_chain_sees_the_changed_gradients(case):
     rule, g, x = case(**case.at(0.3)), jnp.asarray(G[0], jnp.float32), jnp.asarray(X, jnp.float32)
-    chain = optax.chain(optax.clip(0.5), rule)
-    updates, _ = chain.update(g, chain.init(x), x, **extras(x, 0))
-    assert_trees_close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x, **extras(x, 0))[0])
+    chain, offered = optax.chain(optax.clip(0.5), rule), extras(x, 0)
+    updates, _ = chain.update(g, chain.init(x), x, **offered)
+    assert_trees_close(updates, rule.update(jnp.clip(g, -0.5, 0.5), rule.init(x), x, **offered)[0])
 
 
 @every_rule
@@ -163,7 +163,7 @@ def test_rule_refuses_an_array_for_a_number(case):
 @every_rule
 @pytest.mark.parametrize("bad", [jnp.arange(3), jnp.ones(2, jnp.complex64)])
 def test_rule_refuses_integer_and_complex_parameters(case, bad):
-    rule, offered = case(**case.defaults), extras(jnp.ones((2, 3)), 0)
+    rule, offered = case(**case.defaults), bowl_extras(jnp.ones((2, 3)))
 
     def first():
         return rule.update(bad, rule.init(bad), bad, **offered)

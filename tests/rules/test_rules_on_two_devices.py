@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -15,8 +14,6 @@ from tests.rules.rule_cases import ENTRIES
 # Relative, with an absolute part of a thousandth of it for numbers near 0. In double precision both round differently
 # by 1e-15 in a step; what rules divide by amplifies that to 2e-11 at most.
 TOLERANCE = 1e-9
-# Halves the time of the compiler; later versions of it do not know the flag.
-QUICK = "--xla_cpu_use_fusion_emitters=false" if jax.__version_info__ < (0, 11) else ""
 
 
 @pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
@@ -24,12 +21,7 @@ def test_every_rule_is_a_plain_loop(devices, tmp_path):
     script, file = Path(__file__).with_name("sweep_every_rule.py"), tmp_path / "points.pickle"
     done = subprocess.run(
         [sys.executable, str(script), str(devices), str(file)],
-        env=os.environ
-        | {
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {QUICK}",
-        },
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,
