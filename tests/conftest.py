@@ -1,7 +1,8 @@
 """Strict JAX in every test: no silent dtype or rank promotion, one device, no compiled programs from earlier sessions.
 
 The command line asks for a device per core and a cache on disk; setting both here makes the order of tests irrelevant.
-XLA optimises little, because compilation takes longer than the programs; `XLA_FLAGS= pytest` uses its default settings.
+XLA optimises little, because compilation takes longer than the programs. This does not concern the processes that tests
+start, nor the tests with the fixture `optimised`. `JAX_DISABLE_MOST_OPTIMIZATIONS=false pytest` optimises everywhere.
 """
 
 import gc
@@ -14,10 +15,7 @@ from gdlab.engine import chunk_programs, program
 from tests.command_line import finished, gdlab, write  # noqa: F401  (fixtures)
 from tests.real_processes import home, processes, uninterrupted, with_figures  # noqa: F401  (fixtures)
 
-if jax.__version_info__ < (0, 11):  # later versions of XLA do not know this flag
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-if os.environ.get("XLA_FLAGS") != "":
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # processes that tests start inherit both
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
 os.environ["GDLAB_CACHE"] = ""
 jax.config.update("jax_num_cpu_devices", 1)
