@@ -39,19 +39,6 @@ def described(there: Machine) -> str:
     return ", ".join((there.processor, f"{there.cores} cores", *devices, *versions))
 
 
-def claim_cores() -> None:
-    """Make each CPU core a device, unless the user has set the number; no effect on a GPU.
-
-    The compilation cache on disk is not enabled, so first calls include the time of compilation.
-    """
-    if jax.config.values["jax_num_cpu_devices"] >= 0:
-        return
-    try:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    except RuntimeError:  # the backend is already initialised; `described` shows its devices
-        return
-
-
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,5 +1,6 @@
 """The command `gdlab bench`: measure the speed of gdlab."""
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -60,9 +61,10 @@ def bench(
     with mistakes():
         from datetime import date
 
-        from gdlab.bench.machine import claim_cores, machine
+        from gdlab.bench.machine import machine
         from gdlab.bench.measuring import REPEATS, check, collected, measure
         from gdlab.bench.table import Measured, as_json, as_markdown, occasion
+        from gdlab.engine.devices import DevicesError, use_all_cores
 
         check(what, works, markdown, json_file, figure, config)
         count = repeats or REPEATS[what]
@@ -76,7 +78,8 @@ def bench(
         else:
             from gdlab.cli.printing import print_measurements
 
-            claim_cores()
+            with contextlib.suppress(DevicesError):  # JAX has started; the table says how many devices there are
+                use_all_cores()  # without the cache on disk, so first calls include compilation
             click.echo(f"{occasion(what, machine(), date.today())}\n")
             parts: list[Measured] = []
             report = lambda text: click.echo(text, err=True)

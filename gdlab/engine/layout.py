@@ -38,7 +38,7 @@ MEMORY = 256 * 2**20
 SEGMENTS = 16
 LONGEST = 2000
 # The desired minimum of operations of a segment, so that the overhead of calls from Python is negligible.
-WORTHWHILE = 2e8
+WORTHWHILE = 5e9
 # The intended operations of a tile of a plain function: a few seconds of work, which are lost if it is stopped.
 TILE = 2e11
 # A check of a run takes about this many operations for each byte of its carry.

@@ -260,8 +260,9 @@ class TileRun:
 
     def _scatter(self, values: Any, slots: np.ndarray, into: np.ndarray) -> np.ndarray:
         """Write values of slots into an array of runs."""
-        filled = slots >= 0
-        into[slots[filled]] = _on_host(values)[filled]
+        flat, values = slots.reshape(-1), _on_host(values)
+        filled = np.flatnonzero(flat >= 0)
+        into[flat[filled]] = values.reshape(flat.size, *values.shape[slots.ndim :])[filled]
         return into
 
     def _put_all(self, tree: Any) -> Any:
