@@ -142,7 +142,7 @@ def test_cross_entropy_of_large_logits_and_accuracy_of_ties():
         ({"widths": (8, 0)}, "at least 1"),
         ({"activation": "swish"}, "'swish' must be one of relu"),
         ({"init": "zeros"}, "'zeros' must be one of lecun"),
-        ({"data": "diabetes"}, "is a number"),
+        ({"data": "diabetes"}, "is numeric"),
         ({"data": "mnist"}, "no data set"),
     ],
 )
