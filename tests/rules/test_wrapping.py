@@ -67,7 +67,7 @@ def test_wrapper_ignores_a_sweep_axis_of_another_rule():
         np.testing.assert_allclose(column, alone, rtol=1e-6)
     alone = sweep(BOWL, momentum, over, steps=3)["final_loss"]
     np.testing.assert_allclose(both.sel(rule="momentum"), alone, rtol=1e-6)
-    with pytest.raises(SpaceError, match="the axis 'beta'"):
+    with pytest.raises(SpaceError, match="unknown axis 'beta'"):
         sweep(BOWL, clip_by_norm, over, steps=3)
 
 
