@@ -101,7 +101,8 @@ def test_schedule_values_are_those_of_the_formula(kind, dtype):
         assert (many.dtype, one.dtype) == (dtype, dtype)
         assert (many.shape, one.shape) == (T.shape, ())
         np.testing.assert_allclose(many, formula(T), rtol=1e-13 if dtype == "float64" else 2e-5, atol=1e-7)
-        assert one == many[3]
+        # Two programs, so their rounding may differ.
+        np.testing.assert_allclose(one, many[3], rtol=1e-14 if dtype == "float64" else 1e-6)
 
 
 @every_kind
