@@ -436,7 +436,12 @@ def _cond(size: int, eqn: Any, args: list[Value]) -> list[Any] | None:
 
 def _scan(size: int, eqn: Any, args: list[Value]) -> list[Any]:
     closed, length = eqn.params["jaxpr"], eqn.params["length"]
-    consts, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+    # The names of the parameters with these numbers differ between versions of JAX. What is stacked over the steps has
+    # one axis more in the equation than in the body.
+    body_in, body_out = closed.jaxpr.invars, closed.jaxpr.outvars
+    stacked = sum(outer.aval.ndim > var.aval.ndim for outer, var in zip(eqn.invars, body_in, strict=True))
+    carried = sum(outer.aval.ndim == var.aval.ndim for outer, var in zip(eqn.outvars, body_out, strict=True))
+    consts = len(args) - carried - stacked
     fixed, carry, inputs = args[:consts], args[consts : consts + carried], args[consts + carried :]
 
     def body(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:

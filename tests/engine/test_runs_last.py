@@ -61,6 +61,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("shape", SIZES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_vmap_last_equals_vmap(name, shape):

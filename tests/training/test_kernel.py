@@ -37,6 +37,7 @@ def test_kernel_takes_the_steps_of_optax(rule, standard_promotion):
         assert int(run.step) == number + 1
 
 
+@pytest.mark.smoke
 def test_kernel_works_under_vmap_and_grad_and_uses_the_batch_and_the_key():
     batch = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2)), jnp.float32)
 
