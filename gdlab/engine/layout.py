@@ -102,8 +102,8 @@ def lay_out(
     fit into `MEMORY`; for a process without steps also at most as many as take a few seconds.
 
     `axis` and `check_every` set these fields of the layout. By default the runs are on the last axis if the processor
-    is a CPU, a run is at most `SMALL`, and a row has at least half of `WIDTH_LAST` runs. `check_every` is 1 for a step
-    that can't be repeated (`Cost.repeatable`), whatever its argument.
+    is a CPU, a run is at most `SMALL`, and a row has at least half of `WIDTH_LAST` runs. `check_every` is always 1 for
+    a step that can't be repeated (see `Cost.repeatable`).
     """
     total = int(counts.sum())
     blocks, segments = cut(records, steps, cost.block * total * records)

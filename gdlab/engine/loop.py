@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdlab.engine.few_numbers import is_numbers, join
 from gdlab.engine.fill_values import fill_unless
 from gdlab.engine.layout import Layout
 from gdlab.engine.over_runs import Constants, OverRuns
-from gdlab.engine.runs_last import is_numbers, join
 from gdlab.types import Array, Point, Process
 
 
@@ -41,7 +41,7 @@ def advance(process: Process, point: Point, carry: Any) -> tuple[Any, Mapping[st
         return state, jax.tree.map(lambda record: record[0], records)
 
     starts = every * jnp.arange(-(-process.steps // every), dtype=jnp.int32)
-    (carry, _), records = jax.lax.scan(block, (carry, process.begin(point, starts[:1].sum())), starts)
+    (carry, _), records = jax.lax.scan(block, (carry, process.begin(point, jnp.asarray(0, jnp.int32))), starts)
     return carry, records
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdlab.engine.few_numbers import is_numbers, join, split
 from gdlab.engine.layout import Layout
 from gdlab.engine.loop_invariants import TracedFunction
-from gdlab.engine.runs_last import is_numbers, join, split, vmap_last
+from gdlab.engine.runs_last import vmap_last
 from gdlab.types import Array, Process
 
 # What a value depends on: nothing, the row, the run.
@@ -142,15 +143,12 @@ def _mapped(
         return jax.vmap(fn, [0 if one else None for one in args], [axis if one else None for one in results])
 
     def single(*leaves: Any) -> list[Any]:
-        found = fn(*(_each(lambda array: array[0], leaf) if one else leaf
+        found = fn(*(jax.tree.map(lambda array: array[0], leaf) if one else leaf
                      for leaf, one in zip(leaves, args, strict=True)))  # fmt: skip
-        return [_each(lambda array: _repeated(array, size, axis), leaf) if one else leaf
+        return [jax.tree.map(lambda array: _repeated(array, size, axis), leaf) if one else leaf
                 for leaf, one in zip(found, results, strict=True)]  # fmt: skip
 
     return single
-
-
-_each = jax.tree.map  # over the arrays of `Numbers`, or one array
 
 
 def _repeated(leaf: Any, size: int, axis: int) -> Any:

@@ -5,33 +5,21 @@ its matrix products are many small ones. With the runs last, an operation of a s
 a small matrix product a sum of products of vectors of runs.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr
 
-# Arrays of at most this many numbers per run are kept as one array per number. XLA then fuses all operations on them.
-FEW = 8
+from gdlab.engine.few_numbers import ELEMENTWISE, FEW, OF_NUMBERS, Value, as_array, full, is_numbers, split, value_of
+
 # Sums over at most this many values are written out, since XLA's loops for reductions are not over the runs.
 WRITTEN_OUT = 64
 
-# The same operation on each element; operands have the shape of the result or are scalars.
-_ELEMENTWISE = frozenset(
-    """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp conj
-    convert_element_type copy cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag
-    integer_pow is_finite le lgamma log log1p logistic lt max min mul ne neg nextafter not or pow real reduce_precision
-    rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square
-    stop_gradient sub tan tanh xor
-    """.split()  # noqa: SIM905
-)
 # Operations along some axes of the operand. Their parameters do not change if an axis follows.
 _SAME_AXES = frozenset(
     """
@@ -54,62 +42,6 @@ _CALLS = {
 }
 
 
-class Value(NamedTuple):
-    """An array in the evaluation. With `runs` it differs between runs: `array` has the runs as its last axis, or is a
-    NumPy array of objects, one array [runs] for each number of a run."""
-
-    array: Any
-    runs: bool
-
-    @property
-    def in_numbers(self) -> bool:
-        """Whether it is held as one array per number."""
-        return self.runs and isinstance(self.array, np.ndarray)
-
-    @property
-    def size(self) -> int:
-        """The numbers of one run."""
-        return self.array.size if self.in_numbers else math.prod(jnp.shape(self.array)[: -1 if self.runs else None])
-
-
-@jax.tree_util.register_pytree_node_class
-class Numbers:
-    """An array of at most `FEW` numbers per run: an array [..., runs] for each number, and the shape of one run."""
-
-    def __init__(self, arrays: Sequence[Any], shape: tuple[int, ...]) -> None:
-        self.arrays, self.shape = tuple(arrays), shape
-
-    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-        """See `jax.tree_util.register_pytree_node_class`."""
-        return self.arrays, self.shape
-
-    @classmethod
-    def tree_unflatten(cls, shape: tuple[int, ...], arrays: Sequence[Any]) -> "Numbers":
-        """See `jax.tree_util.register_pytree_node_class`."""
-        return cls(arrays, shape)
-
-
-def is_numbers(tree: Any) -> bool:
-    """Whether a tree is one `Numbers`."""
-    return isinstance(tree, Numbers)
-
-
-def split(array: Any, rows: int = 0) -> Any:
-    """An array [rows..., *shape, runs] as `Numbers`, if a run has few; otherwise as it is."""
-    shape = array.shape[rows:-1]
-    if not 0 < math.prod(shape) <= FEW or shape == ():
-        return array
-    return Numbers([array[(slice(None),) * rows + place] for place in np.ndindex(*shape)], shape)
-
-
-def join(value: Any, rows: int = 0) -> Any:
-    """The inverse of `split`."""
-    if not is_numbers(value):
-        return value
-    stacked = jnp.stack(value.arrays, axis=rows)
-    return stacked.reshape(*stacked.shape[:rows], *value.shape, stacked.shape[-1])
-
-
 def vmap_last(fn: Callable[..., list[Any]], args: Sequence[bool], results: Sequence[bool]) -> Callable[..., list[Any]]:
     """A function of arrays over the runs: `args` and `results` say which have the axis of runs, as their last.
 
@@ -118,13 +50,15 @@ def vmap_last(fn: Callable[..., list[Any]], args: Sequence[bool], results: Seque
     """
 
     def call(*arrays: Any) -> list[Any]:
-        given = [_value(array, runs) for array, runs in zip(arrays, args, strict=True)]
+        given = [value_of(array, runs) for array, runs in zip(arrays, args, strict=True)]
         size = next(_first(array).shape[-1] for array, runs in zip(arrays, args, strict=True) if runs)
         closed = jax.make_jaxpr(fn)(*map(_shape_of_one, given))
         found = _evaluate(size, closed, given)
         for value, runs in zip(found, results, strict=True):
             assert runs or not value.runs, "a result that differs between runs must have the axis of runs"
-        return [split(_array(value, size)) if runs else value.array for value, runs in zip(found, results, strict=True)]
+        return [
+            split(as_array(value, size)) if runs else value.array for value, runs in zip(found, results, strict=True)
+        ]
 
     return call
 
@@ -133,39 +67,10 @@ def _first(array: Any) -> Any:
     return array.arrays[0] if is_numbers(array) else array
 
 
-def _value(array: Any, runs: bool) -> Value:
-    if not is_numbers(array):
-        return Value(array, runs)
-    return Value(_objects(array.arrays, array.shape), runs=True)
-
-
-def _objects(arrays: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """A NumPy array of objects."""
-    held = np.empty(len(arrays), object)
-    for place, array in enumerate(arrays):
-        held[place] = array
-    return held.reshape(shape)
-
-
 def _shape_of_one(value: Value) -> jax.ShapeDtypeStruct:
     if value.in_numbers:
         return jax.ShapeDtypeStruct(value.array.shape, value.array.flat[0].dtype)
     return jax.ShapeDtypeStruct(jnp.shape(value.array)[: -1 if value.runs else None], value.array.dtype)
-
-
-def _array(value: Value, size: int) -> Any:
-    """The value as an array with the axis of runs."""
-    if value.in_numbers:
-        return join(Numbers(list(value.array.flat), value.array.shape))
-    return value.array if value.runs else _full(value, (*jnp.shape(value.array), size))
-
-
-def _numbers(value: Value, size: int) -> np.ndarray:
-    """The value as a NumPy array of arrays [runs]."""
-    if value.in_numbers:
-        return value.array
-    array = _array(value, size)
-    return _objects([array[place] for place in np.ndindex(*array.shape[:-1])], array.shape[:-1])
 
 
 def _evaluate(size: int, closed: Any, args: Sequence[Value]) -> list[Value]:
@@ -192,12 +97,12 @@ def _equation(size: int, eqn: Any, args: list[Value]) -> list[Value]:
         closed = eqn.params[_CALLS[name]]
         closed = closed if hasattr(closed, "consts") else ClosedJaxpr(closed, ())
         return _evaluate(size, closed, args)
-    if name in _OF_NUMBERS and all(0 < n <= FEW for n in (eqn.outvars[0].aval.size, *(v.size for v in args))):
-        return [Value(_OF_NUMBERS[name](size, eqn, args), runs=True)]
-    args = [Value(_array(value, size), runs=True) if value.in_numbers else value for value in args]
-    if name in _ELEMENTWISE:
+    if name in OF_NUMBERS and all(0 < n <= FEW for n in (eqn.outvars[0].aval.size, *(v.size for v in args))):
+        return [Value(OF_NUMBERS[name](size, eqn, args), runs=True)]
+    args = [Value(as_array(value, size), runs=True) if value.in_numbers else value for value in args]
+    if name in ELEMENTWISE:
         shape = (*eqn.outvars[0].aval.shape, size)
-        return [Value(eqn.primitive.bind(*(_full(value, shape) for value in args), **eqn.params), runs=True)]
+        return [Value(eqn.primitive.bind(*(full(value, shape) for value in args), **eqn.params), runs=True)]
     if name in _RULES:
         found = _RULES[name](size, eqn, args)
         if found is not None:
@@ -217,69 +122,6 @@ def _by_vmap(eqn: Any, args: list[Value]) -> list[Value]:
     return [
         Value(jnp.moveaxis(one, 0, -1), runs=True) for one in (found if eqn.primitive.multiple_results else [found])
     ]
-
-
-def _full(value: Value, shape: tuple[int, ...]) -> Any:
-    """The value broadcast to a shape that ends with the axis of runs. The value is scalar, or has the same axes."""
-    array = jnp.asarray(value.array)
-    if array.shape == shape:
-        return array
-    own = range(array.ndim - value.runs) if array.ndim > value.runs else ()
-    return lax.broadcast_in_dim(array, shape, (*own, *((len(shape) - 1,) if value.runs else ())))
-
-
-def _elementwise(size: int, eqn: Any, args: list[Value]) -> np.ndarray:
-    shape = eqn.outvars[0].aval.shape
-    held = [np.broadcast_to(_numbers(value, size), shape) for value in args]
-    return _objects(
-        [eqn.primitive.bind(*(one[place] for one in held), **eqn.params) for place in np.ndindex(*shape)], shape
-    )
-
-
-def _rearranged(change: Callable[[np.ndarray, dict[str, Any]], np.ndarray]) -> Callable[..., np.ndarray]:
-    """The rule of an operation that only moves or repeats numbers of its operand."""
-    return lambda size, eqn, args: change(_numbers(args[0], size), eqn.params)
-
-
-def _strided(held: np.ndarray, params: dict[str, Any]) -> np.ndarray:
-    strides = params["strides"] or (1,) * held.ndim
-    return held[tuple(map(slice, params["start_indices"], params["limit_indices"], strides))]
-
-
-def _repeated(held: np.ndarray, params: dict[str, Any]) -> np.ndarray:
-    shape = params["shape"]
-    own = [1] * len(shape)
-    for axis, n in zip(params["broadcast_dimensions"], held.shape, strict=True):
-        own[axis] = n
-    return np.broadcast_to(held.reshape(own), shape)
-
-
-def _padded(size: int, eqn: Any, args: list[Value]) -> np.ndarray:
-    held, (filling,) = _numbers(args[0], size), _numbers(args[1], size).reshape(1)
-    shape = eqn.outvars[0].aval.shape
-    padded = _objects([filling] * math.prod(shape), shape)
-    for place in np.ndindex(*held.shape):
-        at = [low + (inner + 1) * i for i, (low, _, inner) in zip(place, eqn.params["padding_config"], strict=True)]
-        if all(0 <= i < n for i, n in zip(at, shape, strict=True)):
-            padded[tuple(at)] = held[place]
-    return padded
-
-
-def _joined(size: int, eqn: Any, args: list[Value]) -> np.ndarray:
-    return np.concatenate([_numbers(value, size) for value in args], eqn.params["dimension"])
-
-
-def _reduced(combine: Callable[[Any, Any], Any]) -> Callable[..., np.ndarray]:
-    """The rule of a reduction."""
-
-    def rule(size: int, eqn: Any, args: list[Value]) -> np.ndarray:
-        held, axes = _numbers(args[0], size), tuple(eqn.params["axes"])
-        kept = [axis for axis in range(held.ndim) if axis not in axes]
-        rows = held.transpose(*kept, *axes).reshape(*eqn.outvars[0].aval.shape, -1)
-        shape = rows.shape[:-1]
-        return _objects([functools.reduce(combine, rows[place]) for place in np.ndindex(*shape)], shape)
-
-    return rule
 
 
 def _same_axes(size: int, eqn: Any, args: list[Value]) -> list[Any]:
@@ -388,7 +230,7 @@ def _slice(size: int, eqn: Any, args: list[Value]) -> list[Any]:
 
 
 def _concatenate(size: int, eqn: Any, args: list[Value]) -> list[Any]:
-    return [lax.concatenate([_array(value, size) for value in args], eqn.params["dimension"])]
+    return [lax.concatenate([as_array(value, size) for value in args], eqn.params["dimension"])]
 
 
 def _pad(size: int, eqn: Any, args: list[Value]) -> list[Any] | None:
@@ -411,7 +253,7 @@ def _dynamic_update_slice(size: int, eqn: Any, args: list[Value]) -> list[Any] |
     if any(start.runs for start in starts):
         return None
     places = [start.array for start in starts]
-    return [lax.dynamic_update_slice(_array(operand, size), _array(update, size), [*places, _zero(places)])]
+    return [lax.dynamic_update_slice(as_array(operand, size), as_array(update, size), [*places, _zero(places)])]
 
 
 def _zero(places: Sequence[Any]) -> Any:
@@ -426,7 +268,7 @@ def _cond(size: int, eqn: Any, args: list[Value]) -> list[Any] | None:
     def branch(closed: Any) -> Callable[..., list[Any]]:
         def call(*arrays: Any) -> list[Any]:
             given = [Value(array, value.runs) for array, value in zip(arrays, operands, strict=True)]
-            return [_array(value, size) for value in _evaluate(size, closed, given)]
+            return [as_array(value, size) for value in _evaluate(size, closed, given)]
 
         return call
 
@@ -447,12 +289,12 @@ def _scan(size: int, eqn: Any, args: list[Value]) -> list[Any]:
     def body(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
         given = [Value(array, value.runs) for array, value in zip(slices, inputs, strict=True)]
         found = _evaluate(size, closed, [*fixed, *(Value(array, runs=True) for array in carry), *given])
-        spread = [_array(value, size) for value in found]
+        spread = [as_array(value, size) for value in found]
         return spread[:carried], spread[carried:]
 
     after, outputs = lax.scan(
         body,
-        [_array(value, size) for value in carry],
+        [as_array(value, size) for value in carry],
         [value.array for value in inputs],
         length=length,
         reverse=eqn.params["reverse"],
@@ -475,22 +317,4 @@ _RULES: dict[str, Callable[[int, Any, list[Value]], list[Any] | None]] = {
     "dynamic_update_slice": _dynamic_update_slice,
     "cond": _cond,
     "scan": _scan,
-}
-
-
-_OF_NUMBERS: dict[str, Callable[..., np.ndarray]] = {
-    **dict.fromkeys(_ELEMENTWISE, _elementwise),
-    "slice": _rearranged(_strided),
-    "broadcast_in_dim": _rearranged(_repeated),
-    "squeeze": _rearranged(lambda held, params: held.squeeze(tuple(params["dimensions"]))),
-    "reshape": _rearranged(lambda held, params: held.reshape(params["new_sizes"])),
-    "transpose": _rearranged(lambda held, params: held.transpose(params["permutation"])),
-    "rev": _rearranged(lambda held, params: np.flip(held, tuple(params["dimensions"]))),
-    "pad": _padded,
-    "concatenate": _joined,
-    "reduce_sum": _reduced(lax.add),
-    "reduce_max": _reduced(lax.max),
-    "reduce_min": _reduced(lax.min),
-    "reduce_and": _reduced(lax.bitwise_and),
-    "reduce_or": _reduced(lax.bitwise_or),
 }

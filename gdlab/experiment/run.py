@@ -130,7 +130,7 @@ def run(
     code, versions and device.
 
     Raises:
-        UserError: the results do not fit on the disk; nothing is created.
+        UserError: the results do not fit on the disk. This is checked before the folder is created.
         Halted: the run was interrupted, or a file could not be written; `resume` continues the run.
         OSError: the folder can't be made.
     """

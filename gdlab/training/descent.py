@@ -111,8 +111,8 @@ def training(
             raise ValueError(f"a probe can't be named {name!r}: every run already has a result of that name")
 
     def start(point: Point) -> Run:
-        here, rates = problem(point), rule(point)
-        params, state = starting_point(here, rates, _keys(key(point)).init)
+        here, update = problem(point), rule(point)
+        params, state = starting_point(here, update, _keys(key(point)).init)
         return Run(
             params=params,
             state=state,
@@ -126,12 +126,12 @@ def training(
         return batches(problem(point), _keys(key(point)).batches, batch_size, sampling)
 
     def step(point: Point, run: Run, order: Any, index: Array) -> tuple[Run, Any, dict[str, Array]]:
-        here, rates = problem(point), rule(point)
+        here, update = problem(point), rule(point)
         order, batch = source(point).take(order, index)
         noise = jax.random.fold_in(_keys(key(point)).steps, index)
-        params, state, info = update_step(here, rates)(run.params, run.state, batch, noise, index)
+        params, state, info = update_step(here, update)(run.params, run.state, batch, noise, index)
         value = _wide(info.value)
-        divisor = partial(preconditioner, rates, state)
+        divisor = partial(preconditioner, update, state)
         seen = Step(here, run.params, info.grads, info.updates, state, value, batch, index, noise, divisor)
         probed, record = _measured(measures, run.probes, seen, every) if every else (run.probes, {})
         unchecked = _noted(run.unchecked, value, info.grads)

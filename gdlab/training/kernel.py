@@ -45,9 +45,9 @@ def kernel(problem: Problem, rule: optax.GradientTransformation) -> Kernel:
     detect divergence.
 
         init, step = gdlab.kernel(problem, gdlab.rules.adam(1e-3))
-        run = init(jax.random.key(0))
+        run, step = init(jax.random.key(0)), jax.jit(step)
         for batch in batches:
-            run, info = jax.jit(step)(run, batch, jax.random.key(0))
+            run, info = step(run, batch, jax.random.fold_in(jax.random.key(1), run.step))
 
     Raises:
         gdlab.training.user_code.UserCodeError: the problem or the rule returns something of the wrong kind or shape.

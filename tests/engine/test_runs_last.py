@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jax import lax
 
 from gdlab.engine import runs_last
-from gdlab.engine.runs_last import FEW, join, split, vmap_last
+from gdlab.engine.few_numbers import FEW, join, split
+from gdlab.engine.runs_last import vmap_last
 
 RUNS = 5
 MATRIX = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
